@@ -1,0 +1,182 @@
+package mesh
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// maxRemembered is how many members of the past are kept and dialled again.
+const maxRemembered = 64
+
+// A book is what a mesh remembers from one run to the next: how often it was
+// started, and its latest neighbours. Without a directory it forgets.
+type book struct {
+	path  string // of the network's own directory; empty without one
+	peers map[peer.ID]remembered
+	dirty bool
+}
+
+type remembered struct {
+	Addrs []string  `json:"addrs"`
+	Seen  time.Time `json:"seen"`
+}
+
+// bookFile is the JSON file with the remembered peers.
+type bookFile struct {
+	Peers map[string]remembered `json:"peers"`
+}
+
+const (
+	bootName  = "boot"
+	peersName = "peers.json"
+)
+
+// openBook opens the directory of the network and raises its boot counter, which
+// is durable before anything is sent under it.
+func openBook(dir, tag string, now time.Time) (book, uint64, error) {
+	b := book{peers: map[peer.ID]remembered{}}
+	if dir == "" {
+		return b, uint64(now.UnixMilli()), nil
+	}
+	b.path = filepath.Join(dir, tag)
+	if err := os.MkdirAll(b.path, 0o700); err != nil {
+		return b, 0, err
+	}
+	boot, err := b.raiseBoot()
+	if err != nil {
+		return b, 0, err
+	}
+	return b, boot, b.load()
+}
+
+func (b *book) raiseBoot() (uint64, error) {
+	name := filepath.Join(b.path, bootName)
+	var boot uint64
+	data, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return 0, err
+	default:
+		if _, err := fmt.Sscanf(string(data), "%d", &boot); err != nil {
+			return 0, fmt.Errorf("%s is damaged: it should be one number; write one there that is higher than any before", name)
+		}
+	}
+	boot++
+	return boot, replaceFile(name, fmt.Appendln(nil, boot))
+}
+
+func (b *book) load() error {
+	name := filepath.Join(b.path, peersName)
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var f bookFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return fmt.Errorf("%s is damaged: %w; it may be removed, the peers in it are then forgotten", name, err)
+	}
+	for text, r := range f.Peers {
+		if p, err := peer.Decode(text); err == nil && len(b.peers) < maxRemembered {
+			b.peers[p] = r
+		}
+	}
+	return nil
+}
+
+// save writes the remembered peers if they have changed.
+func (m *Mesh) save() {
+	m.mu.Lock()
+	if !m.book.dirty || m.book.path == "" {
+		m.mu.Unlock()
+		return
+	}
+	m.book.dirty = false
+	f := bookFile{Peers: map[string]remembered{}}
+	for p, r := range m.book.peers {
+		f.Peers[p.String()] = r
+	}
+	m.mu.Unlock()
+	data, err := json.MarshalIndent(f, "", "\t")
+	if err == nil {
+		err = replaceFile(filepath.Join(m.book.path, peersName), append(data, '\n'))
+	}
+	if err != nil {
+		m.log.Warn("cannot save the remembered peers", "err", err)
+	}
+}
+
+// note remembers a member. The one seen longest ago makes room, and is reported
+// to forget.
+func (b *book) note(p peer.ID, addrs []ma.Multiaddr, now time.Time, forget func(peer.ID)) {
+	if _, known := b.peers[p]; !known && len(b.peers) >= maxRemembered {
+		var oldest peer.ID
+		for q, r := range b.peers {
+			if oldest == "" || r.Seen.Before(b.peers[oldest].Seen) {
+				oldest = q
+			}
+		}
+		delete(b.peers, oldest)
+		forget(oldest)
+	}
+	r := remembered{Seen: now.Round(0)}
+	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
+		r.Addrs = append(r.Addrs, a.String())
+	}
+	b.peers[p] = r
+	b.dirty = true
+}
+
+func (b *book) ids() []peer.ID {
+	ids := make([]peer.ID, 0, len(b.peers))
+	for p := range b.peers {
+		ids = append(ids, p)
+	}
+	return ids
+}
+
+// addrs returns the remembered addresses of p.
+func (b *book) addrs(p peer.ID) []ma.Multiaddr {
+	var addrs []ma.Multiaddr
+	for _, text := range b.peers[p].Addrs {
+		if a, err := ma.NewMultiaddr(strings.TrimSpace(text)); err == nil {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
+// replaceFile puts data in the place of a file, whole or not at all, also when
+// the power fails.
+func replaceFile(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	if d, err := os.Open(filepath.Dir(name)); err == nil {
+		d.Sync() // so that the new name is durable; not every system can
+		d.Close()
+	}
+	return nil
+}

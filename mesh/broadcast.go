@@ -1,0 +1,334 @@
+package mesh
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/p2p-today/go2p/internal/value"
+)
+
+// A batch is the data of one pubsub message: messages of one author with
+// consecutive numbers under one signature.
+type batch struct {
+	_    struct{} `cbor:",toarray"`
+	Body []byte   // a batchBody
+	Sig  []byte   // over the purpose, the network and Body
+}
+
+type batchBody struct {
+	_        struct{} `cbor:",toarray"`
+	Author   []byte
+	Boot     uint64
+	Seq      uint64 // of the first message
+	Messages []batchMessage
+}
+
+type batchMessage struct {
+	_       struct{} `cbor:",toarray"`
+	Time    int64    // the author's, Unix milliseconds
+	Packets []byte   // a CBOR array
+}
+
+const maxBatch = 256 // messages in a batch
+
+var (
+	batchEnc = mustMode(cbor.CoreDetEncOptions().EncMode())
+	batchDec = mustMode(cbor.DecOptions{
+		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		MaxArrayElements: maxBatch, MaxNestedLevels: 4,
+	}.DecMode())
+)
+
+// errForeign says that a batch is not signed by its author for this network.
+var errForeign = errors.New("broadcast with a bad signature")
+
+// signed is what the signature of a batch covers.
+func (m *Mesh) signed(body []byte) []byte {
+	return append(append([]byte("go2p-batch-1"), m.secret.derive("go2p-batch-1")...), body...)
+}
+
+// contentID names a pubsub message by its topic and all its bytes.
+func contentID(msg *pb.Message) string {
+	h := sha256.New()
+	h.Write([]byte(msg.GetTopic()))
+	h.Write([]byte{0})
+	h.Write(msg.GetData())
+	return string(h.Sum(nil)[:16])
+}
+
+// gossipParams are the defaults with a heartbeat five times as fast: with it a new
+// neighbour is grafted, and a broadcast is passed on only to those that are. What
+// is counted in heartbeats keeps its time, but for how long an ID is gossiped.
+func gossipParams() pubsub.GossipSubParams {
+	const faster = 5
+	p := pubsub.DefaultGossipSubParams()
+	p.HeartbeatInterval /= faster
+	p.SlowHeartbeatWarning *= faster
+	p.HistoryLength *= faster
+	p.IDontWantMessageTTL *= faster
+	p.OpportunisticGraftTicks *= faster
+	return p
+}
+
+// startGossip runs a gossipsub router for this network behind the gate. It ends
+// with the mesh's context.
+func (m *Mesh) startGossip() error {
+	var err error
+	if m.gate, err = newGate(m); err != nil {
+		return err
+	}
+	wire := onWire(gossipProtocol, m.tag)
+	m.gossip, err = pubsub.NewGossipSub(m.ctx, m.gate,
+		pubsub.WithGossipSubProtocols([]protocol.ID{wire}, func(f pubsub.GossipSubFeature, _ protocol.ID) bool {
+			return pubsub.GossipSubDefaultFeatures(f, pubsub.GossipSubID_v12)
+		}),
+		pubsub.WithGossipSubParams(gossipParams()),
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
+		pubsub.WithNoAuthor(),
+		pubsub.WithMessageIdFn(contentID),
+		pubsub.WithFloodPublish(true), // a neighbour that is not grafted yet hears us, too
+		pubsub.WithSeenMessagesTTL(seenTTL),
+		pubsub.WithMaxMessageSize(MaxMessage+envelopeRoom),
+		pubsub.WithPeerOutboundQueueSize(1024),
+		pubsub.WithValidateQueueSize(1024),
+		pubsub.WithLogger(m.log),
+		pubsub.WithRPCLogger(slog.New(slog.DiscardHandler)), // a line an RPC
+	)
+	if err != nil {
+		return err
+	}
+	name := "/go2p/" + m.tag + "/mesh"
+	err = m.gossip.RegisterTopicValidator(name, m.judge, pubsub.WithValidatorInline(true))
+	if err != nil {
+		return err
+	}
+	if m.topic, err = m.gossip.Join(name); err != nil {
+		return err
+	}
+	// A relay takes part in a topic as a subscription does, but without a
+	// queue of pubsub's, which drops what it has no room for: judge passes
+	// everything on itself.
+	if _, err = m.topic.Relay(); err != nil {
+		return err
+	}
+	topicEvents, err := m.topic.EventHandler()
+	if err != nil {
+		return err
+	}
+	m.wg.Go(func() { m.watchTopic(topicEvents) })
+	return nil
+}
+
+// watchTopic notes which members gossipsub knows as subscribers.
+func (m *Mesh) watchTopic(events *pubsub.TopicEventHandler) {
+	defer events.Cancel()
+	for {
+		ev, err := events.NextPeerEvent(m.ctx)
+		if err != nil {
+			return
+		}
+		m.mu.Lock()
+		if mb := m.members[ev.Peer]; mb != nil {
+			mb.subscribed = ev.Type == pubsub.PeerJoin
+			m.tellChange()
+		}
+		m.mu.Unlock()
+	}
+}
+
+// A Receipt tells what became of a broadcast.
+type Receipt struct {
+	ID         string // as the others see it
+	Neighbours int    // members this peer was connected to when it sent
+}
+
+// Broadcast sends a message to all members of the network. It returns when the
+// message was handed to the connections of the neighbours, which pass it on; with
+// no neighbours it reaches nobody, which is no error. Neighbours that came within
+// the last second are waited for until they can hear it, at most for that second.
+// Errors: *TypeError, ErrTooLarge, ErrClosed, or the context's.
+func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
+	data, err := encodePackets(packets)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+	}
+	if err := m.awaitSubscribers(ctx); err != nil {
+		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+	}
+	m.sending.Lock()
+	defer m.sending.Unlock()
+	sealed, err := m.seal(m.seq+1, []batchMessage{{Time: time.Now().UnixMilli(), Packets: data}})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+	}
+	if err := m.topic.Publish(ctx, sealed); err != nil {
+		if m.ctx.Err() != nil {
+			err = ErrClosed
+		}
+		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+	}
+	m.seq++
+	m.stats.sentBroadcasts.Add(1)
+	return Receipt{messageID(Broadcast, m.ID(), m.boot, m.seq), len(m.memberIDs())}, nil
+}
+
+func encodePackets(packets []any) ([]byte, error) {
+	v, err := value.Normalize(append([]any{}, packets...))
+	if err != nil {
+		return nil, err
+	}
+	data, err := value.Marshal(v.([]any))
+	if err == nil && len(data) > MaxMessage {
+		err = fmt.Errorf("%w: its packets have %d", ErrTooLarge, len(data))
+	}
+	return data, err
+}
+
+// awaitSubscribers waits for members of less than a second whose subscription has
+// not arrived: what is published before would pass them by.
+func (m *Mesh) awaitSubscribers(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for {
+		if m.closed {
+			return ErrClosed
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var until time.Time
+		for _, mb := range m.members {
+			direct := m.host.Network().Connectedness(mb.id) == network.Connected
+			if end := mb.since.Add(settle); direct && !mb.subscribed && end.After(until) {
+				until = end
+			}
+		}
+		if !time.Now().Before(until) {
+			return nil
+		}
+		wait, cancel := context.WithDeadline(ctx, until)
+		m.awaitChange(wait)
+		cancel()
+	}
+}
+
+// seal signs messages, which are numbered from seq on, as one batch.
+func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
+	body, err := batchEnc.Marshal(batchBody{
+		Author: []byte(m.ID()), Boot: m.boot, Seq: seq, Messages: messages,
+	})
+	if err != nil {
+		return nil, err
+	}
+	sig, err := m.signer.Sign(m.signed(body))
+	if err != nil {
+		return nil, err
+	}
+	return batchEnc.Marshal(batch{Body: body, Sig: sig})
+}
+
+// judge decides about a batch that came from a neighbour: what is not properly
+// signed goes no further, what was handled before neither, and what is new goes to
+// the inbox and to the other neighbours.
+func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
+	if from == m.ID() {
+		return pubsub.ValidationAccept
+	}
+	if mb := m.member(from); mb != nil {
+		mb.hear()
+	}
+	author, body, err := m.unseal(msg.GetData())
+	if err != nil {
+		m.offence(from, err)
+		return pubsub.ValidationReject
+	}
+	if author == m.ID() {
+		return pubsub.ValidationIgnore // it came back
+	}
+	messages, err := body.messages(author)
+	if err != nil {
+		m.offence(from, err)
+		return pubsub.ValidationReject
+	}
+	result := pubsub.ValidationIgnore
+	now := time.Now()
+	for i, got := range messages {
+		seq := body.Seq + uint64(i)
+		m.seenMu.Lock()
+		isNew := m.seenBroadcasts.add(now, string(author), body.Boot, seq)
+		m.seenMu.Unlock()
+		if isNew {
+			result = pubsub.ValidationAccept
+			m.accept(got, body.Boot, seq)
+		}
+	}
+	return result
+}
+
+// accept puts a broadcast in the inbox and reports those that it crowded out.
+func (m *Mesh) accept(msg Message, boot, seq uint64) {
+	msg.boot, msg.seq = boot, seq
+	for _, lost := range m.inbox.offer(msg) {
+		m.stats.droppedBroadcasts.Add(1)
+		m.events.publish(Event{
+			Kind: EventGap, Peer: lost.From, Time: time.Now(),
+			Gap: Gap{Author: lost.From, Boot: lost.boot, First: lost.seq, Last: lost.seq},
+		})
+	}
+}
+
+// unseal checks the signature of a batch.
+func (m *Mesh) unseal(data []byte) (author peer.ID, body batchBody, err error) {
+	var b batch
+	if err := batchDec.Unmarshal(data, &b); err != nil {
+		return "", body, fmt.Errorf("%w: %w", errForeign, err)
+	}
+	if err := batchDec.Unmarshal(b.Body, &body); err != nil {
+		return "", body, fmt.Errorf("%w: %w", errForeign, err)
+	}
+	author, err = peer.IDFromBytes(body.Author)
+	if err != nil {
+		return "", body, fmt.Errorf("%w: %w", errForeign, err)
+	}
+	key, err := author.ExtractPublicKey()
+	if err != nil {
+		return "", body, fmt.Errorf("%w: %w", errForeign, err)
+	}
+	if ok, err := key.Verify(m.signed(b.Body), b.Sig); !ok || err != nil {
+		return "", body, errForeign
+	}
+	return author, body, nil
+}
+
+// messages decodes the messages of a batch whose signature holds.
+func (b *batchBody) messages(author peer.ID) ([]Message, error) {
+	if b.Seq+uint64(len(b.Messages)) < b.Seq {
+		return nil, fmt.Errorf("broadcast with a number beyond 64 bits")
+	}
+	messages := make([]Message, len(b.Messages))
+	for i, bm := range b.Messages {
+		if len(bm.Packets) > MaxMessage {
+			return nil, ErrTooLarge
+		}
+		packets, err := value.Unmarshal(bm.Packets)
+		if err != nil {
+			return nil, err
+		}
+		messages[i] = Message{
+			ID: messageID(Broadcast, author, b.Boot, b.Seq+uint64(i)), Kind: Broadcast, From: author,
+			Time: time.UnixMilli(bm.Time), Packets: packets, size: len(bm.Packets),
+		}
+	}
+	return messages, nil
+}

@@ -1,0 +1,39 @@
+package mesh
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNoCommonNetwork says that two connected peers have no network in
+	// common, or not the one that was asked for: it is another network, or
+	// another key. Both ends are told.
+	ErrNoCommonNetwork = errors.New("no common network: another network or another key")
+
+	// ErrUnreachable says that a peer could not be found, dialled, or kept long
+	// enough to deliver a message to it. What lay behind is wrapped with it.
+	ErrUnreachable = errors.New("peer cannot be reached")
+
+	// ErrClosed says that the mesh was closed.
+	ErrClosed = errors.New("mesh is closed")
+
+	// ErrLagged ends a subscriber that did not keep up with what arrived.
+	ErrLagged = errors.New("subscriber lagged behind and was ended")
+
+	// ErrTooLarge says that a message is larger than MaxMessage.
+	ErrTooLarge = fmt.Errorf("message larger than %d bytes", MaxMessage)
+
+	// ErrLeft is why a membership ended that the other peer, or this one,
+	// ended on purpose.
+	ErrLeft = errors.New("left the network")
+
+	// ErrSilent is why a membership ended that three pings did not revive.
+	ErrSilent = errors.New("did not answer three pings")
+
+	// ErrDisconnected is why a membership ended with its last connection.
+	ErrDisconnected = errors.New("connection lost")
+
+	// ErrOffended is why a membership ended for ten bad signatures in a minute.
+	ErrOffended = errors.New("sent too many messages with bad signatures")
+)

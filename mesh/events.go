@@ -1,0 +1,223 @@
+package mesh
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// An EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventConnect    EventKind = "connect"    // the first neighbour is there
+	EventDisconnect EventKind = "disconnect" // the last neighbour is gone
+	EventPeerUp     EventKind = "peer-up"    // a neighbour is there
+	EventPeerDown   EventKind = "peer-down"  // a neighbour is gone; Err says why
+	EventRefused    EventKind = "refused"    // an explicit connection found no common network, at both ends
+	EventMessage    EventKind = "message"    // a message that no handler took
+	EventGap        EventKind = "gap"        // broadcasts were lost here; Gap says which
+)
+
+// An Event is something that happened to a mesh.
+type Event struct {
+	Kind    EventKind
+	Time    time.Time // by this peer's clock
+	Peer    peer.ID   // the neighbour, stranger or author it is about
+	Err     error     // peer-down, disconnect, refused: why
+	Message Message   // message
+	Gap     Gap       // gap
+}
+
+// A Gap is a stretch of an author's broadcasts that this peer's handlers do not
+// get: numbers First to Last of the author's run Boot.
+type Gap struct {
+	Author      peer.ID
+	Boot        uint64
+	First, Last uint64
+}
+
+const (
+	backlogEvents = 1024
+	backlogBytes  = 16 << 20
+)
+
+// A broker passes events to subscribers, of which each has its own backlog, so
+// that none waits for another. One that does not keep up is ended.
+type broker struct {
+	mu     sync.Mutex
+	closed bool
+	subs   []*subscriber
+}
+
+type subscriber struct {
+	want   func(Event) bool
+	ready  chan struct{} // room for one
+	queue  []Event       // broker.mu
+	bytes  int           // broker.mu
+	lagged bool          // broker.mu
+	closed bool          // broker.mu
+}
+
+func (b *broker) publish(ev Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.subs {
+		if s.lagged || !s.want(ev) {
+			continue
+		}
+		if len(s.queue) >= backlogEvents || len(s.queue) > 0 && s.bytes+ev.Message.size > backlogBytes {
+			s.lagged, s.queue = true, nil
+		} else {
+			s.queue = append(s.queue, ev)
+			s.bytes += ev.Message.size
+		}
+		signal(s.ready)
+	}
+}
+
+func (b *broker) subscribe(want func(Event) bool) *subscriber {
+	s := &subscriber{want: want, ready: make(chan struct{}, 1)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.closed = b.closed
+	b.subs = append(b.subs, s)
+	return s
+}
+
+func (b *broker) unsubscribe(s *subscriber) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subs = slices.DeleteFunc(b.subs, func(o *subscriber) bool { return o == s })
+}
+
+func (b *broker) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for _, s := range b.subs {
+		s.closed = true
+		signal(s.ready)
+	}
+}
+
+// next returns the oldest event that s has not had, and waits for one.
+func (b *broker) next(ctx context.Context, s *subscriber) (Event, error) {
+	for {
+		b.mu.Lock()
+		if s.lagged {
+			b.mu.Unlock()
+			return Event{}, ErrLagged
+		}
+		if len(s.queue) > 0 {
+			ev := s.queue[0]
+			s.queue[0] = Event{}
+			s.queue = s.queue[1:]
+			s.bytes -= ev.Message.size
+			b.mu.Unlock()
+			return ev, nil
+		}
+		closed := s.closed || b.closed
+		b.mu.Unlock()
+		if closed {
+			return Event{}, ErrClosed
+		}
+		select {
+		case <-s.ready:
+		case <-ctx.Done():
+			return Event{}, ctx.Err()
+		}
+	}
+}
+
+// Events yields what happens from the call on, until the context ends, the mesh
+// is closed (the last error is then ErrClosed) or the loop is left. A loop that is
+// more than 1024 events or 16 MiB of messages behind ends with ErrLagged. The
+// sequence can be ranged over once.
+func (m *Mesh) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return m.follow(ctx, func(Event) bool { return true })
+}
+
+// Messages yields the messages from the call on that no handler takes, in the way
+// of Events.
+func (m *Mesh) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	events := m.follow(ctx, func(ev Event) bool { return ev.Kind == EventMessage })
+	return func(yield func(Message, error) bool) {
+		for ev, err := range events {
+			if !yield(ev.Message, err) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Mesh) follow(ctx context.Context, want func(Event) bool) iter.Seq2[Event, error] {
+	s := m.events.subscribe(want)
+	forget := context.AfterFunc(ctx, func() { m.events.unsubscribe(s) }) // also if it is never ranged over
+	return func(yield func(Event, error) bool) {
+		defer m.events.unsubscribe(s)
+		defer forget()
+		for {
+			ev, err := m.events.next(ctx, s)
+			if !yield(ev, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// A Handler is an entry in a mesh's chain of handlers.
+type Handler struct {
+	mesh   *Mesh
+	handle func(context.Context, Message) bool
+}
+
+// Handle adds a function to the end of the chain of handlers. Each message is
+// given to one handler after the other until one returns true; what none takes
+// goes to Messages and Events. Handlers run one message at a time, in the order of
+// arrival; meanwhile others wait, as Whisper says. The context ends with Close.
+func (m *Mesh) Handle(f func(context.Context, Message) (taken bool)) *Handler {
+	h := &Handler{m, f}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.chain = append(slices.Clone(m.chain), h)
+	return h
+}
+
+// Remove takes the handler out of the chain. A call that runs may still end later.
+func (h *Handler) Remove() {
+	h.mesh.mu.Lock()
+	defer h.mesh.mu.Unlock()
+	h.mesh.chain = slices.DeleteFunc(slices.Clone(h.mesh.chain), func(o *Handler) bool { return o == h })
+}
+
+// dispatch gives what arrives to the handlers.
+func (m *Mesh) dispatch() {
+	for {
+		msg, err := m.inbox.take(m.ctx)
+		if err != nil {
+			return
+		}
+		m.stats.received(msg)
+		if !m.taken(msg) {
+			m.events.publish(Event{Kind: EventMessage, Peer: msg.From, Time: time.Now(), Message: msg})
+		}
+	}
+}
+
+func (m *Mesh) taken(msg Message) bool {
+	m.mu.Lock()
+	chain := m.chain
+	m.mu.Unlock()
+	for _, h := range chain {
+		if h.handle(m.ctx, msg) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,68 @@
+package mesh
+
+import (
+	"context"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+)
+
+// A gate is the host as gossipsub sees it: a host that is connected to the
+// members of one network and to nobody else. Options of pubsub cannot do that: a
+// peer filter stops neither floodsub peers nor the telling of subscriptions, and
+// what was withheld is never told later.
+type gate struct {
+	host.Host
+	mesh *Mesh
+	bus  event.Bus
+	met  event.Emitter
+}
+
+func newGate(m *Mesh) (*gate, error) {
+	g := &gate{Host: m.host, mesh: m, bus: eventbus.NewBus()}
+	var err error
+	g.met, err = g.bus.Emitter(new(event.EvtPeerIdentificationCompleted))
+	return g, err
+}
+
+// announce tells gossipsub of a member, also of one that it knows already.
+func (g *gate) announce(p peer.ID) {
+	if g.mesh.isMember(p) {
+		g.met.Emit(event.EvtPeerIdentificationCompleted{
+			Peer: p, Protocols: []protocol.ID{onWire(gossipProtocol, g.mesh.tag)},
+		})
+	}
+}
+
+func (g *gate) EventBus() event.Bus      { return g.bus }
+func (g *gate) Network() network.Network { return gateNetwork{g.Host.Network(), g.mesh} }
+
+func (g *gate) NewStream(ctx context.Context, p peer.ID, wire ...protocol.ID) (network.Stream, error) {
+	id, _, _ := offWire(wire[0])
+	return g.mesh.newStream(ctx, p, id)
+}
+
+func (g *gate) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
+	id, _, _ := offWire(wire)
+	g.mesh.setHandler(id, f)
+}
+
+func (g *gate) RemoveStreamHandler(wire protocol.ID) { g.SetStreamHandler(wire, nil) }
+
+type gateNetwork struct {
+	network.Network
+	mesh *Mesh
+}
+
+func (n gateNetwork) Peers() []peer.ID { return n.mesh.memberIDs() }
+
+func (n gateNetwork) Connectedness(p peer.ID) network.Connectedness {
+	if !n.mesh.isMember(p) {
+		return network.NotConnected
+	}
+	return n.Network.Connectedness(p)
+}

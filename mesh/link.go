@@ -1,0 +1,246 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/p2p-today/go2p/internal/frame"
+)
+
+// A linkKind is what a link message says.
+type linkKind uint8
+
+const (
+	linkPing linkKind = 1 // answer with a pong of the same nonce
+	linkPong linkKind = 2
+	linkWant linkKind = 3 // answer with a list of the same nonce, with Target in it if known
+	linkList linkKind = 4
+)
+
+// A linkMessage is what neighbours tell each other, each on a stream of its own
+// that stays open.
+type linkMessage struct {
+	Kind   linkKind `cbor:"1,keyasint"`
+	Nonce  uint64   `cbor:"2,keyasint"`
+	Target []byte   `cbor:"3,keyasint,omitempty"`
+	Peers  []listed `cbor:"4,keyasint,omitempty"`
+}
+
+// listed is a peer in a list.
+type listed struct {
+	_     struct{} `cbor:",toarray"`
+	ID    []byte
+	Addrs [][]byte
+}
+
+var (
+	linkEnc = mustMode(cbor.CoreDetEncOptions().EncMode())
+	linkDec = mustMode(cbor.DecOptions{
+		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden, DupMapKey: cbor.DupMapKeyEnforcedAPF,
+		MaxArrayElements: maxListed, MaxMapPairs: 16, MaxNestedLevels: 8,
+	}.DecMode())
+)
+
+func decodeLink(body []byte) (linkMessage, error) {
+	var msg linkMessage
+	if err := linkDec.Unmarshal(body, &msg); err != nil {
+		return msg, err
+	}
+	for _, l := range msg.Peers {
+		if len(l.Addrs) > maxAddrs {
+			return msg, fmt.Errorf("%d addresses for one peer", len(l.Addrs))
+		}
+	}
+	return msg, nil
+}
+
+// tell queues a message for the member. What finds no room is dropped: all of it
+// is repeated or missed by nobody.
+func (mb *member) tell(msg linkMessage) {
+	select {
+	case mb.out <- msg:
+	default:
+	}
+}
+
+// writeLink writes what the member is told, on a stream that it opens when
+// there is something to say and again when it broke.
+func (m *Mesh) writeLink(mb *member) {
+	var s network.Stream
+	for {
+		select {
+		case <-mb.gone:
+			if s != nil {
+				s.Reset()
+			}
+			return
+		case msg := <-mb.out:
+			if err := m.writeLinkMessage(&s, mb.id, msg); err != nil {
+				m.log.Debug("link broke", "peer", mb.id, "err", err)
+				if s != nil {
+					s.Reset()
+					s = nil
+				}
+			}
+		}
+	}
+}
+
+func (m *Mesh) writeLinkMessage(s *network.Stream, p peer.ID, msg linkMessage) error {
+	if *s == nil {
+		ctx, cancel := context.WithTimeout(m.ctx, writeTimeout)
+		defer cancel()
+		var err error
+		if *s, err = m.newStream(ctx, p, LinkProtocol); err != nil {
+			*s = nil
+			return err
+		}
+	}
+	body, err := linkEnc.Marshal(msg)
+	if err != nil {
+		return err
+	}
+	(*s).SetWriteDeadline(time.Now().Add(writeTimeout))
+	return frame.Write(*s, body)
+}
+
+// handleLink reads what a member tells. A new stream takes the place of its
+// former one.
+func (m *Mesh) handleLink(s network.Stream) {
+	mb := m.member(s.Conn().RemotePeer())
+	if mb == nil {
+		s.Reset()
+		return
+	}
+	m.mu.Lock()
+	former := mb.link
+	mb.link = s
+	m.mu.Unlock()
+	if former != nil {
+		former.Reset()
+	}
+	r := frame.NewReader(s, maxLink)
+	for {
+		body, err := r.Next()
+		if err != nil {
+			break
+		}
+		mb.hear()
+		msg, err := decodeLink(body)
+		if err != nil {
+			m.stats.note(mb.id, fmt.Errorf("link: %w", err))
+			break
+		}
+		m.receive(mb, msg)
+	}
+	s.Reset()
+}
+
+func (m *Mesh) receive(mb *member, msg linkMessage) {
+	switch msg.Kind {
+	case linkPing:
+		mb.tell(linkMessage{Kind: linkPong, Nonce: msg.Nonce})
+	case linkPong:
+		if sent := time.Duration(msg.Nonce); sent > 0 && sent < time.Since(m.epoch) {
+			mb.rtt.Store(int64(time.Since(m.epoch) - sent))
+		}
+	case linkWant:
+		mb.tell(linkMessage{Kind: linkList, Nonce: msg.Nonce, Peers: m.listFor(mb.id, peer.ID(msg.Target))})
+	case linkList:
+		m.mu.Lock()
+		answer := mb.lists[msg.Nonce]
+		delete(mb.lists, msg.Nonce)
+		m.mu.Unlock()
+		if answer != nil {
+			answer <- msg.Peers
+		}
+	}
+}
+
+// listFor lists this peer's members for a member: the target first, if it is
+// one or was remembered, then others.
+func (m *Mesh) listFor(asker, target peer.ID) []listed {
+	m.mu.Lock()
+	ids := make([]peer.ID, 0, maxListed)
+	_, known := m.book.peers[target]
+	if m.members[target] != nil || known {
+		ids = append(ids, target)
+	}
+	for p := range m.members {
+		if len(ids) == maxListed {
+			break
+		}
+		if p != asker && p != target {
+			ids = append(ids, p)
+		}
+	}
+	m.mu.Unlock()
+	list := make([]listed, 0, len(ids))
+	size := 0
+	for _, p := range ids {
+		l := listed{ID: []byte(p)}
+		for _, a := range m.addrs(p) {
+			if size += len(a.Bytes()); len(l.Addrs) == maxAddrs || size > maxLink/2 {
+				break
+			}
+			l.Addrs = append(l.Addrs, a.Bytes())
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// askList asks a neighbour for its list, and for the target in particular.
+func (m *Mesh) askList(ctx context.Context, p, target peer.ID) ([]peer.AddrInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	answer := make(chan []listed, 1)
+	m.mu.Lock()
+	mb := m.members[p]
+	if mb == nil {
+		m.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w", p, ErrUnreachable)
+	}
+	nonce := m.redials.rng.Uint64()
+	mb.lists[nonce] = answer
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(mb.lists, nonce)
+		m.mu.Unlock()
+	}()
+	mb.tell(linkMessage{Kind: linkWant, Nonce: nonce, Target: []byte(target)})
+	select {
+	case list := <-answer:
+		return m.infos(list), nil
+	case <-mb.gone:
+		return nil, fmt.Errorf("%s: %w", p, ErrUnreachable)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s did not send its list: %w", p, ctx.Err())
+	}
+}
+
+// infos reads a list, leaving out what is no peer ID or address, and this peer.
+func (m *Mesh) infos(list []listed) []peer.AddrInfo {
+	infos := make([]peer.AddrInfo, 0, len(list))
+	for _, l := range list {
+		p, err := peer.IDFromBytes(l.ID)
+		if err != nil || p == m.host.ID() {
+			continue
+		}
+		info := peer.AddrInfo{ID: p}
+		for _, b := range l.Addrs {
+			if a, err := ma.NewMultiaddrBytes(b); err == nil {
+				info.Addrs = append(info.Addrs, a)
+			}
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}

@@ -1,0 +1,51 @@
+package mesh
+
+// CORE: when a silent member is pinged, and when it is given up.
+
+import "time"
+
+const (
+	silence   = 2 * time.Second // without a word from a member, it is pinged
+	maxMisses = 3               // pings without an answer that end a membership
+)
+
+// liveness is what a member's silence has led to so far. Its methods are given
+// when the member was last heard, which the caller keeps: that changes with
+// each message, liveness only with each ping.
+type liveness struct {
+	pinged time.Time // the last ping; zero before the first
+	misses int
+}
+
+// deadline says when advance wants to be called next. The first ping is due at
+// once, so that the round-trip time is known early.
+func (l *liveness) deadline(heard time.Time) time.Time {
+	if l.pinged.IsZero() {
+		return heard
+	}
+	if l.unanswered(heard) {
+		return l.pinged.Add(silence)
+	}
+	return heard.Add(silence)
+}
+
+func (l *liveness) unanswered(heard time.Time) bool {
+	return !l.pinged.IsZero() && !l.pinged.Before(heard)
+}
+
+// advance tells whether to ping now, or that the member is lost.
+func (l *liveness) advance(now, heard time.Time) (ping, lost bool) {
+	if now.Before(l.deadline(heard)) {
+		return false, false
+	}
+	if l.unanswered(heard) {
+		l.misses++
+	} else {
+		l.misses = 0
+	}
+	if l.misses >= maxMisses {
+		return false, true
+	}
+	l.pinged = now
+	return true, false
+}

@@ -1,0 +1,51 @@
+package mesh
+
+import (
+	"testing"
+	"time"
+)
+
+// at is a moment of a story, in milliseconds from its start.
+func at(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+
+func TestLiveness(t *testing.T) {
+	type step struct {
+		now, heard int
+		ping, lost bool
+		deadline   int
+	}
+	for name, story := range map[string][]step{
+		"a silent member is lost with the third miss": {
+			{0, 0, true, false, 2000},
+			{2000, 0, true, false, 4000},
+			{4000, 0, true, false, 6000},
+			{6000, 0, false, true, 6000},
+		},
+		"a talkative member is never pinged again": {
+			{0, 0, true, false, 2000},
+			{2000, 1500, false, false, 3500},
+			{3500, 3400, false, false, 5400},
+		},
+		"an answer forgives the misses": {
+			{0, 0, true, false, 2000},
+			{2000, 0, true, false, 4000},
+			{4000, 0, true, false, 6000},
+			{6000, 5000, false, false, 7000},
+			{7000, 5000, true, false, 9000},
+			{9000, 5000, true, false, 11000},
+			{11000, 5000, true, false, 13000},
+			{13000, 5000, false, true, 13000},
+		},
+	} {
+		var l liveness
+		for i, s := range story {
+			ping, lost := l.advance(at(s.now), at(s.heard))
+			if ping != s.ping || lost != s.lost {
+				t.Errorf("%s: step %d: ping %v, lost %v", name, i, ping, lost)
+			}
+			if d := l.deadline(at(s.heard)); !lost && !d.Equal(at(s.deadline)) {
+				t.Errorf("%s: step %d: deadline %v, want %v", name, i, d, at(s.deadline))
+			}
+		}
+	}
+}

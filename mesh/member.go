@@ -1,0 +1,244 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// A member is a connected peer that is in the network, from its hello until it
+// leaves, falls silent or is lost. There is one for each, over however many
+// connections.
+type member struct {
+	id         peer.ID
+	since      time.Time
+	epoch      time.Time
+	heard      atomic.Int64 // nanoseconds from epoch
+	rtt        atomic.Int64 // nanoseconds; 0 before the first answer
+	out        chan linkMessage
+	gone       chan struct{} // closed when it ends
+	live       liveness      // Mesh.mu
+	skew       time.Duration // Mesh.mu
+	subscribed bool          // Mesh.mu; gossipsub knows it
+	link       network.Stream
+	lists      map[uint64]chan []listed // Mesh.mu; lists that were asked for
+	whispering int                      // Mesh.mu; whisper streams from it
+}
+
+func (mb *member) hear() { mb.heard.Store(int64(time.Since(mb.epoch))) }
+
+func (mb *member) lastHeard() time.Time { return mb.epoch.Add(time.Duration(mb.heard.Load())) }
+
+// The ways to a peer.
+const (
+	PathDirect = "direct" // at least one connection without a relay
+	PathRelay  = "relay"  // by way of a relay only
+)
+
+// A Peer is a member that this peer is connected to: a neighbour.
+type Peer struct {
+	ID    peer.ID
+	Addrs []ma.Multiaddr // of its connections, as seen from here
+	Path  string         // PathDirect or PathRelay
+	RTT   time.Duration  // of the last ping; 0 before the first answer
+	Since time.Time      // when it became a neighbour, by this peer's clock
+	Skew  time.Duration  // its clock less this peer's at the hello, give or take the way
+}
+
+// Peers returns the neighbours, sorted by ID. The slice is the caller's.
+func (m *Mesh) Peers() []Peer {
+	m.mu.Lock()
+	list := make([]Peer, 0, len(m.members))
+	for _, mb := range m.members {
+		list = append(list, Peer{ID: mb.id, RTT: time.Duration(mb.rtt.Load()), Since: mb.since, Skew: mb.skew})
+	}
+	m.mu.Unlock()
+	for i := range list {
+		list[i].Path = PathRelay
+		for _, c := range m.host.Network().ConnsToPeer(list[i].ID) {
+			list[i].Addrs = append(list[i].Addrs, c.RemoteMultiaddr())
+			if !c.Stat().Limited {
+				list[i].Path = PathDirect
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Peer) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return list
+}
+
+func (m *Mesh) memberIDs() []peer.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids := make([]peer.ID, 0, len(m.members))
+	for p := range m.members {
+		ids = append(ids, p)
+	}
+	return ids
+}
+
+func (m *Mesh) isMember(p peer.ID) bool { return m.member(p) != nil }
+
+func (m *Mesh) member(p peer.ID) *member {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.members[p]
+}
+
+// awaitMember waits until p is a member, for as long as a hello may take.
+func (m *Mesh) awaitMember(p peer.ID) bool {
+	ctx, cancel := context.WithTimeout(m.ctx, helloTimeout)
+	defer cancel()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.members[p] == nil && m.waiting[p] == maxWaiting {
+		return false
+	}
+	m.waiting[p]++
+	defer func() {
+		if m.waiting[p]--; m.waiting[p] == 0 {
+			delete(m.waiting, p)
+		}
+	}()
+	for m.members[p] == nil {
+		if !m.awaitChange(ctx) {
+			return false
+		}
+	}
+	return true
+}
+
+// awaitChange waits, with mu released, for somebody to be admitted or to
+// subscribe.
+func (m *Mesh) awaitChange(ctx context.Context) bool {
+	changed := m.changed
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	select {
+	case <-changed:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// tellChange ends the waiting in awaitChange. The caller holds mu.
+func (m *Mesh) tellChange() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// admit makes p a member, which it stays if it is one.
+func (m *Mesh) admit(p peer.ID, skew time.Duration) {
+	now := time.Now()
+	mb := &member{
+		id: p, since: now, epoch: m.epoch, skew: skew,
+		out: make(chan linkMessage, 64), gone: make(chan struct{}), lists: map[uint64]chan []listed{},
+	}
+	mb.hear()
+	m.mu.Lock()
+	if m.closed || m.members[p] != nil {
+		m.mu.Unlock()
+		return
+	}
+	first := len(m.members) == 0
+	m.members[p] = mb
+	m.redials.remove(string(p))
+	delete(m.refusals, p)
+	m.book.note(p, m.host.Peerstore().Addrs(p), now, m.forget)
+	m.wg.Go(func() { m.writeLink(mb) })
+	m.tellChange()
+	m.mu.Unlock()
+
+	m.host.ConnManager().Protect(p, m.protection())
+	m.log.Debug("member", "peer", p)
+	m.gate.announce(p)
+	m.events.publish(Event{Kind: EventPeerUp, Peer: p, Time: now})
+	if first {
+		m.events.publish(Event{Kind: EventConnect, Peer: p, Time: now})
+	}
+	m.wakeLoop()
+	signal(m.short)
+}
+
+// expel ends the membership of p, if there is one. Unless it was meant to end,
+// p is dialled again.
+func (m *Mesh) expel(p peer.ID, why error) {
+	now := time.Now()
+	m.mu.Lock()
+	mb := m.members[p]
+	if mb == nil {
+		m.mu.Unlock()
+		return
+	}
+	delete(m.members, p)
+	close(mb.gone)
+	last := len(m.members) == 0
+	if !m.closed && !errors.Is(why, ErrLeft) && !errors.Is(why, ErrOffended) {
+		m.redials.add(now, string(p))
+	}
+	m.mu.Unlock()
+
+	m.host.ConnManager().Unprotect(p, m.protection())
+	for _, c := range m.host.Network().ConnsToPeer(p) {
+		m.resetStreams(c)
+	}
+	m.log.Debug("member gone", "peer", p, "err", why)
+	m.events.publish(Event{Kind: EventPeerDown, Peer: p, Time: now, Err: why})
+	if last {
+		m.events.publish(Event{Kind: EventDisconnect, Peer: p, Time: now, Err: why})
+	}
+	m.wakeLoop()
+	signal(m.short)
+}
+
+// protection is the name under which the connection manager spares members.
+func (m *Mesh) protection() string { return "go2p/" + m.tag }
+
+// refused notes that a hello with p found no network in common.
+func (m *Mesh) refused(p peer.ID, explicit bool) {
+	if !explicit {
+		m.log.Debug("stranger", "peer", p, "err", ErrNoCommonNetwork)
+		return
+	}
+	m.log.Warn("connection refused", "peer", p, "err", ErrNoCommonNetwork)
+	m.stats.note(p, ErrNoCommonNetwork)
+	m.events.publish(Event{Kind: EventRefused, Peer: p, Time: time.Now(), Err: ErrNoCommonNetwork})
+}
+
+// pingSilent pings members that are silent and gives up those that stay so.
+func (m *Mesh) pingSilent(now time.Time) {
+	var lost []peer.ID
+	m.mu.Lock()
+	for p, mb := range m.members {
+		ping, dead := mb.live.advance(now, mb.lastHeard())
+		if ping {
+			mb.tell(linkMessage{Kind: linkPing, Nonce: uint64(time.Since(m.epoch))})
+		}
+		if dead {
+			lost = append(lost, p)
+		}
+	}
+	m.mu.Unlock()
+	for _, p := range lost {
+		m.stats.note(p, ErrSilent)
+		m.expel(p, ErrSilent)
+		m.closeOwn(p)
+	}
+}
+
+// closeOwn closes those connections to p that this peer dialled. The others are
+// p's to close: two ends that close each other's would never settle.
+func (m *Mesh) closeOwn(p peer.ID) {
+	for _, c := range m.host.Network().ConnsToPeer(p) {
+		if c.Stat().Direction == network.DirOutbound {
+			m.wg.Go(func() { c.Close() }) // takes its time with a peer that does not answer
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// All messages are frames (a varint length, then the body) of CBOR in core
+// deterministic form; structs are arrays. docs/protocol.md has the layouts.
+//
+//	hello     A→B helloOpen, B→A helloAnswer, A→B helloProof, B closes
+//	link      one stream in each direction; linkMessage each, no answers
+//	whisper   A→B whisper, B→A whisperAck for each, any number in flight
+//	meshsub   gossipsub 1.2; the data of a message is a batch
+//
+// Only the hello and the name of the link are spoken outside of a network. On the
+// wire every other protocol has the tag of its network in it: link and whisper of
+// the network 0123456789abcdef are /go2p/0123456789abcdef/mesh/1.0.0 and
+// /go2p/0123456789abcdef/whisper/1.0.0.
+const (
+	HelloProtocol   protocol.ID = "/go2p/hello/1.0.0"
+	LinkProtocol    protocol.ID = "/go2p/mesh/1.0.0"
+	WhisperProtocol protocol.ID = "/go2p/whisper/1.0.0"
+
+	gossipProtocol protocol.ID = "/go2p/meshsub/1.2.0"
+)
+
+// helloVersion is the version that helloOpen states.
+const helloVersion = 1
+
+// MaxMessage is the most bytes that the packets of one message may have in CBOR.
+const MaxMessage = 1 << 20
+
+const (
+	envelopeRoom = 64 << 10           // what an RPC of pubsub may be larger than its message
+	maxWhisper   = MaxMessage + 1<<10 // a whisper's frame
+	maxHello     = 4 << 10            // a hello's frame
+	maxTags      = 128                // tags in a hello
+	padTags      = 8                  // a hello's tags are padded to a multiple of this
+	maxNetworks  = maxTags / 2        // networks on one host
+	maxLink      = 64 << 10           // a link message's frame
+	maxListed    = 64                 // peers in one list
+	maxAddrs     = 16                 // addresses of one peer in a list
+	seenTTL      = 120 * time.Second  // how long pubsub remembers a message's hash
+	idleStream   = 10 * time.Minute   // a whisper stream without whispers is closed
+	helloTimeout = 10 * time.Second   // a whole hello
+	dialTimeout  = 10 * time.Second   // one dial of ours, in the background
+	writeTimeout = 10 * time.Second   // one write to a member
+	listTimeout  = 5 * time.Second    // one neighbour's answer with its peers
+	settle       = time.Second        // how long a broadcast waits for new members to subscribe
+	forgiveness  = 10 * time.Minute   // how long an offender stays outside
+	maxOffences  = 10                 // bad signatures in offencesIn that end a membership
+	offencesIn   = time.Minute
+	maxWaiting   = 8 // streams of one peer that wait for its hello
+	maxInbound   = 4 // whisper streams of one member
+	maxHellos    = 4 // hellos of one peer at a time
+)

@@ -1,0 +1,63 @@
+package mesh
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestBackoffDoublesWithJitter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for failures, want := range []time.Duration{
+		1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 4: 8 * time.Second,
+		5: 16 * time.Second, 6: 30 * time.Second, 7: 30 * time.Second, 1000: 30 * time.Second,
+	} {
+		if want == 0 {
+			continue
+		}
+		seen := map[time.Duration]bool{}
+		for range 20 {
+			got := backoff(failures, rng)
+			if got < want*8/10 || got > want*12/10 {
+				t.Fatalf("after %d failures: %v, want about %v", failures, got, want)
+			}
+			seen[got] = true
+		}
+		if len(seen) < 10 {
+			t.Errorf("after %d failures: hardly any jitter", failures)
+		}
+	}
+}
+
+func TestRedials(t *testing.T) {
+	r := redials{rand.New(rand.NewPCG(1, 2)), map[string]*redial{}}
+	if !r.deadline().IsZero() {
+		t.Fatal("a deadline with nobody to dial")
+	}
+	r.add(at(0), "b")
+	r.add(at(0), "a")
+	if got := r.due(at(0)); !slices.Equal(got, []string{"a", "b"}) {
+		t.Fatalf("due: %v", got)
+	}
+	if got := r.due(at(0)); got != nil {
+		t.Fatalf("%v came up twice", got)
+	}
+	r.add(at(1), "a") // still being dialled
+	r.remove("b")
+	if !r.deadline().IsZero() {
+		t.Fatal("a deadline while the only one is being dialled")
+	}
+	r.failed(at(0), "a")
+	r.failed(at(0), "b") // called off meanwhile
+	next := r.deadline()
+	if next.Before(at(800)) || next.After(at(1200)) {
+		t.Fatalf("next try at %v", next)
+	}
+	if got := r.due(next.Add(-1)); got != nil {
+		t.Fatalf("%v came up early", got)
+	}
+	if got := r.due(next); !slices.Equal(got, []string{"a"}) {
+		t.Fatalf("due: %v", got)
+	}
+}
