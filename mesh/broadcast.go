@@ -226,7 +226,7 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 // seal signs messages, which are numbered from seq on, as one batch.
 func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
 	body, err := batchEnc.Marshal(batchBody{
-		Author: []byte(m.ID()), Boot: m.boot, Seq: seq, Messages: messages,
+		Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages,
 	})
 	if err != nil {
 		return nil, err

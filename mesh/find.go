@@ -200,7 +200,7 @@ const (
 
 // reach makes p a member, wherever it is.
 func (m *Mesh) reach(ctx context.Context, p peer.ID) error {
-	if m.isMember(p) {
+	if m.isMember(p) && m.host.Network().Connectedness(p) != network.NotConnected {
 		return nil
 	}
 	err := m.connect(ctx, peer.AddrInfo{ID: p, Addrs: m.addrs(p)}, false)

@@ -231,7 +231,7 @@ func (m *Mesh) infos(list []listed) []peer.AddrInfo {
 	infos := make([]peer.AddrInfo, 0, len(list))
 	for _, l := range list {
 		p, err := peer.IDFromBytes(l.ID)
-		if err != nil || p == m.host.ID() {
+		if err != nil || p == m.id {
 			continue
 		}
 		info := peer.AddrInfo{ID: p}

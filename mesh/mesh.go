@@ -20,6 +20,7 @@ import (
 // concurrently. It is made by Join and lives until Close.
 type Mesh struct {
 	host   host.Host
+	id     peer.ID
 	name   string
 	opts   Options
 	log    *slog.Logger
@@ -91,7 +92,7 @@ func Join(ctx context.Context, h host.Host, network string, opts *Options) (*Mes
 
 func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	m := &Mesh{
-		host: h, name: name, epoch: time.Now(), inbox: newInbox(),
+		host: h, id: h.ID(), name: name, epoch: time.Now(), inbox: newInbox(),
 		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
 		handlers: map[protocol.ID]network.StreamHandler{},
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
@@ -192,7 +193,7 @@ func (m *Mesh) stop() {
 }
 
 // ID returns this peer's ID, the author of what it sends.
-func (m *Mesh) ID() peer.ID { return m.host.ID() }
+func (m *Mesh) ID() peer.ID { return m.id }
 
 // Network returns the name of the network.
 func (m *Mesh) Network() string { return m.name }

@@ -43,9 +43,10 @@ var (
 )
 
 const (
-	maxAck      = 64 // bytes of an acknowledgement's frame
-	maxAttempts = 4  // ways and streams that a whisper tries
-	maxIDLength = 64 // bytes of a message ID on the wire
+	maxAck      = 64                     // bytes of an acknowledgement's frame
+	maxAttempts = 4                      // ways and streams that a whisper tries
+	firstRetry  = 100 * time.Millisecond // pause after the first, then longer
+	maxIDLength = 64                     // bytes of a message ID on the wire
 )
 
 // Whisper sends a message to one peer of the network and returns nil only when
@@ -151,6 +152,7 @@ func (m *Mesh) deliver(ctx context.Context, to peer.ID, seq uint64, body []byte)
 		case attempt == maxAttempts:
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
+		sleep(ctx, time.Duration(attempt)*firstRetry)
 	}
 }
 

@@ -1,0 +1,154 @@
+package mesh
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// recode checks that what was decoded is encoded to something that decodes to
+// the same.
+func recode[T any](t *testing.T, v T, encode func(any) ([]byte, error), decode func([]byte) (T, error)) {
+	t.Helper()
+	data, err := encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := decode(data)
+	if err != nil || !reflect.DeepEqual(v, again) {
+		t.Fatalf("%#v became %#v, %v", v, again, err)
+	}
+}
+
+func seed(f *testing.F, encode func(any) ([]byte, error), values ...any) {
+	f.Helper()
+	for _, v := range values {
+		data, err := encode(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	}
+	f.Add([]byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+}
+
+func FuzzHello(f *testing.F) {
+	s := stamp{Nonce: nonce{1}, Clock: 2, Run: 3, Gen: 4}
+	seed(f, helloEnc.Marshal, helloOpen{Version: 1, Explicit: true, From: s},
+		helloAnswer{From: s, Tags: []helloTag{{1}, {2}}}, helloProof{Tags: make([]helloTag, 8)})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzHello[helloOpen](t, data)
+		fuzzHello[helloAnswer](t, data)
+		fuzzHello[helloProof](t, data)
+	})
+}
+
+func fuzzHello[T any](t *testing.T, data []byte) {
+	decode := func(b []byte) (v T, err error) {
+		err = helloDec.Unmarshal(b, &v)
+		return v, err
+	}
+	if v, err := decode(data); err == nil {
+		recode(t, v, helloEnc.Marshal, decode)
+	}
+}
+
+func FuzzLink(f *testing.F) {
+	seed(f, linkEnc.Marshal, linkMessage{Kind: linkPing, Nonce: 1},
+		linkMessage{Kind: linkWant, Nonce: 1, Target: []byte("p")},
+		linkMessage{Kind: linkList, Peers: []listed{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		msg, err := decodeLink(data)
+		if err != nil {
+			return
+		}
+		if len(msg.Target) == 0 {
+			msg.Target = nil
+		}
+		if len(msg.Peers) == 0 {
+			msg.Peers = nil
+		}
+		recode(t, msg, linkEnc.Marshal, decodeLink)
+		new(Mesh).infos(msg.Peers)
+	})
+}
+
+// fuzzAuthor is a mesh that can sign and verify, without a host.
+func fuzzAuthor(tb testing.TB) (*Mesh, peer.ID) {
+	tb.Helper()
+	std := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	key, _, err := crypto.KeyPairFromStdKey(&std)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &Mesh{id: id, signer: key, boot: 7}, id
+}
+
+func FuzzBatch(f *testing.F) {
+	m, id := fuzzAuthor(f)
+	for n := range 3 {
+		messages := make([]batchMessage, n)
+		for i := range messages {
+			messages[i] = batchMessage{Time: int64(i), Packets: []byte{0x82, 0x61, 'a', 0x01}}
+		}
+		data, err := m.seal(1, messages)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)-1])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		// As it came: nothing gets through but what the author has signed.
+		if author, body, err := m.unseal(data); err == nil {
+			body.messages(author)
+		}
+		// And as a body that a member has signed, whatever it says.
+		var body batchBody
+		if err := batchDec.Unmarshal(data, &body); err != nil {
+			return
+		}
+		messages, err := body.messages(id)
+		if err != nil {
+			return
+		}
+		if len(messages) != len(body.Messages) {
+			t.Fatal(fmt.Sprint(len(messages), " messages of ", len(body.Messages)))
+		}
+	})
+}
+
+func FuzzWhisper(f *testing.F) {
+	_, id := fuzzAuthor(f)
+	seed(f, whisperEnc.Marshal, whisper{Boot: 1, Seq: 2, To: "0123", Time: 3, Packets: []byte{0x80}},
+		whisperAck{Seq: 1, Refused: true})
+	decode := func(b []byte) (w whisper, err error) {
+		err = whisperDec.Unmarshal(b, &w)
+		return w, err
+	}
+	decodeAck := func(b []byte) (a whisperAck, err error) {
+		err = whisperDec.Unmarshal(b, &a)
+		return a, err
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if w, err := decode(data); err == nil {
+			if len(w.Packets) == 0 {
+				w.Packets = []byte{}
+			}
+			recode(t, w, whisperEnc.Marshal, decode)
+			w.message(id)
+		}
+		if a, err := decodeAck(data); err == nil {
+			recode(t, a, whisperEnc.Marshal, decodeAck)
+		}
+	})
+}

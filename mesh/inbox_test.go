@@ -1,0 +1,80 @@
+package mesh
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+)
+
+func fill(t *testing.T, q *inbox, kind Kind, n, size int) {
+	t.Helper()
+	for i := range n {
+		msg := Message{Kind: kind, size: size, seq: uint64(i)}
+		if kind == Broadcast {
+			if dropped := q.offer(msg); dropped != nil {
+				t.Fatalf("%d was dropped", dropped[0].seq)
+			}
+		} else if err := q.wait(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestBroadcastsCrowdOutTheOldest(t *testing.T) {
+	q := newInbox()
+	fill(t, q, Whisper, 1, 0)
+	fill(t, q, Broadcast, inboxMessages-1, 0)
+	if dropped := q.offer(Message{Kind: Broadcast}); len(dropped) != 1 || dropped[0].seq != 0 || dropped[0].Kind != Broadcast {
+		t.Errorf("dropped %v", dropped)
+	}
+	if msg, err := q.take(t.Context()); err != nil || msg.Kind != Whisper {
+		t.Errorf("the whisper was dropped: %v, %v", msg, err)
+	}
+	if msg, err := q.take(t.Context()); err != nil || msg.seq != 1 {
+		t.Errorf("after the dropped one came %v, %v", msg, err)
+	}
+}
+
+func TestInboxIsBoundedInBytes(t *testing.T) {
+	q := newInbox()
+	fill(t, q, Broadcast, inboxBytes/MaxMessage, MaxMessage)
+	if dropped := q.offer(Message{Kind: Broadcast, size: 2}); len(dropped) != 1 {
+		t.Errorf("dropped %d", len(dropped))
+	}
+	if q.bytes > inboxBytes {
+		t.Errorf("%d bytes", q.bytes)
+	}
+}
+
+func TestWhispersWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newInbox()
+		fill(t, q, Whisper, inboxMessages, 0)
+		if dropped := q.offer(Message{Kind: Broadcast, seq: 7}); len(dropped) != 1 || dropped[0].seq != 7 {
+			t.Errorf("a broadcast dropped %v", dropped)
+		}
+		in := false
+		go func() {
+			if err := q.wait(t.Context(), Message{Kind: Whisper}); err != nil {
+				t.Error(err)
+			}
+			in = true
+		}()
+		synctest.Wait()
+		if in {
+			t.Fatal("it found room in a full inbox")
+		}
+		if _, err := q.take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !in {
+			t.Error("it did not notice that there is room")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := q.wait(ctx, Message{Kind: Whisper}); err == nil {
+			t.Error("it outlived its context")
+		}
+	})
+}
