@@ -12,6 +12,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/p2p-today/go2p/internal/file"
 )
 
 // maxRemembered is how many members of the past are kept and dialled again.
@@ -72,7 +74,7 @@ func (b *book) raiseBoot() (uint64, error) {
 		}
 	}
 	boot++
-	return boot, replaceFile(name, fmt.Appendln(nil, boot))
+	return boot, file.Replace(name, fmt.Appendln(nil, boot))
 }
 
 func (b *book) load() error {
@@ -111,7 +113,7 @@ func (m *Mesh) save() {
 	m.mu.Unlock()
 	data, err := json.MarshalIndent(f, "", "\t")
 	if err == nil {
-		err = replaceFile(filepath.Join(m.book.path, peersName), append(data, '\n'))
+		err = file.Replace(filepath.Join(m.book.path, peersName), append(data, '\n'))
 	}
 	if err != nil {
 		m.log.Warn("cannot save the remembered peers", "err", err)
@@ -156,27 +158,4 @@ func (b *book) addrs(p peer.ID) []ma.Multiaddr {
 		}
 	}
 	return addrs
-}
-
-// replaceFile puts data in the place of a file, whole or not at all, also when
-// the power fails.
-func replaceFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	if d, err := os.Open(filepath.Dir(name)); err == nil {
-		d.Sync() // so that the new name is durable; not every system can
-		d.Close()
-	}
-	return nil
 }

@@ -1,0 +1,209 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	relay "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
+	webtransport "github.com/libp2p/go-libp2p/p2p/transport/webtransport"
+	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options are the optional settings of New. The zero value of each field means the
+// default stated with it.
+type Options struct {
+	// DataDir is where the identity and the port are kept. It is made if it is
+	// missing. Default: nowhere; the host has a new identity each time.
+	DataDir string
+
+	// Listen are the addresses to listen on, which must work. Default: all
+	// interfaces and transports on the port remembered in DataDir, or on
+	// DefaultPort, or if that is taken on a free one.
+	Listen []ma.Multiaddr
+
+	// NoMDNS turns off both announcing this host to the local network and
+	// connecting to those that announce themselves. Default: both are on.
+	NoMDNS bool
+
+	// RelayService lets others be reached by way of this host, within limits.
+	// It is of use on hosts that can be reached from everywhere. Default: off.
+	RelayService bool
+
+	// Relays are hosts by way of which this one may be reached if it cannot be
+	// directly. Default: connected peers that offer it.
+	Relays []peer.AddrInfo
+
+	// Logger gets the log of what this package does. libp2p has a log of its
+	// own. Default: silent.
+	Logger *slog.Logger
+
+	// Registerer gets libp2p's metrics. Default: none.
+	Registerer prometheus.Registerer
+
+	// Libp2p are further options for libp2p, applied after those of New.
+	Libp2p []libp2p.Option
+}
+
+const (
+	lowWater  = 96 // connections kept when there are more than highWater; members are always kept
+	highWater = 192
+	perIP     = 256 // connections from one address: a lab behind one router
+)
+
+// New starts a host. It is the caller's to close.
+func New(opts *Options) (host.Host, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	h, err := o.start()
+	if err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	return h, nil
+}
+
+func (o *Options) start() (host.Host, error) {
+	key, err := identity(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Listen) == 0 {
+		if o.Listen, err = listenAddrs(o.DataDir); err != nil {
+			return nil, err
+		}
+	}
+	conns, err := connmgr.NewConnManager(lowWater, highWater)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := limits()
+	if err != nil {
+		conns.Close()
+		return nil, err
+	}
+	var self lateHost
+	options := []libp2p.Option{
+		libp2p.Identity(key),
+		libp2p.ListenAddrs(o.Listen...),
+		libp2p.ShareTCPListener(),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.Transport(webtransport.New),
+		libp2p.Transport(tcp.NewTCPTransport),
+		libp2p.Transport(websocket.New),
+		libp2p.Security(tls.ID, tls.New),
+		libp2p.Security(noise.ID, noise.New),
+		libp2p.DefaultMuxers,
+		libp2p.ConnectionManager(conns),
+		libp2p.ResourceManager(resources),
+		libp2p.UserAgent("go2p"),
+		libp2p.NATPortMap(),
+		libp2p.EnableNATService(),
+		libp2p.EnableAutoNATv2(),
+		libp2p.EnableHolePunching(),
+		o.relays(&self),
+	}
+	if o.RelayService {
+		options = append(options, libp2p.EnableRelayService())
+	}
+	if !o.NoMDNS {
+		options = append(options, withMDNS(o.Logger))
+	}
+	if o.Registerer != nil {
+		options = append(options, libp2p.PrometheusRegisterer(o.Registerer))
+	} else {
+		options = append(options, libp2p.DisableMetrics())
+	}
+	h, err := libp2p.New(append(options, o.Libp2p...)...)
+	if err != nil {
+		return nil, err
+	}
+	self.set(h)
+	return h, nil
+}
+
+// limits are libp2p's, scaled to the machine, with room for many peers behind one
+// address; libp2p's own suit a public network, where that is an attack.
+func limits() (network.ResourceManager, error) {
+	scaled := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaled)
+	return rcmgr.NewResourceManager(
+		rcmgr.NewFixedLimiter(scaled.AutoScale()),
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: perIP}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: perIP}, {PrefixLength: 48, ConnCount: 4 * perIP}},
+		),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 16, Burst: perIP}}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: 16, Burst: perIP}}},
+				GracePeriod:      time.Minute,
+			},
+		}),
+	)
+}
+
+// relays says by way of whom this host may be reached.
+func (o *Options) relays(self *lateHost) libp2p.Option {
+	if len(o.Relays) > 0 {
+		return libp2p.EnableAutoRelayWithStaticRelays(o.Relays)
+	}
+	return libp2p.EnableAutoRelayWithPeerSource(self.connectedRelays,
+		autorelay.WithMinCandidates(1), autorelay.WithNumRelays(2), autorelay.WithBootDelay(0),
+		autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(10*time.Second))
+}
+
+// lateHost is the host for what is configured before it exists.
+type lateHost struct {
+	mu sync.Mutex
+	h  host.Host
+}
+
+func (l *lateHost) set(h host.Host) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.h = h
+}
+
+// connectedRelays names connected peers that offer to relay.
+func (l *lateHost) connectedRelays(_ context.Context, n int) <-chan peer.AddrInfo {
+	found := make(chan peer.AddrInfo, n)
+	defer close(found)
+	l.mu.Lock()
+	h := l.h
+	l.mu.Unlock()
+	if h == nil {
+		return found
+	}
+	for _, p := range h.Network().Peers() {
+		offers, err := h.Peerstore().SupportsProtocols(p, relay.ProtoIDv2Hop)
+		if err != nil || len(offers) == 0 {
+			continue
+		}
+		if len(found) == n {
+			break
+		}
+		found <- h.Peerstore().PeerInfo(p)
+	}
+	return found
+}
