@@ -15,6 +15,9 @@ var (
 	// enough to deliver a message to it. What lay behind is wrapped with it.
 	ErrUnreachable = errors.New("peer cannot be reached")
 
+	// ErrAlone says that there is no neighbour and nobody is being dialled.
+	ErrAlone = errors.New("no neighbours")
+
 	// ErrClosed says that the mesh was closed.
 	ErrClosed = errors.New("mesh is closed")
 

@@ -101,6 +101,7 @@ func (m *Mesh) redial(p peer.ID) {
 		m.redials.failed(time.Now(), string(p))
 		if explicit && errors.Is(err, ErrNoCommonNetwork) {
 			m.refusals[p] = err
+			m.tellChange()
 		}
 		m.mu.Unlock()
 	}

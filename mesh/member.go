@@ -52,6 +52,28 @@ type Peer struct {
 	Skew  time.Duration  // its clock less this peer's at the hello, give or take the way
 }
 
+// AwaitNeighbour returns nil when there is a neighbour, and waits for the first one
+// while somebody is being dialled: those in Options.Join and remembered peers.
+// Errors: ErrAlone if nobody is, ErrNoCommonNetwork if all in Options.Join have
+// refused, ErrClosed, or the context's.
+func (m *Mesh) AwaitNeighbour(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.members) == 0 {
+		switch {
+		case m.closed:
+			return ErrClosed
+		case len(m.redials.targets) == 0:
+			return ErrAlone
+		case len(m.opts.Join) > 0 && len(m.refusals) == len(m.opts.Join):
+			return ErrNoCommonNetwork
+		case !m.awaitChange(ctx):
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Peers returns the neighbours, sorted by ID. The slice is the caller's.
 func (m *Mesh) Peers() []Peer {
 	m.mu.Lock()
@@ -114,8 +136,8 @@ func (m *Mesh) awaitMember(p peer.ID) bool {
 	return true
 }
 
-// awaitChange waits, with mu released, for somebody to be admitted or to
-// subscribe.
+// awaitChange waits, with mu released, for somebody to be admitted, to subscribe or
+// to refuse, or for Close.
 func (m *Mesh) awaitChange(ctx context.Context) bool {
 	changed := m.changed
 	m.mu.Unlock()
@@ -157,7 +179,7 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	m.mu.Unlock()
 
 	m.host.ConnManager().Protect(p, m.protection())
-	m.log.Debug("member", "peer", p)
+	m.log.Info("neighbour", "peer", p)
 	m.gate.announce(p)
 	m.events.publish(Event{Kind: EventPeerUp, Peer: p, Time: now})
 	if first {
@@ -189,7 +211,7 @@ func (m *Mesh) expel(p peer.ID, why error) {
 	for _, c := range m.host.Network().ConnsToPeer(p) {
 		m.resetStreams(c)
 	}
-	m.log.Debug("member gone", "peer", p, "err", why)
+	m.log.Info("neighbour gone", "peer", p, "err", why)
 	m.events.publish(Event{Kind: EventPeerDown, Peer: p, Time: now, Err: why})
 	if last {
 		m.events.publish(Event{Kind: EventDisconnect, Peer: p, Time: now, Err: why})

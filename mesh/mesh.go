@@ -48,7 +48,7 @@ type Mesh struct {
 	handlers map[protocol.ID]network.StreamHandler
 	chain    []*Handler
 	members  map[peer.ID]*member
-	changed  chan struct{} // closed, and replaced, when somebody is admitted or subscribes
+	changed  chan struct{} // closed, and replaced; see awaitChange
 	waiting  map[peer.ID]int
 	parted   map[peer.ID]bool      // until somebody connects explicitly
 	refusals map[peer.ID]error     // of peers in Options.Join, until they admit
@@ -172,6 +172,7 @@ func (m *Mesh) Close() error {
 		return nil
 	}
 	m.closed = true
+	m.tellChange()
 	m.mu.Unlock()
 	m.hub.leave(m, m.memberIDs())
 	for _, p := range m.memberIDs() {

@@ -664,3 +664,28 @@ func stacks() []string {
 	buf = buf[:runtime.Stack(buf, true)]
 	return strings.Split(string(buf), "\n\n")[1:]
 }
+
+func TestAwaitNeighbour(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := bareLab(t, seed, 3)
+		alone := l.mesh(0, "lab", nil)
+		if err := alone.AwaitNeighbour(l.ctx()); !errors.Is(err, mesh.ErrAlone) {
+			t.Errorf("with nobody to dial: %v", err)
+		}
+		late := l.mesh(1, "lab", &mesh.Options{Join: []peer.AddrInfo{l.Info(0)}})
+		if err := late.AwaitNeighbour(l.ctx()); err != nil {
+			t.Errorf("with somebody to dial: %v", err)
+		}
+		other := l.mesh(2, "other", &mesh.Options{Join: []peer.AddrInfo{l.Info(0)}})
+		if err := other.AwaitNeighbour(l.ctx()); !errors.Is(err, mesh.ErrNoCommonNetwork) {
+			t.Errorf("refused by all: %v", err)
+		}
+		lost := l.mesh(2, "lab", &mesh.Options{Join: []peer.AddrInfo{{ID: stranger(t)}}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l.Cut(2)
+		if err := lost.AwaitNeighbour(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("in time: %v", err)
+		}
+	})
+}

@@ -121,14 +121,14 @@ func (w *Net) start(i int) {
 func (w *Net) delay(p *simnet.Packet) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	from, to := w.index[ip(p.From)], w.index[ip(p.To)]
+	from, to := w.index[ipOf(p.From)], w.index[ipOf(p.To)]
 	if w.side[from] != w.side[to] || w.rng.Float64() < w.loss {
 		return never
 	}
 	return w.latency
 }
 
-func ip(a net.Addr) string { return a.(*net.UDPAddr).IP.String() }
+func ipOf(a net.Addr) string { return a.(*net.UDPAddr).IP.String() }
 
 // Latency sets how long a packet is under way.
 func (w *Net) Latency(d time.Duration) {

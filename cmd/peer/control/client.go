@@ -1,0 +1,134 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"time"
+)
+
+// A Client asks the peer with a data directory.
+type Client struct {
+	http    http.Client
+	dir     string
+	timeout time.Duration
+}
+
+// NewClient returns a client for the peer with the given data directory, which
+// need not run. Calls end after the timeout.
+func NewClient(dir string, timeout time.Duration) *Client {
+	c := &Client{dir: dir, timeout: timeout}
+	c.http.Transport = &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			name, err := socketPath(dir)
+			if err != nil {
+				return nil, err
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", name)
+		},
+	}
+	return c
+}
+
+// Call sends a request, with no body if q is nil, and decodes the answer into a.
+// The error is an *Error.
+func (c *Client) Call(ctx context.Context, path string, q, a any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	body, err := c.do(ctx, path, q)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	dec := json.NewDecoder(body)
+	dec.UseNumber()
+	if err := dec.Decode(a); err != nil {
+		return c.failed(ctx, err)
+	}
+	return nil
+}
+
+// Lines sends a request and yields the JSON Lines of its answer, until that ends or
+// the context does. The error is an *Error.
+func Lines[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
+	body, err := c.do(ctx, path, nil)
+	return func(yield func(T, error) bool) {
+		if err != nil {
+			yield(*new(T), err)
+			return
+		}
+		defer body.Close()
+		dec := json.NewDecoder(body)
+		dec.UseNumber()
+		for {
+			var line T
+			err := dec.Decode(&line)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				err = c.failed(ctx, err)
+			}
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (c *Client) do(ctx context.Context, path string, q any) (io.ReadCloser, error) {
+	method := http.MethodGet
+	var body io.Reader
+	if q != nil {
+		method = http.MethodPost
+		data, err := json.Marshal(q)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://peer"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set(TimeoutHeader, c.timeout.String())
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	e := &Error{Exit: ExitFailure}
+	if err := json.NewDecoder(resp.Body).Decode(e); err != nil {
+		e.Text = fmt.Sprintf("the peer answered %s", resp.Status)
+	}
+	return nil, e
+}
+
+// failed says what it means that no answer came.
+func (c *Client) failed(ctx context.Context, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
+		return &Error{
+			Text: fmt.Sprintf("no peer is running with the data in %s", c.dir), Exit: ExitNoPeer,
+			Hint: "start one with `peer up`, or name another directory with --data",
+		}
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Error{
+			Text: fmt.Sprintf("no answer within %v", c.timeout), Exit: ExitTimeout,
+			Hint: "give it longer with --timeout",
+		}
+	}
+	if ctx.Err() != nil {
+		return &Error{Text: "interrupted", Exit: ExitFailure}
+	}
+	return &Error{Text: err.Error(), Exit: ExitFailure}
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+)
+
+func (c *cli) askCmd() *cobra.Command {
+	var f valueFlags
+	cmd := &cobra.Command{
+		Use:   "ask PEER VALUE…",
+		Short: "Sends a message to one peer and prints its reply",
+		Long:  valueHelp,
+		Args:  cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			packets, err := c.packets(args[1:], f)
+			if err != nil {
+				return err
+			}
+			var reply control.Message
+			out := control.Outgoing{To: args[0], Packets: packets}
+			if err := c.client().Call(cmd.Context(), control.PathAsk, out, &reply); err != nil {
+				return err
+			}
+			return c.printMessage(reply)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}

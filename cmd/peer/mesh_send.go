@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+)
+
+func (c *cli) sendCmd() *cobra.Command {
+	var f valueFlags
+	cmd := &cobra.Command{
+		Use:   "send VALUE…",
+		Short: "Sends a message to every member of the network",
+		Long: `send broadcasts one message with the VALUEs as its packets.
+` + valueHelp,
+		Example: `  peer mesh send "door opened" 17
+  peer mesh send - < notes.txt`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			packets, err := c.packets(args, f)
+			if err != nil {
+				return err
+			}
+			var sent control.Sent
+			if err := c.client().Call(cmd.Context(), control.PathSend, control.Outgoing{Packets: packets}, &sent); err != nil {
+				return err
+			}
+			if sent.Neighbours == 0 {
+				c.say("there was nobody to send it to\nhint: `peer mesh connect ADDR` connects to a peer")
+			}
+			return c.print(sent, fmt.Sprintf("neighbours: %d", sent.Neighbours))
+		},
+	}
+	f.add(cmd)
+	return cmd
+}

@@ -1,0 +1,600 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+	"github.com/p2p-today/go2p/internal/testnet"
+)
+
+// TestMain makes the test's own binary the peer command for those it starts.
+func TestMain(m *testing.M) {
+	if os.Getenv("GO2P_TEST_PEER") == "1" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// patience is ten times what anything here takes on a slow machine.
+const patience = 60 * time.Second
+
+// A peerProcess is a running `peer up`.
+type peerProcess struct {
+	t     *testing.T
+	dir   string
+	ID    string   `json:"id"`
+	Addrs []string `json:"addrs"`
+	cmd   *exec.Cmd
+	log   *lockedBuffer
+}
+
+// lockedBuffer is what a process writes while the test reads it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// up starts a peer on loopback, alone on this machine, and waits until it is ready.
+func up(t *testing.T, dir string, args ...string) *peerProcess {
+	t.Helper()
+	args = append([]string{"--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"}, args...)
+	return start(t, exec.Command(os.Args[0]), dir, args...)
+}
+
+// start starts a peer with a command that runs this binary.
+func start(t *testing.T, cmd *exec.Cmd, dir string, args ...string) *peerProcess {
+	t.Helper()
+	p := &peerProcess{t: t, dir: dir, cmd: cmd, log: &lockedBuffer{}}
+	cmd.Args = append(cmd.Args, append([]string{"up", "--json", "--data", dir}, args...)...)
+	cmd.Env = append(os.Environ(), "GO2P_TEST_PEER=1")
+	cmd.Stderr = p.log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of the peer in %s:\n%s", dir, p.log)
+		}
+	})
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("no ready line: %v\n%s", err, p.log)
+	}
+	var ready struct{ Event string }
+	if err := json.Unmarshal(line, &ready); err != nil || ready.Event != "ready" {
+		t.Fatalf("first line %s, %v", line, err)
+	}
+	if err := json.Unmarshal(line, p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *peerProcess) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+// addr is an address to join the peer.
+func (p *peerProcess) addr() string { return p.Addrs[0] }
+
+// result is what a command has printed and its exit code.
+type result struct {
+	out, err string
+	code     int
+}
+
+// peer runs a command that talks to this peer.
+func (p *peerProcess) peer(args ...string) result { return p.pipe("", args...) }
+
+func (p *peerProcess) pipe(in string, args ...string) result {
+	return command(in, append(args, "--data", p.dir)...)
+}
+
+func command(in string, args ...string) result {
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	code := run(ctx, args, strings.NewReader(in), &out, &errs)
+	return result{out.String(), errs.String(), code}
+}
+
+// ok runs a command that must succeed and returns what it printed.
+func (p *peerProcess) ok(args ...string) string {
+	p.t.Helper()
+	r := p.peer(args...)
+	if r.code != 0 {
+		p.t.Fatalf("peer %s: exit %d: %s", strings.Join(args, " "), r.code, r.err)
+	}
+	return r.out
+}
+
+// neighbours waits until the peer has exactly these neighbours.
+func (p *peerProcess) neighbours(want ...*peerProcess) {
+	p.t.Helper()
+	var ids []string
+	for _, w := range want {
+		ids = append(ids, w.ID)
+	}
+	slices.Sort(ids)
+	var got []string
+	eventually(p.t, func() bool {
+		got = nil
+		for line := range strings.Lines(p.ok("mesh", "peers", "--json")) {
+			var n control.Peer
+			if err := json.Unmarshal([]byte(line), &n); err != nil {
+				p.t.Fatal(err)
+			}
+			got = append(got, n.ID)
+		}
+		slices.Sort(got)
+		return slices.Equal(got, ids)
+	}, func() string { return fmt.Sprintf("neighbours %v, want %v", got, ids) })
+}
+
+func eventually(t *testing.T, cond func() bool, or func() string) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); {
+		if time.Now().After(end) {
+			t.Fatal(or())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// recv waits for one message and returns it.
+func (p *peerProcess) recv() control.Message {
+	p.t.Helper()
+	var msg control.Message
+	line := p.ok("mesh", "recv", "-f", "-n", "1", "--json", "--timeout", patience.String())
+	if err := json.Unmarshal([]byte(line), &msg); err != nil {
+		p.t.Fatalf("%q: %v", line, err)
+	}
+	return msg
+}
+
+// line starts three peers of which the second joins the first and the third the
+// second.
+func line(t *testing.T) (a, b, c *peerProcess) {
+	t.Helper()
+	dir := t.TempDir()
+	a = up(t, filepath.Join(dir, "a"))
+	b = up(t, filepath.Join(dir, "b"), "--join", a.addr())
+	c = up(t, filepath.Join(dir, "c"), "--join", b.addr())
+	b.neighbours(a, c)
+	return a, b, c
+}
+
+func TestThreeInALine(t *testing.T) {
+	a, b, c := line(t)
+	a.neighbours(b, c) // b has introduced c
+
+	if out := a.ok("mesh", "send", "hello", "--json"); !strings.Contains(out, `"neighbours":2`) {
+		t.Errorf("send printed %s", out)
+	}
+	msg := c.recv()
+	if msg.From != a.ID || msg.Kind != "broadcast" || fmt.Sprint(msg.Packets) != "[hello]" {
+		t.Errorf("received %+v", msg)
+	}
+
+	text := strings.Repeat("a line of text, with ümläuts\n", 500)
+	if r := a.pipe(text, "mesh", "send", "-"); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	if msg := c.recv(); msg.Packets[0] != text {
+		t.Errorf("%d bytes of a file arrived as %d", len(text), len(fmt.Sprint(msg.Packets[0])))
+	}
+
+	if r := a.peer("mesh", "whisper", c.ID, "for you"); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	msg = c.recv()
+	if msg.From != a.ID || msg.Kind != "whisper" || fmt.Sprint(msg.Packets) != "[for you]" {
+		t.Errorf("received %+v", msg)
+	}
+	c.ok("mesh", "reply", msg.ID, "thanks")
+	reply := a.recv()
+	if reply.From != c.ID || reply.Kind != "reply" || reply.To != msg.ID {
+		t.Errorf("received %+v", reply)
+	}
+	if r := a.peer("mesh", "reply", "0123", "x"); r.code != control.ExitMissing {
+		t.Errorf("reply to an unknown message: exit %d: %s", r.code, r.err)
+	}
+
+	const nobody = "12D3KooWPHPWspJh8TCfA2ZpmjP87DGVE63HXF9SAWpdx88j9wV2"
+	if r := a.peer("mesh", "whisper", nobody, "hi"); r.code != control.ExitTimeout || !strings.Contains(r.err, "hint:") {
+		t.Errorf("whisper to an unknown peer: exit %d: %s", r.code, r.err)
+	}
+	if out := c.ok("mesh", "recv", "--json"); out != "" {
+		t.Errorf("printed twice: %s", out)
+	}
+}
+
+func TestAskWaitsForTheReply(t *testing.T) {
+	a, b, _ := line(t)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		q := b.recv()
+		b.ok("mesh", "reply", q.ID, "--json-value", `{"sum":[1,2.5,null]}`)
+	}()
+	if out := a.ok("mesh", "ask", b.ID, "1+1.5?", "--timeout", patience.String()); out != `{"sum":[1,2.5,null]}`+"\n" {
+		t.Errorf("the reply was printed as %s", out)
+	}
+	<-answered
+	if r := a.peer("mesh", "ask", b.ID, "?", "--timeout", "500ms"); r.code != control.ExitTimeout {
+		t.Errorf("without a reply: exit %d: %s", r.code, r.err)
+	}
+}
+
+func TestRefusedAtBothEnds(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "lab.key")
+	if r := command("", "key", "new", key); r.code != 0 {
+		t.Fatal(r.err)
+	}
+	a := up(t, filepath.Join(dir, "a"), "--network", "lab", "--network-key", key)
+	for name, args := range map[string][]string{
+		"another network": {"--network", "lobby"},
+		"another key":     {"--network", "lab"},
+	} {
+		b := up(t, filepath.Join(dir, name), args...)
+		r := b.peer("mesh", "connect", a.addr())
+		if r.code != control.ExitRefused || !strings.Contains(r.err, "another network or another key") {
+			t.Errorf("%s: exit %d: %s", name, r.code, r.err)
+		}
+		for _, p := range []*peerProcess{a, b} {
+			other := a.ID
+			if p == a {
+				other = b.ID
+			}
+			eventually(t, func() bool {
+				log := p.log.String()
+				return strings.Contains(log, "connection refused") && strings.Contains(log, other) &&
+					strings.Contains(p.ok("status"), other+": no common network")
+			}, func() string { return fmt.Sprintf("%s: %s does not say why", name, p.dir) })
+		}
+	}
+
+	// With --join the peer runs, and what needs a neighbour says why there is none.
+	c := up(t, filepath.Join(dir, "c"), "--join", a.addr())
+	for _, args := range [][]string{{"mesh", "send", "x"}, {"mesh", "whisper", a.ID, "x"}} {
+		if r := c.peer(args...); r.code != control.ExitRefused {
+			t.Errorf("%v: exit %d: %s", args, r.code, r.err)
+		}
+	}
+
+	d := up(t, filepath.Join(dir, "d"), "--network", "lab", "--network-key", key, "--join", a.addr())
+	d.neighbours(a)
+}
+
+func TestKilledMiddleComesBack(t *testing.T) {
+	dir := t.TempDir()
+	a := up(t, filepath.Join(dir, "a"))
+	b := up(t, filepath.Join(dir, "b"), "--join", a.addr())
+	c := up(t, filepath.Join(dir, "c"), "--join", b.addr())
+	for _, p := range []*peerProcess{a, c} {
+		p.neighbours(b, map[*peerProcess]*peerProcess{a: c, c: a}[p])
+	}
+	b.kill()
+	a.neighbours(c)
+	again := up(t, b.dir) // without --join: it remembers
+	if again.ID != b.ID {
+		t.Errorf("%s became %s", b.ID, again.ID)
+	}
+	again.neighbours(a, c)
+	a.ok("mesh", "send", "whole again")
+	for _, p := range []*peerProcess{again, c} {
+		if msg := p.recv(); fmt.Sprint(msg.Packets) != "[whole again]" {
+			t.Errorf("received %+v", msg)
+		}
+	}
+}
+
+func TestSendToNobody(t *testing.T) {
+	p := up(t, t.TempDir())
+	r := p.peer("mesh", "send", "hello")
+	if r.code != 0 || r.out != "neighbours: 0\n" || !strings.Contains(r.err, "nobody") {
+		t.Errorf("%+v", r)
+	}
+	if r := p.peer("mesh", "whisper", "12D3KooWPHPWspJh8TCfA2ZpmjP87DGVE63HXF9SAWpdx88j9wV2", "hello"); r.code != control.ExitTimeout {
+		t.Errorf("%+v", r)
+	}
+	for _, args := range [][]string{{"mesh", "peers"}, {"mesh", "recv"}, {"mesh", "peers", "--json"}, {"mesh", "recv", "--json"}} {
+		if r := p.peer(args...); r != (result{}) {
+			t.Errorf("%v: %+v, want nothing", args, r)
+		}
+	}
+}
+
+func TestSendWaitsForTheFirstNeighbour(t *testing.T) {
+	dir := t.TempDir()
+	a := up(t, filepath.Join(dir, "a"))
+	a.kill()
+	b := up(t, filepath.Join(dir, "b"), "--join", a.addr())
+	sent := make(chan result)
+	go func() { sent <- b.peer("mesh", "send", "at last", "--timeout", patience.String()) }()
+	port := strings.Split(a.addr(), "/")[4]
+	back := start(t, exec.Command(os.Args[0]), a.dir, "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/"+port)
+	if r := <-sent; r.code != 0 || r.out != "neighbours: 1\n" {
+		t.Errorf("%+v", r)
+	}
+	if msg := back.recv(); fmt.Sprint(msg.Packets) != "[at last]" {
+		t.Errorf("received %+v", msg)
+	}
+}
+
+func TestRecvTakes(t *testing.T) {
+	a, b, _ := line(t)
+	for i := range 300 {
+		a.ok("mesh", "whisper", b.ID, fmt.Sprint(i))
+	}
+	if out := b.ok("mesh", "recv", "-n", "2"); out != "44\n45\n" { // 300 less 256 are gone
+		t.Errorf("the first two: %q", out)
+	}
+	rest := strings.Fields(b.ok("mesh", "recv"))
+	if len(rest) != 254 || rest[0] != "46" || rest[253] != "299" {
+		t.Errorf("%d more, %v", len(rest), rest)
+	}
+	if out := b.ok("mesh", "recv"); out != "" {
+		t.Errorf("taken twice: %q", out)
+	}
+	if r := b.peer("mesh", "recv", "-f", "-n", "1", "--timeout", "300ms"); r.code != control.ExitTimeout {
+		t.Errorf("following nothing: %+v", r)
+	}
+	if r := b.peer("mesh", "recv", "-f", "--timeout", "300ms"); r.code != 0 {
+		t.Errorf("following for a while: %+v", r)
+	}
+	a.ok("mesh", "whisper", b.ID, "--json-value", `{"b64":"/w=="}`, "1.0", `"ü"`)
+	if out := b.ok("mesh", "recv", "-f", "-n", "1"); out != "\xff 1.0 ü\n" {
+		t.Errorf("printed as %q", out)
+	}
+}
+
+func TestDisconnectAndConnect(t *testing.T) {
+	dir := t.TempDir()
+	a := up(t, filepath.Join(dir, "a"))
+	b := up(t, filepath.Join(dir, "b"), "--join", a.addr())
+	b.neighbours(a)
+	a.ok("mesh", "disconnect", b.ID)
+	a.neighbours()
+	b.neighbours()
+	if r := a.peer("mesh", "disconnect", b.ID); r.code != control.ExitMissing {
+		t.Errorf("twice: %+v", r)
+	}
+	b.ok("mesh", "connect", a.addr())
+	a.neighbours(b)
+}
+
+func TestDataDirectoryIsLocked(t *testing.T) {
+	p := up(t, t.TempDir())
+	r := command("", "up", "--data", p.dir, "--no-mdns")
+	if r.code != control.ExitFailure || !strings.Contains(r.err, fmt.Sprint(p.cmd.Process.Pid)) {
+		t.Errorf("%+v", r)
+	}
+	p.kill()
+	up(t, p.dir) // what the killed one left is in nobody's way
+}
+
+func TestSignalEndsCleanly(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		dir := filepath.Join(t.TempDir(), "data")
+		p := up(t, dir)
+		follow := make(chan result)
+		go func() { follow <- p.peer("mesh", "recv", "-f") }()
+		if err := p.cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.cmd.Wait(); err != nil {
+			t.Errorf("%v: %v\n%s", sig, err, p.log)
+		}
+		if r := <-follow; r.code == 0 {
+			t.Errorf("who followed was not told: %+v", r)
+		}
+		for _, name := range []string{"control.sock", "pid"} {
+			if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+				t.Errorf("%v left %s", sig, name)
+			}
+		}
+	}
+}
+
+// A socket's name must be short; a directory's need not be.
+func TestLongDataDirectory(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	p := up(t, dir)
+	if out := p.ok("status", "--json"); !strings.Contains(out, p.ID) {
+		t.Error(out)
+	}
+	p.kill()
+	q := up(t, dir)
+	q.cmd.Process.Signal(os.Interrupt)
+	q.cmd.Wait()
+	if left, _ := os.ReadDir(os.Getenv("XDG_RUNTIME_DIR")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestSocketIsPrivate(t *testing.T) {
+	p := up(t, t.TempDir())
+	info, err := os.Stat(filepath.Join(p.dir, "control.sock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+func TestEventStream(t *testing.T) {
+	dir := t.TempDir()
+	a := up(t, filepath.Join(dir, "a"))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var kinds []string
+	b := up(t, filepath.Join(dir, "b"))
+	events := control.Lines[control.Event](ctx, control.NewClient(a.dir, patience), control.PathEvents)
+	go func() {
+		b.peer("mesh", "connect", a.addr())
+		b.peer("mesh", "whisper", a.ID, "hi")
+		b.kill()
+	}()
+	for ev, err := range events {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Peer != b.ID {
+			t.Errorf("an event about %s: %+v", ev.Peer, ev)
+		}
+		if kinds = append(kinds, ev.Event); ev.Event == "disconnect" {
+			break
+		}
+	}
+	if want := "peer-up connect message peer-down disconnect"; strings.Join(kinds, " ") != want {
+		t.Errorf("events %v, want %s", kinds, want)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	wide := filepath.Join(dir, "wide.key")
+	if err := os.WriteFile(wide, []byte(strings.Repeat("ab", 32)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"mesh peers", control.ExitNoPeer, "no peer is running"},
+		{"status", control.ExitNoPeer, "peer up"},
+		{"mesh send x", control.ExitNoPeer, "no peer is running"},
+		{"id", control.ExitMissing, "peer key new"},
+		{"nonsense", control.ExitUsage, "nonsense"},
+		{"mesh nonsense", control.ExitUsage, "nonsense"},
+		{"mesh send", control.ExitUsage, "arg"},
+		{"mesh send --nonsense x", control.ExitUsage, "nonsense"},
+		{"mesh send --json-value {", control.ExitUsage, "not JSON"},
+		{"mesh recv -n -1", control.ExitUsage, "-n"},
+		{"mesh recv --timeout 0s", control.ExitUsage, "timeout"},
+		{"up --join /ip4/127.0.0.1/tcp/1", control.ExitUsage, "--join"},
+		{"up --listen here", control.ExitUsage, "--listen"},
+		{"up --log-level loud", control.ExitUsage, "--log-level"},
+		{"up --no-mdns --network-key " + wide, control.ExitFailure, "chmod 600"},
+		{"up --no-mdns --network-key /dev/null", control.ExitFailure, ""},
+		{"completion tcsh", control.ExitUsage, "tcsh"},
+	} {
+		r := command("", append(strings.Fields(c.args), "--data", filepath.Join(dir, "none"))...)
+		if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
+			t.Errorf("peer %s: %+v, want exit %d and %q", c.args, r, c.code, c.says)
+		}
+		j := command("", append(strings.Fields(c.args), "--json", "--data", filepath.Join(dir, "none"))...)
+		var e control.Error
+		if err := json.Unmarshal([]byte(j.err), &e); err != nil || e.Exit != c.code || j.code != c.code {
+			t.Errorf("peer %s --json: %+v, %v", c.args, j, err)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	made := command("", "key", "new", "--data", dir)
+	if made.code != 0 || !strings.HasPrefix(made.out, "12D3Koo") {
+		t.Fatalf("%+v", made)
+	}
+	if r := command("", "key", "new", "--data", dir); r.code != control.ExitFailure {
+		t.Errorf("a second identity: %+v", r)
+	}
+	if r := command("", "id", "--data", dir); r.out != made.out {
+		t.Errorf("id: %+v", r)
+	}
+	if r := command("", "id", "--json", "--data", dir); r.out != `{"id":"`+strings.TrimSpace(made.out)+"\"}\n" {
+		t.Errorf("id --json: %+v", r)
+	}
+	if r := command("", "key", "show", "--data", dir); !strings.HasPrefix(r.out, "Ed25519 ") {
+		t.Errorf("key show: %+v", r)
+	}
+	file := filepath.Join(dir, "lab.key")
+	if r := command("", "key", "new", file); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	if r := command("", "key", "show", file); r.code != 0 || len(r.out) != 65 {
+		t.Errorf("key show FILE: %+v", r)
+	}
+	if r := command("", "key", "new", file); r.code != control.ExitFailure {
+		t.Errorf("a second network key: %+v", r)
+	}
+}
+
+func TestVersionAndCompletion(t *testing.T) {
+	if r := command("", "version", "--json"); r.code != 0 || !json.Valid([]byte(r.out)) {
+		t.Errorf("%+v", r)
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if r := command("", "completion", shell); r.code != 0 || !strings.Contains(r.out, "peer") {
+			t.Errorf("%s: %+v", shell, r)
+		}
+	}
+}
+
+func TestTooLargeInput(t *testing.T) {
+	p := up(t, t.TempDir())
+	big := strings.Repeat("x", 2<<20)
+	if r := p.pipe(big, "mesh", "send", "-"); r.code != control.ExitFailure || !strings.Contains(r.err, "larger than") {
+		t.Errorf("exit %d: %s", r.code, r.err)
+	}
+	if r := p.pipe(big[:1<<20-64], "mesh", "send", "-"); r.code != 0 {
+		t.Errorf("just not too large: exit %d: %s", r.code, r.err)
+	}
+}
+
+// Two machines on one Ethernet segment find each other without being told.
+func TestMDNSAcrossMachines(t *testing.T) {
+	machines := testnet.LAN(t, 2)
+	dir := t.TempDir()
+	var ps []*peerProcess
+	for i, m := range machines {
+		ps = append(ps, start(t, m.Command(os.Args[0]), filepath.Join(dir, fmt.Sprint(i))))
+	}
+	ps[0].neighbours(ps[1])
+	ps[1].neighbours(ps[0])
+	ps[0].ok("mesh", "whisper", ps[1].ID, "over the wire")
+	if msg := ps[1].recv(); fmt.Sprint(msg.Packets) != "[over the wire]" {
+		t.Errorf("received %+v", msg)
+	}
+	var n control.Peer
+	if err := json.Unmarshal([]byte(ps[0].ok("mesh", "peers", "--json")), &n); err != nil {
+		t.Fatal(err)
+	}
+	if n.Path != "direct" || !strings.Contains(strings.Join(n.Addrs, " "), machines[1].IP) {
+		t.Errorf("%+v", n)
+	}
+}

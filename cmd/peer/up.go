@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/spf13/cobra"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+	"github.com/p2p-today/go2p/host"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+// upFlags are the settings of a peer.
+type upFlags struct {
+	network, networkKey string
+	listen, join        []string
+	noMDNS, relay       bool
+	logLevel            string
+}
+
+func (c *cli) upCmd() *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Runs a peer in the foreground until it is interrupted",
+		Long: `up runs a peer. It finds others on the local network by itself; elsewhere name one
+with --join, which is dialled again for ever. Peers that were neighbours once are remembered.
+
+With --json the first line says when the peer is ready:
+{"event":"ready","id":…,"addrs":[…],"dashboard":null}`,
+		Example: `  peer up
+  peer up --data ./second --join /ip4/192.0.2.7/udp/44565/quic-v1/p2p/12D3Koo…
+  peer key new lab.key && peer up --network lab --network-key lab.key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.up(cmd.Context(), &f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.network, "network", "lobby", "name of the network; without a key whoever knows it may join")
+	flags.StringVar(&f.networkKey, "network-key", "", "file with the key of a private network, see `peer key new`")
+	flags.StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, may be repeated (default: all interfaces and transports, port 44565 or another)")
+	flags.StringArrayVar(&f.join, "join", nil, "multiaddr of a peer to join, may be repeated")
+	flags.BoolVar(&f.noMDNS, "no-mdns", false, "do not look for peers on the local network, nor be found there")
+	flags.BoolVar(&f.relay, "relay", false, "let peers that cannot be reached be reached by way of this one")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func (c *cli) up(ctx context.Context, f *upFlags) error {
+	log, err := c.logger(f.logLevel)
+	if err != nil {
+		return err
+	}
+	hostOptions := &host.Options{DataDir: c.data, NoMDNS: f.noMDNS, RelayService: f.relay, Logger: log}
+	meshOptions := &mesh.Options{Dir: filepath.Join(c.data, "mesh"), Logger: log}
+	for _, text := range f.listen {
+		addr, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return usage("--listen %q is no multiaddr, such as /ip4/0.0.0.0/tcp/0: %v", text, err)
+		}
+		hostOptions.Listen = append(hostOptions.Listen, addr)
+	}
+	for _, text := range f.join {
+		info, err := peer.AddrInfoFromString(text)
+		if err != nil {
+			return usage("--join %q is no address of a peer, such as /ip4/192.0.2.1/tcp/44565/p2p/12D3Koo…: %v", text, err)
+		}
+		meshOptions.Join = append(meshOptions.Join, *info)
+	}
+	if f.networkKey != "" {
+		if meshOptions.Key, err = readNetworkKey(f.networkKey); err != nil {
+			return failure(err)
+		}
+	}
+	unlock, err := lockData(c.data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return failure(c.serve(ctx, f, hostOptions, meshOptions, log))
+}
+
+// serve runs the parts of a peer until the context ends, and ends them in the
+// opposite order.
+func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, meshOptions *mesh.Options, log *slog.Logger) (err error) {
+	h, err := host.New(hostOptions)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	m, err := mesh.Join(ctx, h, f.network, meshOptions)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	l, err := control.Listen(c.data)
+	if err != nil {
+		return err
+	}
+	s := control.Serve(l, h, m, c.data)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
+	defer refused()
+	if err := c.ready(h.ID(), control.Addrs(h), f, meshOptions.Key != nil); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// ready tells that the control API serves.
+func (c *cli) ready(id peer.ID, addrs []string, f *upFlags, private bool) error {
+	if c.json {
+		return json.NewEncoder(c.out).Encode(struct {
+			Event     string   `json:"event"`
+			ID        peer.ID  `json:"id"`
+			Addrs     []string `json:"addrs"`
+			Dashboard *string  `json:"dashboard"`
+		}{"ready", id, addrs, nil})
+	}
+	kind := "the open network"
+	if private {
+		kind = "the private network"
+	}
+	data := ""
+	if c.data != defaultData() {
+		data = " --data " + c.data
+	}
+	_, err := fmt.Fprintf(c.out, "%s is up in %s %q. Its addresses, for --join:\n  %s\nIn another terminal:\n  peer mesh send hello%s\n  peer mesh recv -f%s\n",
+		id, kind, f.network, strings.Join(short(addrs), "\n  "), data, data)
+	return err
+}
+
+// short leaves out the addresses that only browsers need: there are many and
+// they are long. With --json all are shown.
+func short(addrs []string) []string {
+	return slices.DeleteFunc(slices.Clone(addrs), func(a string) bool {
+		return strings.Contains(a, "/webtransport/") || strings.Contains(a, "/ws/")
+	})
+}
+
+func (c *cli) logger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usage("--log-level %q: it is debug, info, warn or error", level)
+	}
+	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: l})), nil
+}
