@@ -462,7 +462,9 @@ func TestEventStream(t *testing.T) {
 	var kinds []string
 	b := up(t, filepath.Join(dir, "b"))
 	events := control.Lines[control.Event](ctx, control.NewClient(a.dir, patience), control.PathEvents)
+	killed := make(chan struct{})
 	go func() {
+		defer close(killed)
 		b.peer("mesh", "connect", a.addr())
 		b.peer("mesh", "whisper", a.ID, "hi")
 		b.kill()
@@ -481,6 +483,7 @@ func TestEventStream(t *testing.T) {
 	if want := "peer-up connect message peer-down disconnect"; strings.Join(kinds, " ") != want {
 		t.Errorf("events %v, want %s", kinds, want)
 	}
+	<-killed
 }
 
 func TestExitCodes(t *testing.T) {

@@ -1,0 +1,69 @@
+package control
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/p2p-today/go2p/mesh"
+)
+
+func put(b *mailbox, from, to int) {
+	for i := from; i < to; i++ {
+		b.put(mesh.Message{ID: fmt.Sprint(i)})
+	}
+}
+
+func TestMailboxKeepsTheLast(t *testing.T) {
+	var b mailbox
+	put(&b, 0, kept+10)
+	if _, ok := b.find("9"); ok {
+		t.Error("a message that fell out is found")
+	}
+	if got := b.take(3); len(got) != 3 || got[0].ID != "10" {
+		t.Errorf("took %v", got)
+	}
+	if _, ok := b.find("10"); !ok {
+		t.Error("a message that was taken cannot be replied to")
+	}
+	if got := b.take(0); len(got) != kept-3 {
+		t.Errorf("took %d of the rest", len(got))
+	}
+	if b.len() != 0 {
+		t.Errorf("%d wait", b.len())
+	}
+}
+
+func TestMailboxFollowers(t *testing.T) {
+	var b mailbox
+	put(&b, 0, 2)
+	if taken, f := b.follow(2); len(taken) != 2 || f != nil {
+		t.Errorf("enough waited: %v, %v", taken, f)
+	}
+	put(&b, 2, 3)
+	taken, one := b.follow(0)
+	_, two := b.follow(5)
+	if len(taken) != 1 || taken[0].ID != "2" {
+		t.Errorf("took %v", taken)
+	}
+	put(&b, 3, 4)
+	for _, f := range []chan mesh.Message{one, two} {
+		if msg := <-f; msg.ID != "3" {
+			t.Errorf("followed %v", msg)
+		}
+	}
+	if b.len() != 0 {
+		t.Error("what somebody followed waits, too")
+	}
+	b.unfollow(one)
+	put(&b, 0, kept+1) // nobody reads two
+	for range kept {
+		<-two
+	}
+	if _, open := <-two; open {
+		t.Error("a follower that does not read was not ended")
+	}
+	put(&b, 0, 1)
+	if b.len() != 1 {
+		t.Error("without followers nothing waits")
+	}
+}
