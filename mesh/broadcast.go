@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/p2p-today/go2p/internal/canon"
 	"github.com/p2p-today/go2p/internal/value"
 )
 
@@ -42,13 +42,7 @@ type batchMessage struct {
 
 const maxBatch = 256 // messages in a batch
 
-var (
-	batchEnc = mustMode(cbor.CoreDetEncOptions().EncMode())
-	batchDec = mustMode(cbor.DecOptions{
-		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxArrayElements: maxBatch, MaxNestedLevels: 4,
-	}.DecMode())
-)
+var batchDecoder = canon.Decoder(maxBatch, 4)
 
 // errForeign says that a batch is not signed by its author for this network.
 var errForeign = errors.New("broadcast with a bad signature")
@@ -225,7 +219,7 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 
 // seal signs messages, which are numbered from seq on, as one batch.
 func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
-	body, err := batchEnc.Marshal(batchBody{
+	body, err := canon.Marshal(batchBody{
 		Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages,
 	})
 	if err != nil {
@@ -235,7 +229,7 @@ func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return batchEnc.Marshal(batch{Body: body, Sig: sig})
+	return canon.Marshal(batch{Body: body, Sig: sig})
 }
 
 // judge decides about a batch that came from a neighbour: what is not properly
@@ -291,10 +285,10 @@ func (m *Mesh) accept(msg Message, boot, seq uint64) {
 // unseal checks the signature of a batch.
 func (m *Mesh) unseal(data []byte) (author peer.ID, body batchBody, err error) {
 	var b batch
-	if err := batchDec.Unmarshal(data, &b); err != nil {
+	if err := batchDecoder.Unmarshal(data, &b); err != nil {
 		return "", body, fmt.Errorf("%w: %w", errForeign, err)
 	}
-	if err := batchDec.Unmarshal(b.Body, &body); err != nil {
+	if err := batchDecoder.Unmarshal(b.Body, &body); err != nil {
 		return "", body, fmt.Errorf("%w: %w", errForeign, err)
 	}
 	author, err = peer.IDFromBytes(body.Author)

@@ -22,7 +22,9 @@ import (
 func (m *Mesh) Connect(ctx context.Context, to peer.AddrInfo) error {
 	m.unpart(to.ID)
 	if err := m.connect(ctx, to, true); err != nil {
-		m.stats.note(to.ID, err)
+		if !errors.Is(err, ErrNoCommonNetwork) {
+			m.stats.note(to.ID, err)
+		}
 		return fmt.Errorf("mesh: connect to %s: %w", to.ID, err)
 	}
 	return nil
@@ -60,6 +62,7 @@ func (m *Mesh) connect(ctx context.Context, to peer.AddrInfo, explicit bool) err
 	}
 	g, err := m.hub.greet(ctx, to.ID, explicit)
 	if unsupported, ok := errors.AsType[multistream.ErrNotSupported[protocol.ID]](err); ok {
+		m.refused(to.ID, explicit)
 		return fmt.Errorf("%w (it does not speak %v)", ErrNoCommonNetwork, unsupported.Protos)
 	}
 	if err != nil {
@@ -95,7 +98,9 @@ func (m *Mesh) redial(p peer.ID) {
 		m.redials.remove(string(p))
 		m.mu.Unlock()
 	} else {
-		m.stats.note(p, err)
+		if fresh := m.stats.note(p, err); fresh && m.joins(p) && !errors.Is(err, ErrNoCommonNetwork) {
+			m.log.Warn("cannot join, will try again", "peer", p, "err", err)
+		}
 		m.log.Debug("redial failed", "peer", p, "err", err)
 		m.mu.Lock()
 		m.redials.failed(time.Now(), string(p))

@@ -8,13 +8,15 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/canon"
 )
 
 // recode checks that what was decoded is encoded to something that decodes to
 // the same.
-func recode[T any](t *testing.T, v T, encode func(any) ([]byte, error), decode func([]byte) (T, error)) {
+func recode[T any](t *testing.T, v T, decode func([]byte) (T, error)) {
 	t.Helper()
-	data, err := encode(v)
+	data, err := canon.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,10 +26,10 @@ func recode[T any](t *testing.T, v T, encode func(any) ([]byte, error), decode f
 	}
 }
 
-func seed(f *testing.F, encode func(any) ([]byte, error), values ...any) {
+func seed(f *testing.F, values ...any) {
 	f.Helper()
 	for _, v := range values {
-		data, err := encode(v)
+		data, err := canon.Marshal(v)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -39,7 +41,7 @@ func seed(f *testing.F, encode func(any) ([]byte, error), values ...any) {
 
 func FuzzHello(f *testing.F) {
 	s := stamp{Nonce: nonce{1}, Clock: 2, Run: 3, Gen: 4}
-	seed(f, helloEnc.Marshal, helloOpen{Version: 1, Explicit: true, From: s},
+	seed(f, helloOpen{Version: 1, Explicit: true, From: s},
 		helloAnswer{From: s, Tags: []helloTag{{1}, {2}}}, helloProof{Tags: make([]helloTag, 8)})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fuzzHello[helloOpen](t, data)
@@ -50,16 +52,16 @@ func FuzzHello(f *testing.F) {
 
 func fuzzHello[T any](t *testing.T, data []byte) {
 	decode := func(b []byte) (v T, err error) {
-		err = helloDec.Unmarshal(b, &v)
+		err = helloDecoder.Unmarshal(b, &v)
 		return v, err
 	}
 	if v, err := decode(data); err == nil {
-		recode(t, v, helloEnc.Marshal, decode)
+		recode(t, v, decode)
 	}
 }
 
 func FuzzLink(f *testing.F) {
-	seed(f, linkEnc.Marshal, linkMessage{Kind: linkPing, Nonce: 1},
+	seed(f, linkMessage{Kind: linkPing, Nonce: 1},
 		linkMessage{Kind: linkWant, Nonce: 1, Target: []byte("p")},
 		linkMessage{Kind: linkList, Peers: []listed{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -73,7 +75,7 @@ func FuzzLink(f *testing.F) {
 		if len(msg.Peers) == 0 {
 			msg.Peers = nil
 		}
-		recode(t, msg, linkEnc.Marshal, decodeLink)
+		recode(t, msg, decodeLink)
 		new(Mesh).infos(msg.Peers)
 	})
 }
@@ -114,7 +116,7 @@ func FuzzBatch(f *testing.F) {
 		}
 		// And as a body that a member has signed, whatever it says.
 		var body batchBody
-		if err := batchDec.Unmarshal(data, &body); err != nil {
+		if err := batchDecoder.Unmarshal(data, &body); err != nil {
 			return
 		}
 		messages, err := body.messages(id)
@@ -129,14 +131,14 @@ func FuzzBatch(f *testing.F) {
 
 func FuzzWhisper(f *testing.F) {
 	_, id := fuzzAuthor(f)
-	seed(f, whisperEnc.Marshal, whisper{Boot: 1, Seq: 2, To: "0123", Time: 3, Packets: []byte{0x80}},
+	seed(f, whisper{Boot: 1, Seq: 2, To: "0123", Time: 3, Packets: []byte{0x80}},
 		whisperAck{Seq: 1, Refused: true})
 	decode := func(b []byte) (w whisper, err error) {
-		err = whisperDec.Unmarshal(b, &w)
+		err = whisperDecoder.Unmarshal(b, &w)
 		return w, err
 	}
 	decodeAck := func(b []byte) (a whisperAck, err error) {
-		err = whisperDec.Unmarshal(b, &a)
+		err = whisperDecoder.Unmarshal(b, &a)
 		return a, err
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -144,11 +146,11 @@ func FuzzWhisper(f *testing.F) {
 			if len(w.Packets) == 0 {
 				w.Packets = []byte{}
 			}
-			recode(t, w, whisperEnc.Marshal, decode)
+			recode(t, w, decode)
 			w.message(id)
 		}
 		if a, err := decodeAck(data); err == nil {
-			recode(t, a, whisperEnc.Marshal, decodeAck)
+			recode(t, a, decodeAck)
 		}
 	})
 }

@@ -9,10 +9,10 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/internal/canon"
 	"github.com/p2p-today/go2p/internal/frame"
 )
 
@@ -66,21 +66,7 @@ func (g *greeting) stranger() bool {
 	return true
 }
 
-var (
-	helloEnc = mustMode(cbor.CoreDetEncOptions().EncMode())
-	helloDec = mustMode(cbor.DecOptions{
-		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxArrayElements: maxTags, MaxNestedLevels: 4,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-	}.DecMode())
-)
-
-func mustMode[T any](m T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return m
-}
+var helloDecoder = canon.Decoder(maxTags, 4)
 
 // greet opens a hello with p, which must be connected.
 func (h *hub) greet(ctx context.Context, p peer.ID, explicit bool) (*greeting, error) {
@@ -196,7 +182,7 @@ func padded(nets []*Mesh, tag func(*Mesh) helloTag) []helloTag {
 }
 
 func sendHello(s network.Stream, msg any) error {
-	body, err := helloEnc.Marshal(msg)
+	body, err := canon.Marshal(msg)
 	if err != nil {
 		return err
 	}
@@ -208,5 +194,5 @@ func readHello(r *frame.Reader, msg any) error {
 	if err != nil {
 		return err
 	}
-	return helloDec.Unmarshal(body, msg)
+	return helloDecoder.Unmarshal(body, msg)
 }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/p2p-today/go2p/internal/canon"
 	"github.com/p2p-today/go2p/internal/frame"
 )
 
@@ -39,17 +39,11 @@ type listed struct {
 	Addrs [][]byte
 }
 
-var (
-	linkEnc = mustMode(cbor.CoreDetEncOptions().EncMode())
-	linkDec = mustMode(cbor.DecOptions{
-		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden, DupMapKey: cbor.DupMapKeyEnforcedAPF,
-		MaxArrayElements: maxListed, MaxMapPairs: 16, MaxNestedLevels: 8,
-	}.DecMode())
-)
+var linkDecoder = canon.Decoder(maxListed, 8)
 
 func decodeLink(body []byte) (linkMessage, error) {
 	var msg linkMessage
-	if err := linkDec.Unmarshal(body, &msg); err != nil {
+	if err := linkDecoder.Unmarshal(body, &msg); err != nil {
 		return msg, err
 	}
 	for _, l := range msg.Peers {
@@ -102,7 +96,7 @@ func (m *Mesh) writeLinkMessage(s *network.Stream, p peer.ID, msg linkMessage) e
 			return err
 		}
 	}
-	body, err := linkEnc.Marshal(msg)
+	body, err := canon.Marshal(msg)
 	if err != nil {
 		return err
 	}

@@ -229,8 +229,10 @@ func (m *Mesh) refused(p peer.ID, explicit bool) {
 		m.log.Debug("stranger", "peer", p, "err", ErrNoCommonNetwork)
 		return
 	}
+	if !m.stats.note(p, ErrNoCommonNetwork) {
+		return // it tries again and again
+	}
 	m.log.Warn("connection refused", "peer", p, "err", ErrNoCommonNetwork)
-	m.stats.note(p, ErrNoCommonNetwork)
 	m.events.publish(Event{Kind: EventRefused, Peer: p, Time: time.Now(), Err: ErrNoCommonNetwork})
 }
 

@@ -67,18 +67,22 @@ func (m *Mesh) Status() Status {
 	return s
 }
 
-// note keeps an error for Status. One that repeats the last of its peer moves to
-// the end.
-func (s *stats) note(p peer.ID, err error) {
+// note keeps an error for Status. One that a peer repeats moves to the end; it is
+// fresh if it was not noted within the last minute.
+func (s *stats) note(p peer.ID, err error) (fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now, fresh := time.Now(), true
 	s.errors = slices.DeleteFunc(s.errors, func(e PeerError) bool {
-		return e.Peer == p && e.Err.Error() == err.Error()
+		same := e.Peer == p && e.Err.Error() == err.Error()
+		fresh = fresh && !(same && now.Sub(e.Time) < time.Minute)
+		return same
 	})
 	if len(s.errors) == maxErrors {
 		s.errors = s.errors[1:]
 	}
-	s.errors = append(s.errors, PeerError{time.Now(), p, err})
+	s.errors = append(s.errors, PeerError{now, p, err})
+	return fresh
 }
 
 func (s *stats) received(msg Message) {

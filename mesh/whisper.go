@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/internal/canon"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/value"
 )
@@ -33,14 +33,9 @@ type whisperAck struct {
 	Refused bool
 }
 
-var (
-	whisperEnc = mustMode(cbor.CoreDetEncOptions().EncMode())
-	whisperDec = mustMode(cbor.DecOptions{
-		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxArrayElements: 16, MaxNestedLevels: 4,
-	}.DecMode())
-	errRefused = errors.New("the receiver cannot read it")
-)
+var whisperDecoder = canon.Decoder(16, 4)
+
+var errRefused = errors.New("the receiver cannot read it")
 
 const (
 	maxAck      = 64                     // bytes of an acknowledgement's frame
@@ -123,7 +118,7 @@ func (m *Mesh) whisper(ctx context.Context, to peer.ID, answers string, packets 
 		m.asks[id] = ask{to, reply}
 	}
 	m.mu.Unlock()
-	body, err := whisperEnc.Marshal(w)
+	body, err := canon.Marshal(w)
 	if err != nil {
 		return id, err
 	}
@@ -291,7 +286,7 @@ func (ws *whisperStream) readAcks(m *Mesh, from peer.ID) error {
 			mb.hear()
 		}
 		var ack whisperAck
-		if err := whisperDec.Unmarshal(body, &ack); err != nil {
+		if err := whisperDecoder.Unmarshal(body, &ack); err != nil {
 			return err
 		}
 		ws.mu.Lock()
@@ -339,7 +334,7 @@ func (m *Mesh) readWhispers(s network.Stream, mb *member) error {
 		}
 		mb.hear()
 		var w whisper
-		if err := whisperDec.Unmarshal(body, &w); err != nil {
+		if err := whisperDecoder.Unmarshal(body, &w); err != nil {
 			return err
 		}
 		ack := whisperAck{Seq: w.Seq}
@@ -350,7 +345,7 @@ func (m *Mesh) readWhispers(s network.Stream, mb *member) error {
 			m.stats.note(mb.id, fmt.Errorf("whisper: %w", err))
 			ack.Refused = true
 		}
-		body, err = whisperEnc.Marshal(ack)
+		body, err = canon.Marshal(ack)
 		if err != nil {
 			return err
 		}

@@ -65,6 +65,12 @@ func (c *cli) packets(args []string, f valueFlags) ([]json.RawMessage, error) {
 	return packets, nil
 }
 
+// outgoing reads the arguments of a command that addresses a peer or a message.
+func (c *cli) outgoing(args []string, f valueFlags) (control.Outgoing, error) {
+	packets, err := c.packets(args[1:], f)
+	return control.Outgoing{To: args[0], Packets: packets}, err
+}
+
 // text is how a packet is printed for a person, or a pipe: text and bytes as they
 // are, everything else as JSON.
 func text(packet any) (string, error) {

@@ -14,12 +14,11 @@ func (c *cli) askCmd() *cobra.Command {
 		Long:  valueHelp,
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			packets, err := c.packets(args[1:], f)
+			out, err := c.outgoing(args, f)
 			if err != nil {
 				return err
 			}
 			var reply control.Message
-			out := control.Outgoing{To: args[0], Packets: packets}
 			if err := c.client().Call(cmd.Context(), control.PathAsk, out, &reply); err != nil {
 				return err
 			}

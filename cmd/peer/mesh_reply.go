@@ -15,11 +15,11 @@ func (c *cli) replyCmd() *cobra.Command {
 ` + valueHelp,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			packets, err := c.packets(args[1:], f)
+			out, err := c.outgoing(args, f)
 			if err != nil {
 				return err
 			}
-			return c.tell(cmd.Context(), control.PathReply, control.Outgoing{To: args[0], Packets: packets})
+			return c.tell(cmd.Context(), control.PathReply, out)
 		},
 	}
 	f.add(cmd)

@@ -16,11 +16,11 @@ acknowledged the message.
 ` + valueHelp,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			packets, err := c.packets(args[1:], f)
+			out, err := c.outgoing(args, f)
 			if err != nil {
 				return err
 			}
-			return c.tell(cmd.Context(), control.PathWhisper, control.Outgoing{To: args[0], Packets: packets})
+			return c.tell(cmd.Context(), control.PathWhisper, out)
 		},
 	}
 	f.add(cmd)

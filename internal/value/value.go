@@ -14,11 +14,16 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/fxamacker/cbor/v2"
+	"github.com/p2p-today/go2p/internal/canon"
 )
 
-// MaxDepth is how deep lists and maps may be nested.
-const MaxDepth = 32
+const (
+	// MaxDepth is how deep lists and maps may be nested.
+	MaxDepth = 32
+	// MaxValues is how many values may be in one, all nested ones counted: in
+	// memory a small value takes many times what it takes on the wire.
+	MaxValues = 1 << 16
+)
 
 // A TypeError says that a value is outside of the data model.
 type TypeError struct {
@@ -36,26 +41,33 @@ func (e *TypeError) Error() string {
 // Normalize returns v with every number in its widest type (int64, uint64 above
 // its range, float64), or a *TypeError. Lists and maps are copied, so what the
 // caller does with its own later changes nothing; byte slices are not copied.
-func Normalize(v any) (any, error) { return normalize(v, "", 0) }
+func Normalize(v any) (any, error) {
+	left := MaxValues
+	return normalize(v, 0, &left)
+}
 
-func normalize(v any, path string, depth int) (any, error) {
+// normalize is Normalize at a depth, with so many values left.
+func normalize(v any, depth int, left *int) (any, error) {
 	if depth > MaxDepth {
-		return nil, &TypeError{path, fmt.Sprintf("nested deeper than %d", MaxDepth)}
+		return nil, &TypeError{"", fmt.Sprintf("nested deeper than %d", MaxDepth)}
+	}
+	if *left--; *left < 0 {
+		return nil, &TypeError{"", fmt.Sprintf("more than %d values", MaxValues)}
 	}
 	switch v := v.(type) {
 	case nil, bool, int64, float64, []byte:
 		return v, nil
 	case string:
 		if !utf8.ValidString(v) {
-			return nil, &TypeError{path, "string is not valid UTF-8 (use []byte for bytes)"}
+			return nil, &TypeError{"", "string is not valid UTF-8 (use []byte for bytes)"}
 		}
 		return v, nil
 	case []any:
 		list := make([]any, len(v))
 		for i, item := range v {
-			n, err := normalize(item, path+"["+strconv.Itoa(i)+"]", depth+1)
+			n, err := normalize(item, depth+1, left)
 			if err != nil {
-				return nil, err
+				return nil, inside(err, strconv.Itoa(i))
 			}
 			list[i] = n
 		}
@@ -63,23 +75,29 @@ func normalize(v any, path string, depth int) (any, error) {
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for k, item := range v {
-			at := path + "[" + strconv.Quote(k) + "]"
 			if !utf8.ValidString(k) {
-				return nil, &TypeError{at, "key is not valid UTF-8"}
+				return nil, &TypeError{"[" + strconv.Quote(k) + "]", "key is not valid UTF-8"}
 			}
-			n, err := normalize(item, at, depth+1)
+			n, err := normalize(item, depth+1, left)
 			if err != nil {
-				return nil, err
+				return nil, inside(err, strconv.Quote(k))
 			}
 			m[k] = n
 		}
 		return m, nil
 	}
-	return number(reflect.ValueOf(v), path)
+	return number(reflect.ValueOf(v))
+}
+
+// inside says that a TypeError is in an element of a list or map.
+func inside(err error, index string) error {
+	e := err.(*TypeError)
+	e.Path = "[" + index + "]" + e.Path
+	return e
 }
 
 // number widens the other integer and float types of Go.
-func number(v reflect.Value, path string) (any, error) {
+func number(v reflect.Value) (any, error) {
 	switch {
 	case v.Type().PkgPath() != "": // a named type such as time.Duration would lose its meaning
 	case v.CanInt():
@@ -92,36 +110,19 @@ func number(v reflect.Value, path string) (any, error) {
 	case v.CanFloat():
 		return v.Float(), nil
 	}
-	return nil, &TypeError{path, fmt.Sprintf("%s is no type of the data model", v.Type())}
+	return nil, &TypeError{"", fmt.Sprintf("%s is no type of the data model", v.Type())}
 }
 
-var (
-	encMode = must(cbor.CoreDetEncOptions().EncMode())
-	decMode = must(cbor.DecOptions{
-		DupMapKey:       cbor.DupMapKeyEnforcedAPF,
-		IndefLength:     cbor.IndefLengthForbidden,
-		TagsMd:          cbor.TagsForbidden,
-		MaxNestedLevels: MaxDepth + 2,
-		DefaultMapType:  reflect.TypeFor[map[string]any](),
-		UTF8:            cbor.UTF8RejectInvalid,
-	}.DecMode())
-)
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
+var decoder = canon.Decoder(MaxValues, MaxDepth+2)
 
 // Marshal encodes values, which must be normalized, as one CBOR array.
-func Marshal(values []any) ([]byte, error) { return encMode.Marshal(values) }
+func Marshal(values []any) ([]byte, error) { return canon.Marshal(values) }
 
 // Unmarshal decodes what Marshal wrote. Whatever it returns without an error is
 // inside of the data model; anything else is an error.
 func Unmarshal(data []byte) ([]any, error) {
 	var list []any
-	if err := decMode.Unmarshal(data, &list); err != nil {
+	if err := decoder.Unmarshal(data, &list); err != nil {
 		return nil, err
 	}
 	v, err := Normalize(list)

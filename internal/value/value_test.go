@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -44,6 +45,7 @@ func TestOutsideOfTheModel(t *testing.T) {
 		{map[string]any{"\xff": 1}, `["\xff"]`},
 		{map[int]any{}, ""},
 		{deep, strings.Repeat("[0]", MaxDepth+1)},
+		{[]any{make([]any, MaxValues)}, fmt.Sprintf("[0][%d]", MaxValues-2)},
 	} {
 		_, err := Normalize(c.in)
 		te, ok := errors.AsType[*TypeError](err)
