@@ -39,8 +39,8 @@ type hub struct {
 type acquaintance struct {
 	again   chan struct{} // asks for one more hello
 	stop    context.CancelFunc
-	greeted bool  // the stamps below are set
-	mine    stamp // of the newest hello that took effect
+	greeted time.Time // when the newest hello took effect; zero before the first
+	mine    stamp     // of that hello
 	theirs  stamp
 	hellos  int // being answered
 }
@@ -297,16 +297,17 @@ func (h *hub) settle(p peer.ID, g *greeting) {
 		// will follow.
 		a = &acquaintance{}
 	}
-	restarted := a.greeted && a.theirs.Run != g.theirs.Run
-	if a.greeted && !restarted && (g.mine.Gen < a.mine.Gen || g.theirs.Gen < a.theirs.Gen) {
+	before := a.greeted
+	restarted := !before.IsZero() && a.theirs.Run != g.theirs.Run
+	if !before.IsZero() && !restarted && (g.mine.Gen < a.mine.Gen || g.theirs.Gen < a.theirs.Gen) {
 		h.mu.Unlock()
 		return
 	}
-	a.greeted, a.mine, a.theirs = true, g.mine, g.theirs
+	a.greeted, a.mine, a.theirs = time.Now(), g.mine, g.theirs
 	h.mu.Unlock()
 
 	if restarted {
-		h.dropRun(p, g)
+		h.dropRun(p, g, before)
 	}
 	for m, common := range g.common {
 		if common {
@@ -322,13 +323,17 @@ func (h *hub) settle(p peer.ID, g *greeting) {
 	}
 }
 
-// dropRun ends what was left of the former run of p. Its connections are dead
-// by nature, whoever dialled them, but may take half a minute to find out.
-func (h *hub) dropRun(p peer.ID, g *greeting) {
+// dropRun ends what was left of the former run of p, last heard of at a moment.
+// The connections of a process that has ended are dead, whoever dialled them, but
+// may take half a minute to find out.
+func (h *hub) dropRun(p peer.ID, g *greeting, heard time.Time) {
 	for m := range g.common {
 		m.expel(p, ErrDisconnected)
 	}
 	born := g.conn.Stat().Opened
+	if born.Before(heard) {
+		return // the same process has left and joined again
+	}
 	for _, c := range h.host.Network().ConnsToPeer(p) {
 		if c.ID() != g.conn.ID() && c.Stat().Opened.Before(born) {
 			c.Close()
