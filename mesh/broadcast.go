@@ -174,6 +174,7 @@ func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	}
 	m.seq++
 	m.stats.sentBroadcasts.Add(1)
+	m.noteOwn(sealed)
 	return Receipt{messageID(Broadcast, m.ID(), m.boot, m.seq), len(m.memberIDs())}, nil
 }
 
@@ -242,37 +243,44 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 	if mb := m.member(from); mb != nil {
 		mb.hear()
 	}
-	author, body, err := m.unseal(msg.GetData())
+	fresh, err := m.takeOver(msg.GetData(), 0)
 	if err != nil {
 		m.offence(from, err)
 		return pubsub.ValidationReject
 	}
-	if author == m.ID() {
-		return pubsub.ValidationIgnore // it came back
+	if !fresh {
+		return pubsub.ValidationIgnore
+	}
+	m.push(msg.GetData(), 0, from)
+	return pubsub.ValidationAccept
+}
+
+// takeOver checks a batch of the given age, notes it in the history and puts those
+// of its messages in the inbox that are new. Without any it is not fresh.
+func (m *Mesh) takeOver(data []byte, age time.Duration) (fresh bool, err error) {
+	author, body, err := m.unseal(data)
+	if err != nil || author == m.ID() { // it came back
+		return false, err
 	}
 	messages, err := body.messages(author)
 	if err != nil {
-		m.offence(from, err)
-		return pubsub.ValidationReject
+		return false, err
 	}
-	result := pubsub.ValidationIgnore
-	now := time.Now()
-	for i, got := range messages {
-		seq := body.Seq + uint64(i)
-		m.seenMu.Lock()
-		isNew := m.seenBroadcasts.add(now, string(author), body.Boot, seq)
-		m.seenMu.Unlock()
-		if isNew {
-			result = pubsub.ValidationAccept
-			m.accept(got, body.Boot, seq)
-		}
+	rec := record{run: run{string(author), body.Boot}, first: body.Seq, count: len(messages), data: data}
+	m.historyMu.Lock()
+	offsets := m.history.receive(time.Now(), rec, age)
+	m.historyMu.Unlock()
+	for _, i := range offsets {
+		m.accept(messages[i])
 	}
-	return result
+	if len(offsets) > 0 {
+		signal(m.stale)
+	}
+	return len(offsets) > 0, nil
 }
 
 // accept puts a broadcast in the inbox and reports those that it crowded out.
-func (m *Mesh) accept(msg Message, boot, seq uint64) {
-	msg.boot, msg.seq = boot, seq
+func (m *Mesh) accept(msg Message) {
 	for _, lost := range m.inbox.offer(msg) {
 		m.stats.droppedBroadcasts.Add(1)
 		m.events.publish(Event{
@@ -307,8 +315,8 @@ func (m *Mesh) unseal(data []byte) (author peer.ID, body batchBody, err error) {
 
 // messages decodes the messages of a batch whose signature holds.
 func (b *batchBody) messages(author peer.ID) ([]Message, error) {
-	if b.Seq+uint64(len(b.Messages)) < b.Seq {
-		return nil, fmt.Errorf("broadcast with a number beyond 64 bits")
+	if b.Seq == 0 || b.Seq+uint64(len(b.Messages)) < b.Seq {
+		return nil, fmt.Errorf("broadcast with the number %d, and %d more", b.Seq, len(b.Messages))
 	}
 	messages := make([]Message, len(b.Messages))
 	for i, bm := range b.Messages {
@@ -321,7 +329,8 @@ func (b *batchBody) messages(author peer.ID) ([]Message, error) {
 		}
 		messages[i] = Message{
 			ID: messageID(Broadcast, author, b.Boot, b.Seq+uint64(i)), Kind: Broadcast, From: author,
-			Time: time.UnixMilli(bm.Time), Packets: packets, size: len(bm.Packets),
+			Time: time.UnixMilli(bm.Time), Packets: packets,
+			size: len(bm.Packets), boot: b.Boot, seq: b.Seq + uint64(i),
 		}
 	}
 	return messages, nil

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -234,7 +233,7 @@ func (h *hub) attend(ctx context.Context, p peer.ID, again <-chan struct{}) {
 				return
 			}
 			failures++
-			retry = time.After(backoff(failures, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), 0))))
+			retry = time.After(backoff(failures, newRand()))
 		}
 		select {
 		case <-ctx.Done():

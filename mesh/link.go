@@ -17,19 +17,26 @@ import (
 type linkKind uint8
 
 const (
-	linkPing linkKind = 1 // answer with a pong of the same nonce
-	linkPong linkKind = 2
-	linkWant linkKind = 3 // answer with a list of the same nonce, with Target in it if known
-	linkList linkKind = 4
+	linkPing  linkKind = 1 // answer with a pong of the same nonce
+	linkPong  linkKind = 2
+	linkWant  linkKind = 3 // answer with a list of the same nonce, with Target in it if known
+	linkList  linkKind = 4
+	linkHeads linkKind = 5 // which broadcasts the teller can serve
+	linkFetch linkKind = 6 // answer with those batches of Range that there are
+	linkServe linkKind = 7
+	linkPush  linkKind = 8 // batches for a member that gossipsub passes over
 )
 
 // A linkMessage is what neighbours tell each other, each on a stream of its own
 // that stays open.
 type linkMessage struct {
-	Kind   linkKind `cbor:"1,keyasint"`
-	Nonce  uint64   `cbor:"2,keyasint"`
-	Target []byte   `cbor:"3,keyasint,omitempty"`
-	Peers  []listed `cbor:"4,keyasint,omitempty"`
+	Kind    linkKind   `cbor:"1,keyasint"`
+	Nonce   uint64     `cbor:"2,keyasint,omitempty"`
+	Target  []byte     `cbor:"3,keyasint,omitempty"`
+	Peers   []listed   `cbor:"4,keyasint,omitempty"`
+	Heads   []wireHead `cbor:"5,keyasint,omitempty"`
+	Range   *wireRange `cbor:"6,keyasint,omitempty"`
+	Batches []agedData `cbor:"7,keyasint,omitempty"`
 }
 
 // listed is a peer in a list.
@@ -39,12 +46,39 @@ type listed struct {
 	Addrs [][]byte
 }
 
-var linkDecoder = canon.Decoder(maxListed, 8)
+// wireHead is a head.
+type wireHead struct {
+	_         struct{} `cbor:",toarray"`
+	Author    []byte
+	Boot      uint64
+	Low, High uint64
+	Age       uint64 // milliseconds
+}
+
+// wireRange is a stretch of a run.
+type wireRange struct {
+	_           struct{} `cbor:",toarray"`
+	Author      []byte
+	Boot        uint64
+	First, Last uint64
+}
+
+// agedData is a batch and how long ago it was sent.
+type agedData struct {
+	_    struct{} `cbor:",toarray"`
+	Data []byte
+	Age  uint64 // milliseconds
+}
+
+var linkDecoder = canon.Decoder(max(maxListed, maxHeads, maxServed), 8)
 
 func decodeLink(body []byte) (linkMessage, error) {
 	var msg linkMessage
 	if err := linkDecoder.Unmarshal(body, &msg); err != nil {
 		return msg, err
+	}
+	if len(msg.Peers) > maxListed {
+		return msg, fmt.Errorf("list of %d peers", len(msg.Peers))
 	}
 	for _, l := range msg.Peers {
 		if len(l.Addrs) > maxAddrs {
@@ -154,6 +188,14 @@ func (m *Mesh) receive(mb *member, msg linkMessage) {
 		if answer != nil {
 			answer <- msg.Peers
 		}
+	case linkHeads:
+		m.hearHeads(mb, msg.Heads)
+	case linkFetch:
+		m.serve(mb, msg.Range)
+	case linkServe:
+		m.served(mb, msg.Range, msg.Batches)
+	case linkPush:
+		m.pushed(mb, msg.Batches)
 	}
 }
 
@@ -180,7 +222,7 @@ func (m *Mesh) listFor(asker, target peer.ID) []listed {
 	for _, p := range ids {
 		l := listed{ID: []byte(p)}
 		for _, a := range m.addrs(p) {
-			if size += len(a.Bytes()); len(l.Addrs) == maxAddrs || size > maxLink/2 {
+			if size += len(a.Bytes()); len(l.Addrs) == maxAddrs || size > maxAddrBytes {
 				break
 			}
 			l.Addrs = append(l.Addrs, a.Bytes())

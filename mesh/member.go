@@ -180,6 +180,10 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 
 	m.host.ConnManager().Protect(p, m.protection())
 	m.log.Info("neighbour", "peer", p)
+	m.historyMu.Lock()
+	m.history.join(now, string(p))
+	m.historyMu.Unlock()
+	signal(m.stale)
 	m.gate.announce(p)
 	m.events.publish(Event{Kind: EventPeerUp, Peer: p, Time: now})
 	if first {
@@ -207,6 +211,9 @@ func (m *Mesh) expel(p peer.ID, why error) {
 	}
 	m.mu.Unlock()
 
+	m.historyMu.Lock()
+	m.history.leave(string(p))
+	m.historyMu.Unlock()
 	m.host.ConnManager().Unprotect(p, m.protection())
 	for _, c := range m.host.Network().ConnsToPeer(p) {
 		m.resetStreams(c)

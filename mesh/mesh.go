@@ -42,6 +42,7 @@ type Mesh struct {
 	wg     sync.WaitGroup
 	wake   chan struct{} // the loop looks at its deadlines again
 	short  chan struct{} // there may be too few neighbours
+	stale  chan struct{} // the history has changed
 
 	mu       sync.Mutex
 	closed   bool
@@ -62,9 +63,9 @@ type Mesh struct {
 	seq        uint64     // of the last broadcast
 	whisperSeq uint64     // of the last whisper, under mu
 
-	seenMu         sync.Mutex
-	seenBroadcasts seen
-	seenWhispers   seen
+	historyMu    sync.Mutex
+	history      *history // of broadcasts
+	seenWhispers seen
 }
 
 // Join makes the host a member of a network. It returns at once; neighbours are
@@ -98,11 +99,10 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
 		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, offences: map[peer.ID]*offences{},
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
-		seenBroadcasts: seen{map[string]*authorSeen{}},
-		seenWhispers:   seen{map[string]*authorSeen{}},
-		redials: redials{
-			mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())), map[string]*redial{},
-		},
+		stale:        make(chan struct{}, 1),
+		history:      newHistory(newRand()),
+		seenWhispers: seen{map[string]*authorSeen{}},
+		redials:      redials{newRand(), map[string]*redial{}},
 	}
 	if opts != nil {
 		m.opts = *opts
@@ -133,6 +133,11 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	return m, nil
 }
 
+// newRand is a random source for a core.
+func newRand() *mathrand.Rand {
+	return mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64()))
+}
+
 func (m *Mesh) start() error {
 	m.setHandler(LinkProtocol, m.handleLink)
 	m.setHandler(WhisperProtocol, m.handleWhispers)
@@ -153,6 +158,7 @@ func (m *Mesh) start() error {
 	m.wg.Go(m.loop)
 	m.wg.Go(m.dispatch)
 	m.wg.Go(m.acquaint)
+	m.wg.Go(m.repair)
 	if m.opts.Discovery != nil {
 		m.wg.Go(m.advertise)
 		m.wg.Go(m.discover)

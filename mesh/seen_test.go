@@ -23,7 +23,7 @@ func TestSeenAgainstASet(t *testing.T) {
 				rapid.SampledFrom([]uint64{1, 2, math.MaxUint64}).Draw(t, "boot"),
 				rapid.OneOf(rapid.Uint64Max(60), rapid.Uint64Min(math.MaxUint64-60)).Draw(t, "seq"),
 			}
-			if got := s.add(at(0), k.author, k.boot, k.seq); got == model[k] {
+			if got, _ := s.add(at(0), k.author, k.boot, k.seq); got == model[k] {
 				t.Fatalf("%v: new %v, but handled before %v", k, got, model[k])
 			}
 			model[k] = true
@@ -31,18 +31,56 @@ func TestSeenAgainstASet(t *testing.T) {
 	})
 }
 
+// The gaps are the numbers that were not added, and filling one makes it seen.
+func TestGapsAgainstASet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := seen{map[string]*authorSeen{}}
+		has := map[uint64]bool{}
+		for range rapid.IntRange(0, 40).Draw(t, "numbers") {
+			n := rapid.Uint64Range(1, 60).Draw(t, "number")
+			s.add(at(0), "a", 1, n)
+			has[n] = true
+		}
+		low := rapid.Uint64Range(1, 60).Draw(t, "low")
+		high := rapid.Uint64Range(low, 60).Draw(t, "high")
+		gaps := s.gaps("a", 1, low, high)
+		missing := map[uint64]bool{}
+		for _, g := range gaps {
+			for n := g.first; n <= g.last; n++ {
+				missing[n] = true
+			}
+		}
+		for n := low; n <= high; n++ {
+			if missing[n] == has[n] {
+				t.Fatalf("%d: missing %v, added %v", n, missing[n], has[n])
+			}
+		}
+		for _, g := range gaps {
+			if len(has) > 0 {
+				s.fill("a", 1, g.first, g.last)
+			}
+		}
+		if left := s.gaps("a", 1, low, high); len(has) > 0 && len(left) != 0 {
+			t.Fatalf("left %v", left)
+		}
+	})
+}
+
 func TestSeenStaysBounded(t *testing.T) {
 	s := seen{map[string]*authorSeen{}}
 	for i := range uint64(10 * maxSpans) {
-		s.add(at(0), "gaps", 1, 2*i)
+		_, lost := s.add(at(0), "gaps", 1, 2*i)
+		if want := (span{2*(i-maxSpans) + 1, 2*(i-maxSpans) + 1}); i >= maxSpans && lost != want || i < maxSpans && lost != (span{}) {
+			t.Fatalf("number %d: given up %v", 2*i, lost)
+		}
 	}
 	if n := len(s.authors["gaps"].boots[0].spans); n > maxSpans {
 		t.Errorf("%d spans", n)
 	}
-	if s.add(at(0), "gaps", 1, 1) {
+	if fresh, _ := s.add(at(0), "gaps", 1, 1); fresh {
 		t.Error("a number in a gap that was given up counts as new")
 	}
-	if !s.add(at(0), "gaps", 1, 20*maxSpans-3) {
+	if fresh, _ := s.add(at(0), "gaps", 1, 20*maxSpans-3); !fresh {
 		t.Error("a number in a gap that is remembered counts as seen")
 	}
 
@@ -52,7 +90,7 @@ func TestSeenStaysBounded(t *testing.T) {
 	if n := len(s.authors["boots"].boots); n != maxBoots {
 		t.Errorf("%d boots", n)
 	}
-	if s.add(at(0), "boots", 5, 2) {
+	if fresh, _ := s.add(at(0), "boots", 5, 2); fresh {
 		t.Error("a message of a forgotten run counts as new")
 	}
 
@@ -62,7 +100,7 @@ func TestSeenStaysBounded(t *testing.T) {
 	if n := len(s.authors); n != maxAuthors {
 		t.Errorf("%d authors", n)
 	}
-	if s.add(at(0), fmt.Sprint(2*maxAuthors-1), 1, 1) {
+	if fresh, _ := s.add(at(0), fmt.Sprint(2*maxAuthors-1), 1, 1); fresh {
 		t.Error("the author heard last was forgotten")
 	}
 }

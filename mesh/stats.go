@@ -16,10 +16,10 @@ const maxErrors = 16
 
 // stats counts what a mesh does.
 type stats struct {
-	sentBroadcasts, sentWhispers     atomic.Uint64
-	gotBroadcasts, gotWhispers       atomic.Uint64
-	droppedBroadcasts, badSignatures atomic.Uint64
-	collectors                       []prometheus.Collector
+	sentBroadcasts, sentWhispers                                         atomic.Uint64
+	gotBroadcasts, gotWhispers                                           atomic.Uint64
+	droppedBroadcasts, lostBroadcasts, repairedBroadcasts, badSignatures atomic.Uint64
+	collectors                                                           []prometheus.Collector
 
 	mu     sync.Mutex
 	errors []PeerError
@@ -37,7 +37,9 @@ type Status struct {
 
 	SentBroadcasts, SentWhispers         uint64
 	ReceivedBroadcasts, ReceivedWhispers uint64 // handed to the handlers; replies are whispers
-	DroppedBroadcasts                    uint64 // crowded out of a full inbox
+	RepairedBroadcasts                   uint64 // fetched from a neighbour after gossip had lost them
+	LostBroadcasts                       uint64 // reported as gaps, for they were nowhere to be had in time
+	DroppedBroadcasts                    uint64 // crowded out of a full inbox, and reported as gaps
 	BadSignatures                        uint64
 
 	Errors []PeerError // the last 16, oldest first
@@ -56,6 +58,7 @@ func (m *Mesh) Status() Status {
 		ID: m.ID(), Network: m.name, Private: m.opts.Key != nil, Boot: m.boot, Uptime: time.Since(m.epoch),
 		SentBroadcasts: m.stats.sentBroadcasts.Load(), SentWhispers: m.stats.sentWhispers.Load(),
 		ReceivedBroadcasts: m.stats.gotBroadcasts.Load(), ReceivedWhispers: m.stats.gotWhispers.Load(),
+		RepairedBroadcasts: m.stats.repairedBroadcasts.Load(), LostBroadcasts: m.stats.lostBroadcasts.Load(),
 		DroppedBroadcasts: m.stats.droppedBroadcasts.Load(), BadSignatures: m.stats.badSignatures.Load(),
 	}
 	m.mu.Lock()
@@ -113,6 +116,8 @@ func (s *stats) register(m *Mesh) error {
 	counter("received_total", received, "kind", "broadcast", &s.gotBroadcasts)
 	counter("received_total", received, "kind", "whisper", &s.gotWhispers)
 	counter("dropped_total", "Broadcasts crowded out of a full inbox.", "", "", &s.droppedBroadcasts)
+	counter("repaired_total", "Broadcasts fetched from a neighbour.", "", "", &s.repairedBroadcasts)
+	counter("lost_total", "Broadcasts that were nowhere to be had in time.", "", "", &s.lostBroadcasts)
 	counter("bad_signatures_total", "Broadcasts whose signature does not hold.", "", "", &s.badSignatures)
 	s.collectors = append(s.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "go2p", Subsystem: "mesh", Name: "neighbours", Help: "Members connected.",

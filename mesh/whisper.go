@@ -362,9 +362,9 @@ func (m *Mesh) take(from peer.ID, w *whisper) error {
 	if err != nil {
 		return err
 	}
-	m.seenMu.Lock()
-	isNew := m.seenWhispers.add(time.Now(), string(from), w.Boot, w.Seq)
-	m.seenMu.Unlock()
+	m.historyMu.Lock()
+	isNew, _ := m.seenWhispers.add(time.Now(), string(from), w.Boot, w.Seq)
+	m.historyMu.Unlock()
 	if !isNew || m.answered(msg) {
 		return nil
 	}

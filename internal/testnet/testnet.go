@@ -82,7 +82,6 @@ func New(t testing.TB, seed uint64, n int) *Net {
 	}
 	w.sim = &simnet.Simnet{LatencyFunc: w.delay, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	w.sim.Start()
-	t.Cleanup(w.sim.Close)
 	for i := range n {
 		key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 		if err != nil {
@@ -92,12 +91,16 @@ func New(t testing.TB, seed uint64, n int) *Net {
 		w.index[simnet.IntToPublicIPv4(i).String()] = i
 		w.start(i)
 	}
-	t.Cleanup(func() {
-		for _, h := range w.Hosts {
-			h.Close()
-		}
-	})
+	t.Cleanup(w.Close)
 	return w
+}
+
+// Close ends the hosts and the network, as the end of the test would.
+func (w *Net) Close() {
+	for _, h := range w.Hosts {
+		h.Close()
+	}
+	w.sim.Close()
 }
 
 func (w *Net) start(i int) {

@@ -1,0 +1,299 @@
+package mesh
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A township is cores that talk to each other in a simulation without a network:
+// gossip that loses, and links that do not.
+type township struct {
+	t       *rapid.T
+	now     time.Time
+	rng     *rand.Rand
+	cores   []*history
+	handled []map[string]int // how often each core handled a message
+	lost    []map[string]bool
+	cut     func(i, j int) bool
+}
+
+func newTownship(t *rapid.T, n int) *township {
+	w := &township{t: t, now: at(0), rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
+	w.cut = func(i, j int) bool { return false }
+	for i := range n {
+		w.cores = append(w.cores, newHistory(w.rng))
+		w.handled = append(w.handled, map[string]int{})
+		w.lost = append(w.lost, map[string]bool{})
+		for j := range i {
+			w.link(i, j)
+		}
+	}
+	return w
+}
+
+func name(i int) string { return string(rune('a' + i)) }
+
+func (w *township) link(i, j int) {
+	w.cores[i].join(w.now, name(j))
+	w.cores[j].join(w.now, name(i))
+}
+
+func (w *township) unlink(i, j int) {
+	w.cores[i].leave(name(j))
+	w.cores[j].leave(name(i))
+}
+
+func messageName(r run, seq uint64) string { return fmt.Sprint(r.author, r.boot, "/", seq) }
+
+// deliver hands a record to a core.
+func (w *township) deliver(to int, rec record, age time.Duration) {
+	for _, i := range w.cores[to].receive(w.now, rec, age) {
+		w.handled[to][messageName(rec.run, rec.first+uint64(i))]++
+	}
+}
+
+// broadcast sends a batch, which each other core gets unless it is lost or cut off.
+func (w *township) broadcast(author int, first uint64, count int, loss float64) {
+	rec := record{run: run{name(author), 1}, first: first, count: count, data: make([]byte, 100)}
+	for i := range w.cores {
+		if i == author || !w.cut(author, i) && w.rng.Float64() >= loss {
+			w.deliver(i, rec, 0)
+		}
+	}
+}
+
+// pass lets time pass, in steps in which everybody does what is due.
+func (w *township) pass(d time.Duration) {
+	const tick = 100 * time.Millisecond
+	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(tick) {
+		for i, c := range w.cores {
+			out := c.advance(w.now)
+			for _, l := range out.losses {
+				for n := l.first; n <= l.last; n++ {
+					w.lost[i][messageName(l.run, n)] = true
+				}
+			}
+			for _, tell := range out.tell {
+				if j := int(tell.to[0] - 'a'); !w.cut(i, j) {
+					w.cores[j].hear(w.now, name(i), tell.heads)
+				}
+			}
+			for _, f := range out.fetch {
+				j := int(f.to[0] - 'a')
+				if w.cut(i, j) {
+					continue
+				}
+				records, ages := w.cores[j].serve(w.now, f)
+				for k, rec := range records {
+					w.deliver(i, rec, ages[k])
+				}
+				c.done(w.now, name(j), f.run)
+			}
+		}
+	}
+}
+
+// settled checks P3: each message was handled exactly once by every core, or never
+// and is reported as lost there.
+func (w *township) settled(messages []string, mayLose bool) {
+	w.t.Helper()
+	for i := range w.cores {
+		for _, m := range messages {
+			n, lost := w.handled[i][m], w.lost[i][m]
+			if n > 1 || n == 0 && !lost || n == 1 && lost || lost && !mayLose {
+				w.t.Fatalf("%s: %s was handled %d times, reported as lost: %v", name(i), m, n, lost)
+			}
+		}
+	}
+}
+
+func TestHistoryRepairsLosses(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTownship(t, rapid.IntRange(2, 6).Draw(t, "peers"))
+		next := make([]uint64, len(w.cores))
+		var messages []string
+		for range rapid.IntRange(1, 60).Draw(t, "broadcasts") {
+			a := rapid.IntRange(0, len(w.cores)-1).Draw(t, "author")
+			count := rapid.IntRange(1, 3).Draw(t, "batch")
+			w.broadcast(a, next[a]+1, count, 0.5)
+			for range count {
+				next[a]++
+				messages = append(messages, messageName(run{name(a), 1}, next[a]))
+			}
+			w.pass(time.Duration(rapid.IntRange(0, 500).Draw(t, "pause")) * time.Millisecond)
+		}
+		w.pass(20 * time.Second)
+		w.settled(messages, false)
+	})
+}
+
+// A partition that heals inside of the window loses nothing; a longer one loses what
+// is older, and says so.
+func TestHistoryAfterAPartition(t *testing.T) {
+	for _, c := range []struct {
+		cut     time.Duration
+		mayLose bool
+	}{{40 * time.Second, false}, {3 * time.Minute, true}} {
+		rapid.Check(t, func(t *rapid.T) {
+			w := newTownship(t, 4)
+			var messages []string
+			seq := uint64(0)
+			send := func() {
+				seq++
+				for a := range w.cores {
+					w.broadcast(a, seq, 1, 0)
+					messages = append(messages, messageName(run{name(a), 1}, seq))
+				}
+			}
+			send()
+			w.pass(2 * time.Second)
+			side := rapid.IntRange(1, 3).Draw(t, "side")
+			w.cut = func(i, j int) bool { return (i < side) != (j < side) }
+			for i := range side {
+				for j := side; j < 4; j++ {
+					w.unlink(i, j)
+				}
+			}
+			for end := w.now.Add(c.cut); w.now.Before(end); {
+				send()
+				w.pass(5 * time.Second)
+			}
+			w.cut = func(int, int) bool { return false }
+			for i := range side {
+				for j := side; j < 4; j++ {
+					w.link(i, j)
+				}
+			}
+			send()
+			w.pass(2 * time.Minute)
+			w.settled(messages, c.mayLose)
+		})
+	}
+}
+
+// Who comes late gets what the others still have, and no report of what was before.
+func TestHistoryOfALateJoiner(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTownship(t, 3)
+		w.cut = func(i, j int) bool { return i == 2 || j == 2 }
+		w.unlink(2, 0)
+		w.unlink(2, 1)
+		for seq := range uint64(30) {
+			w.broadcast(0, seq+1, 1, 0)
+			w.pass(4 * time.Second)
+		}
+		w.cut = func(int, int) bool { return false }
+		w.link(2, 0)
+		w.link(2, 1)
+		if rapid.Bool().Draw(t, "a message first") {
+			w.broadcast(0, 31, 1, 0)
+		}
+		w.pass(3 * time.Minute)
+		if n := len(w.handled[2]); n < 14 || n > 16 {
+			t.Fatalf("it got %d messages of a window that has 15", n)
+		}
+		if len(w.lost[2]) != 0 {
+			t.Fatalf("reported as lost: %v", w.lost[2])
+		}
+	})
+}
+
+// Heads of things that do not exist cost one question each and are not reported.
+func TestHistoryAndFalseHeads(t *testing.T) {
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	h.join(at(0), "liar")
+	h.receive(at(0), record{run: run{"a", 1}, first: 400, count: 1}, 0)
+	heads := []head{{run{"a", 1}, 1, 1 << 60, 0}, {run{"a", 1}, 5, 4, 0}, {run{"b", 1}, 1, 1<<64 - 1, 0}}
+	for i := range 3 * maxClaimed {
+		heads = append(heads, head{run{fmt.Sprint("ghost", i), 1}, 1, 10, 0})
+	}
+	asked := map[run]int{}
+	for ms := 0; ms < 300_000; ms += 500 {
+		if ms%30_000 == 0 && ms < 120_000 {
+			h.hear(at(ms), "liar", heads)
+		}
+		out := h.advance(at(ms))
+		if len(out.losses) != 0 {
+			t.Fatalf("reported: %v", out.losses)
+		}
+		for _, f := range out.fetch {
+			asked[f.run]++
+			h.done(at(ms), "liar", f.run)
+		}
+	}
+	if len(asked) > maxClaimed+1 {
+		t.Errorf("%d runs were asked for", len(asked))
+	}
+	for r, n := range asked {
+		if n > 8 {
+			t.Errorf("asked %d times for %v", n, r)
+		}
+	}
+	if len(h.runs) != 0 || h.claimed != 0 {
+		t.Errorf("%d runs are left, %d claimed", len(h.runs), h.claimed)
+	}
+}
+
+func TestHistoryStaysBounded(t *testing.T) {
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	batch := make([]byte, 1<<20)
+	for i := range uint64(50) {
+		h.receive(at(int(i)), record{run: run{"quiet", 1}, first: i + 1, count: 1, data: batch[:1000]}, 0)
+	}
+	for i := range uint64(200) {
+		h.receive(at(100+int(i)), record{run: run{"loud", i % 3}, first: i + 1, count: 1, data: batch}, 0)
+	}
+	if h.bytes > maxHistory {
+		t.Errorf("%d bytes", h.bytes)
+	}
+	if n := len(h.runs[run{"quiet", 1}].records); n != 50 {
+		t.Errorf("%d of the quiet author's 50 batches are left", n)
+	}
+	if n := len(h.runs[run{"loud", 0}].records); n == 0 {
+		t.Error("nothing is left of the loud author")
+	}
+	list, ages := h.serve(at(1000), fetch{run: run{"quiet", 1}, first: 10, last: 12})
+	if len(list) != 3 || list[0].first != 10 || ages[0] != 991*time.Millisecond {
+		t.Errorf("served %v, %v", list, ages)
+	}
+	if list, _ := h.serve(at(1000), fetch{run: run{"loud", 0}, first: 1, last: 1000}); len(list) != 1 {
+		t.Errorf("%d batches of a megabyte in one answer", len(list))
+	}
+	h.advance(at(300_000))
+	if h.bytes != 0 || len(h.authors) != 0 {
+		t.Errorf("after the window: %d bytes of %d authors", h.bytes, len(h.authors))
+	}
+}
+
+// What changed is told once to each neighbour, at most once a second.
+func TestHeadsAreToldOnce(t *testing.T) {
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	h.join(at(0), "x")
+	h.join(at(500), "y")
+	r := run{"a", 1}
+	h.receive(at(0), record{run: r, first: 1, count: 1}, 0)
+	told := func(ms int) (names []string) {
+		for _, t := range h.advance(at(ms)).tell {
+			names = append(names, t.to)
+		}
+		return names
+	}
+	if got := told(1); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("told %v", got)
+	}
+	h.receive(at(2), record{run: r, first: 2, count: 1}, 0)
+	if got := told(500); !slices.Equal(got, []string{"y"}) {
+		t.Errorf("told %v; x was told half a second ago", got)
+	}
+	if got := told(1001); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("told %v", got)
+	}
+	if got := told(5000); got != nil {
+		t.Errorf("told %v twice", got)
+	}
+}

@@ -1,0 +1,164 @@
+package mesh
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// repairPause is the least time between two looks at the history, so that a burst
+// of messages causes one.
+const repairPause = 50 * time.Millisecond
+
+// repair does what the history wants done, until the mesh is closed.
+func (m *Mesh) repair() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.stale:
+		case <-timer.C:
+		}
+		now := time.Now()
+		m.historyMu.Lock()
+		out := m.history.advance(now)
+		next := m.history.deadline(now)
+		m.historyMu.Unlock()
+		m.perform(out)
+		if !sleep(m.ctx, repairPause) {
+			return
+		}
+		if next.IsZero() {
+			next = now.Add(time.Hour)
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+func (m *Mesh) perform(out repairs) {
+	for _, t := range out.tell {
+		msg := linkMessage{Kind: linkHeads}
+		for _, hd := range t.heads {
+			msg.Heads = append(msg.Heads, wireHead{
+				Author: []byte(hd.run.author), Boot: hd.run.boot, Low: hd.low, High: hd.high,
+				Age: uint64(hd.age.Milliseconds()),
+			})
+		}
+		m.tellMember(peer.ID(t.to), msg)
+	}
+	for _, f := range out.fetch {
+		m.tellMember(peer.ID(f.to), linkMessage{Kind: linkFetch, Range: &wireRange{
+			Author: []byte(f.run.author), Boot: f.run.boot, First: f.first, Last: f.last,
+		}})
+	}
+	for _, l := range out.losses {
+		gap := Gap{Author: peer.ID(l.run.author), Boot: l.run.boot, First: l.first, Last: l.last}
+		m.stats.lostBroadcasts.Add(gap.Last - gap.First + 1)
+		m.log.Warn("broadcasts lost", "author", gap.Author, "first", gap.First, "last", gap.Last)
+		m.events.publish(Event{Kind: EventGap, Peer: gap.Author, Time: time.Now(), Gap: gap})
+	}
+}
+
+func (m *Mesh) tellMember(p peer.ID, msg linkMessage) {
+	if mb := m.member(p); mb != nil {
+		mb.tell(msg)
+	}
+}
+
+// hearHeads takes the heads that a neighbour tells.
+func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
+	heads := make([]head, 0, len(wire))
+	for _, hd := range wire {
+		if author, err := peer.IDFromBytes(hd.Author); err == nil && author != m.id {
+			heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age)})
+		}
+	}
+	m.historyMu.Lock()
+	m.history.hear(time.Now(), string(mb.id), heads)
+	m.historyMu.Unlock()
+	signal(m.stale)
+}
+
+// milliseconds reads an age from the wire; what is older than anything that is kept
+// makes no difference.
+func milliseconds(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(time.Hour.Milliseconds()))) * time.Millisecond
+}
+
+// serve answers a fetch, also if there is nothing to serve.
+func (m *Mesh) serve(mb *member, r *wireRange) {
+	if r == nil {
+		return
+	}
+	f := fetch{run: run{string(r.Author), r.Boot}, first: r.First, last: r.Last}
+	m.historyMu.Lock()
+	records, ages := m.history.serve(time.Now(), f)
+	m.historyMu.Unlock()
+	msg := linkMessage{Kind: linkServe, Range: r}
+	for i, rec := range records {
+		msg.Batches = append(msg.Batches, agedData{Data: rec.data, Age: uint64(ages[i].Milliseconds())})
+	}
+	mb.tell(msg)
+}
+
+// served takes the answer to a fetch.
+func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
+	if r == nil {
+		return
+	}
+	for _, b := range batches {
+		fresh, err := m.takeOver(b.Data, milliseconds(b.Age))
+		if err != nil {
+			m.offence(mb.id, fmt.Errorf("fetched: %w", err))
+		}
+		if fresh {
+			m.stats.repairedBroadcasts.Add(1)
+		}
+	}
+	m.historyMu.Lock()
+	m.history.done(time.Now(), string(mb.id), run{string(r.Author), r.Boot})
+	m.historyMu.Unlock()
+	signal(m.stale)
+}
+
+// noteOwn puts this peer's own batch into the history and pushes it.
+func (m *Mesh) noteOwn(sealed []byte) {
+	m.historyMu.Lock()
+	m.history.receive(time.Now(), record{run: run{string(m.id), m.boot}, first: m.seq, count: 1, data: sealed}, 0)
+	m.historyMu.Unlock()
+	signal(m.stale)
+	m.push(sealed, 0, m.id)
+}
+
+// push hands a batch to the members that are connected by way of a relay only, and
+// which gossipsub passes over, but not back to whom it is from.
+func (m *Mesh) push(data []byte, age time.Duration, from peer.ID) {
+	for _, p := range m.memberIDs() {
+		if p != from && m.host.Network().Connectedness(p) == network.Limited {
+			m.tellMember(p, linkMessage{Kind: linkPush, Batches: []agedData{{Data: data, Age: uint64(age.Milliseconds())}}})
+		}
+	}
+}
+
+// pushed takes batches from a member that gossipsub passes over, and gives them to
+// gossipsub and to the other such members.
+func (m *Mesh) pushed(mb *member, batches []agedData) {
+	for _, b := range batches {
+		age := milliseconds(b.Age)
+		fresh, err := m.takeOver(b.Data, age)
+		if err != nil {
+			m.offence(mb.id, fmt.Errorf("pushed: %w", err))
+		}
+		if !fresh {
+			continue
+		}
+		m.push(b.Data, age, mb.id)
+		if err := m.topic.Publish(m.ctx, b.Data); err != nil {
+			m.log.Debug("cannot pass on", "err", err)
+		}
+	}
+}

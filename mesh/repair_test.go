@@ -1,0 +1,185 @@
+package mesh_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+// rounds is how often a test repeats itself: few times, or with GO2P_LONG=1 as often
+// as it takes to believe it.
+func rounds(few, many int) int {
+	if os.Getenv("GO2P_LONG") == "1" {
+		return many
+	}
+	return few
+}
+
+// exactlyOnce checks P3: each of the messages was handled once by each of the peers
+// but its author, in any order, and nothing was reported as lost.
+func (l *lab) exactlyOnce(sent map[int][]string, peers ...int) {
+	l.t.Helper()
+	for _, i := range peers {
+		var want []string
+		for author, texts := range sent {
+			if author != i {
+				want = append(want, texts...)
+			}
+		}
+		slices.Sort(want)
+		got := slices.Sorted(slices.Values(l.got[i]))
+		if !slices.Equal(got, want) {
+			l.t.Errorf("%d handled %d messages of %d: %v", i, len(got), len(want), difference(want, got))
+		}
+		if s := l.meshes[i].Status(); s.LostBroadcasts != 0 || l.count(i, mesh.EventGap, "") != 0 {
+			l.t.Errorf("%d reports %d as lost", i, s.LostBroadcasts)
+		}
+	}
+}
+
+// difference names some of what is in only one of two sorted lists.
+func difference(want, got []string) []string {
+	counts := map[string]int{}
+	for _, w := range want {
+		counts[w]++
+	}
+	for _, g := range got {
+		counts[g]--
+	}
+	var list []string
+	for text, n := range counts {
+		if n != 0 && len(list) < 5 {
+			list = append(list, fmt.Sprintf("%s %+d", text, -n))
+		}
+	}
+	return list
+}
+
+// everybodySends lets all named peers broadcast at the same instant.
+func (l *lab) everybodySends(sent map[int][]string, round int, peers ...int) {
+	l.t.Helper()
+	for _, i := range peers {
+		text := fmt.Sprintf("%d/%d", i, round)
+		sent[i] = append(sent[i], text)
+		go func() {
+			if _, err := l.meshes[i].Broadcast(l.ctx(), text); err != nil {
+				l.t.Error(err)
+			}
+		}()
+	}
+}
+
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// connectAll joins everybody to a few others.
+func (l *lab) connectAll(seed uint64) {
+	l.t.Helper()
+	n := len(l.meshes)
+	for i := 1; i < n; i++ {
+		l.connect(i, int((seed+uint64(i)*7)%uint64(i)))
+	}
+	pass(5 * time.Second)
+}
+
+func TestEverybodyAtOnce(t *testing.T) {
+	const n = 40
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, n, nil)
+		l.connectAll(seed)
+		sent := map[int][]string{}
+		for round := range rounds(5, 1000) {
+			l.everybodySends(sent, round, upTo(n)...)
+			pass(time.Second)
+		}
+		pass(20 * time.Second)
+		l.exactlyOnce(sent, upTo(n)...)
+	})
+}
+
+func TestEverybodyOverBadLinks(t *testing.T) {
+	const n = 40
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, n, nil)
+		l.connectAll(seed)
+		l.Loss(0.3)
+		sent := map[int][]string{}
+		for round := range rounds(3, 100) {
+			l.everybodySends(sent, round, upTo(n)...)
+			pass(2 * time.Second)
+		}
+		l.Loss(0)
+		pass(40 * time.Second)
+		l.exactlyOnce(sent, upTo(n)...)
+	})
+}
+
+// A partition that heals inside of the window.
+func TestEverybodyAcrossAPartition(t *testing.T) {
+	const n = 12
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		for range rounds(1, 100) {
+			l := newLab(t, seed, n, nil)
+			l.connectAll(seed)
+			sent := map[int][]string{}
+			l.Cut(0, 1, 2, 3, 4)
+			for round := range 6 {
+				l.everybodySends(sent, round, upTo(n)...)
+				pass(2 * time.Second)
+			}
+			l.Cut()
+			pass(45 * time.Second)
+			l.everybodySends(sent, 6, upTo(n)...)
+			pass(20 * time.Second)
+			l.exactlyOnce(sent, upTo(n)...)
+			for _, m := range l.meshes {
+				m.Close()
+			}
+			l.Net.Close()
+		}
+	})
+}
+
+// Who joins late gets what was sent in the minute before; who leaves disturbs nobody.
+func TestJoinersAndLeavers(t *testing.T) {
+	const n = 12
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := bareLab(t, seed, n)
+		for i := range n - 2 {
+			l.join(i, "lab", nil)
+			if i > 0 {
+				l.connect(i, i-1)
+			}
+		}
+		pass(2 * time.Second)
+		sent := map[int][]string{}
+		for round := range 5 {
+			l.everybodySends(sent, round, upTo(n-2)...)
+			pass(time.Second)
+		}
+		for i := n - 2; i < n; i++ {
+			l.join(i, "lab", nil)
+			l.connect(i, i-2)
+		}
+		l.meshes[3].Close()
+		l.Kill(4)
+		l.meshes[4].Close()
+		staying := slices.DeleteFunc(upTo(n), func(i int) bool { return i == 3 || i == 4 })
+		for round := 5; round < 10; round++ {
+			l.everybodySends(sent, round, staying...)
+			pass(time.Second)
+		}
+		pass(30 * time.Second)
+		l.exactlyOnce(sent, staying...)
+	})
+}
