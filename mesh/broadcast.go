@@ -148,10 +148,12 @@ type Receipt struct {
 }
 
 // Broadcast sends a message to all members of the network. It returns when the
-// message was handed to the connections of the neighbours, which pass it on; with
-// no neighbours it reaches nobody, which is no error. Neighbours that came within
-// the last second are waited for until they can hear it, at most for that second.
-// Errors: *TypeError, ErrTooLarge, ErrClosed, or the context's.
+// message is in the outbox, from which it goes out at once, or together with others
+// that wait there; with the outbox full it waits for room. Close sends what is left.
+// Without neighbours a message reaches those who come within the minute that
+// members remember it, which may be nobody; that is no error. Neighbours that came
+// within the last second are waited for until they can hear it, at most for that
+// second. Errors: *TypeError, ErrTooLarge, ErrClosed, or the context's.
 func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	data, err := encodePackets(packets)
 	if err != nil {
@@ -160,22 +162,14 @@ func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	if err := m.awaitSubscribers(ctx); err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
 	}
-	m.sending.Lock()
-	defer m.sending.Unlock()
-	sealed, err := m.seal(m.seq+1, []batchMessage{{Time: time.Now().UnixMilli(), Packets: data}})
+	seq, err := m.outbox.put(ctx, batchMessage{Time: time.Now().UnixMilli(), Packets: data})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
 	}
-	if err := m.topic.Publish(ctx, sealed); err != nil {
-		if m.ctx.Err() != nil {
-			err = ErrClosed
-		}
-		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
-	}
-	m.seq++
 	m.stats.sentBroadcasts.Add(1)
-	m.noteOwn(sealed)
-	return Receipt{messageID(Broadcast, m.ID(), m.boot, m.seq), len(m.memberIDs())}, nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Receipt{messageID(Broadcast, m.id, m.boot, seq), len(m.members)}, nil
 }
 
 func encodePackets(packets []any) ([]byte, error) {
@@ -199,7 +193,7 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 		if m.closed {
 			return ErrClosed
 		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil || time.Since(m.admitted) >= settle {
 			return err
 		}
 		var until time.Time

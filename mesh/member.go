@@ -28,6 +28,7 @@ type member struct {
 	skew       time.Duration // Mesh.mu
 	subscribed bool          // Mesh.mu; gossipsub knows it
 	link       network.Stream
+	took       uint64                   // Mesh.mu; the highest of this run's broadcasts that it says it has
 	lists      map[uint64]chan []listed // Mesh.mu; lists that were asked for
 	whispering int                      // Mesh.mu; whisper streams from it
 }
@@ -171,6 +172,7 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	}
 	first := len(m.members) == 0
 	m.members[p] = mb
+	m.admitted = now
 	m.redials.remove(string(p))
 	delete(m.refusals, p)
 	m.book.note(p, m.host.Peerstore().Addrs(p), now, m.forget)

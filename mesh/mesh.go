@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +36,7 @@ type Mesh struct {
 	gossip *pubsub.PubSub
 	topic  *pubsub.Topic
 	inbox  *inbox
+	outbox *outbox
 	events broker
 	stats  stats
 
@@ -49,6 +52,7 @@ type Mesh struct {
 	handlers map[protocol.ID]network.StreamHandler
 	chain    []*Handler
 	members  map[peer.ID]*member
+	admitted time.Time // when the last member came
 	changed  chan struct{} // closed, and replaced; see awaitChange
 	waiting  map[peer.ID]int
 	parted   map[peer.ID]bool      // until somebody connects explicitly
@@ -59,9 +63,7 @@ type Mesh struct {
 	outgoing map[peer.ID]*whisperStream
 	asks     map[string]ask
 
-	sending    sync.Mutex // orders the numbers and the publishing of broadcasts
-	seq        uint64     // of the last broadcast
-	whisperSeq uint64     // of the last whisper, under mu
+	whisperSeq uint64 // of the last whisper, under mu
 
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
@@ -93,7 +95,7 @@ func Join(ctx context.Context, h host.Host, network string, opts *Options) (*Mes
 
 func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	m := &Mesh{
-		host: h, id: h.ID(), name: name, epoch: time.Now(), inbox: newInbox(),
+		host: h, id: h.ID(), name: name, epoch: time.Now(), inbox: newInbox(), outbox: newOutbox(),
 		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
 		handlers: map[protocol.ID]network.StreamHandler{},
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
@@ -159,6 +161,7 @@ func (m *Mesh) start() error {
 	m.wg.Go(m.dispatch)
 	m.wg.Go(m.acquaint)
 	m.wg.Go(m.repair)
+	m.wg.Go(m.publish)
 	if m.opts.Discovery != nil {
 		m.wg.Go(m.advertise)
 		m.wg.Go(m.discover)
@@ -180,12 +183,34 @@ func (m *Mesh) Close() error {
 	m.closed = true
 	m.tellChange()
 	m.mu.Unlock()
+	m.flush()
 	m.hub.leave(m, m.memberIDs())
 	for _, p := range m.memberIDs() {
 		m.expel(p, ErrClosed)
 	}
 	m.stop()
 	return nil
+}
+
+// flush gives what was broadcast two seconds to reach the neighbours, who tell what
+// they have: published is not written yet.
+func (m *Mesh) flush() {
+	ctx, cancel := context.WithTimeout(m.ctx, flushTime)
+	defer cancel()
+	last, when, err := m.outbox.flush(ctx)
+	if time.Since(when) > flushTime {
+		return // who does not have it by now fetches it from others
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for err == nil && slices.ContainsFunc(slices.Collect(maps.Values(m.members)), func(mb *member) bool { return mb.took < last }) {
+		if !m.awaitChange(ctx) {
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		m.log.Warn("closed before all neighbours had the last broadcasts", "err", err)
+	}
 }
 
 // stop ends what start began.

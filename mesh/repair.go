@@ -73,7 +73,12 @@ func (m *Mesh) tellMember(p peer.ID, msg linkMessage) {
 func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 	heads := make([]head, 0, len(wire))
 	for _, hd := range wire {
-		if author, err := peer.IDFromBytes(hd.Author); err == nil && author != m.id {
+		author, err := peer.IDFromBytes(hd.Author)
+		switch {
+		case err != nil:
+		case author == m.id:
+			m.tookOwn(mb, hd)
+		default:
 			heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age)})
 		}
 	}
@@ -81,6 +86,17 @@ func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 	m.history.hear(time.Now(), string(mb.id), heads)
 	m.historyMu.Unlock()
 	signal(m.stale)
+}
+
+// tookOwn notes which of this peer's own broadcasts a neighbour has.
+func (m *Mesh) tookOwn(mb *member, hd wireHead) {
+	if hd.Boot != m.boot {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mb.took = max(mb.took, hd.High)
+	m.tellChange()
 }
 
 // milliseconds reads an age from the wire; what is older than anything that is kept
@@ -126,9 +142,9 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 }
 
 // noteOwn puts this peer's own batch into the history and pushes it.
-func (m *Mesh) noteOwn(sealed []byte) {
+func (m *Mesh) noteOwn(first uint64, count int, sealed []byte) {
 	m.historyMu.Lock()
-	m.history.receive(time.Now(), record{run: run{string(m.id), m.boot}, first: m.seq, count: 1, data: sealed}, 0)
+	m.history.receive(time.Now(), record{run: run{string(m.id), m.boot}, first: first, count: count, data: sealed}, 0)
 	m.historyMu.Unlock()
 	signal(m.stale)
 	m.push(sealed, 0, m.id)

@@ -183,3 +183,33 @@ func TestJoinersAndLeavers(t *testing.T) {
 		l.exactlyOnce(sent, staying...)
 	})
 }
+
+// What was broadcast before Close is heard, and many at once go out in few batches.
+func TestBroadcastAndClose(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 2, nil)
+		l.connect(0, 1)
+		sent := map[int][]string{}
+		for i := range 1000 {
+			text := fmt.Sprint(i)
+			sent[0] = append(sent[0], text)
+			if _, err := l.meshes[0].Broadcast(l.ctx(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(0)
+		start := time.Now()
+		l.meshes[0].Close()
+		if d := time.Since(start); d > 3*time.Second {
+			t.Errorf("closing took %v", d)
+		}
+		pass(0)
+		l.exactlyOnce(sent, 1)
+
+		start = time.Now()
+		l.meshes[1].Close()
+		if d := time.Since(start); d > 100*time.Millisecond {
+			t.Errorf("with nothing to flush closing took %v", d)
+		}
+	})
+}

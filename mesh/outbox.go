@@ -1,0 +1,137 @@
+package mesh
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	outboxMessages = 4096
+	outboxBytes    = 8 << 20
+	flushTime      = 2 * time.Second // how long Close waits for the neighbours to have all
+)
+
+// An outbox is what waits to be signed and published. Messages that come while an
+// earlier one is on its way go out together, under one signature; when idle none
+// waits. It is bounded in messages and bytes: who broadcasts waits for room.
+type outbox struct {
+	mu      sync.Mutex
+	seq     uint64 // of the last message put in
+	last    time.Time // when that was
+	queue   []batchMessage
+	bytes   int
+	sending bool // a batch was taken and is not published yet
+	closed  bool
+	ready   chan struct{} // room for one: something is in the queue
+	emptied chan struct{} // closed, and replaced, when something was published
+}
+
+func newOutbox() *outbox {
+	return &outbox{ready: make(chan struct{}, 1), emptied: make(chan struct{})}
+}
+
+// put appends a message when there is room for it and returns its number.
+func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, err error) {
+	closed := false
+	err = o.wait(ctx, func() bool {
+		if closed = o.closed; closed {
+			return true
+		}
+		if len(o.queue) >= outboxMessages || len(o.queue) > 0 && o.bytes+len(msg.Packets) > outboxBytes {
+			return false
+		}
+		o.seq++
+		seq, o.last = o.seq, time.Now()
+		o.queue = append(o.queue, msg)
+		o.bytes += len(msg.Packets)
+		signal(o.ready)
+		return true
+	})
+	if closed {
+		return 0, ErrClosed
+	}
+	return seq, err
+}
+
+// flush takes no more messages, and waits until all that were taken are published.
+// It returns the number of the last and when it was put in.
+func (o *outbox) flush(ctx context.Context) (last uint64, when time.Time, err error) {
+	err = o.wait(ctx, func() bool {
+		o.closed, last, when = true, o.seq, o.last
+		return len(o.queue) == 0 && !o.sending
+	})
+	return last, when, err
+}
+
+// wait calls done, with the lock held, until it says so.
+func (o *outbox) wait(ctx context.Context, done func() bool) error {
+	for {
+		o.mu.Lock()
+		if done() {
+			o.mu.Unlock()
+			return nil
+		}
+		emptied := o.emptied
+		o.mu.Unlock()
+		select {
+		case <-emptied:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take returns the messages for the next batch and the number of the first, none
+// if nothing waits. The batch before is published by then.
+func (o *outbox) take() (first uint64, messages []batchMessage) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first = o.seq - uint64(len(o.queue)) + 1
+	n, size := 0, 0
+	for n < len(o.queue) && n < maxBatch {
+		if size += len(o.queue[n].Packets); n > 0 && size > MaxMessage {
+			break
+		}
+		n++
+	}
+	messages = append(messages, o.queue[:n]...)
+	for i := range messages {
+		o.bytes -= len(messages[i].Packets)
+		o.queue[i] = batchMessage{}
+	}
+	o.queue = o.queue[n:]
+	o.sending = n > 0
+	close(o.emptied)
+	o.emptied = make(chan struct{})
+	return first, messages
+}
+
+// publish sends what is in the outbox, until the mesh is closed.
+func (m *Mesh) publish() {
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.outbox.ready:
+		}
+		for {
+			first, messages := m.outbox.take()
+			if len(messages) == 0 {
+				break
+			}
+			if err := m.publishBatch(first, messages); err != nil {
+				m.log.Error("cannot publish", "err", err)
+			}
+		}
+	}
+}
+
+func (m *Mesh) publishBatch(first uint64, messages []batchMessage) error {
+	sealed, err := m.seal(first, messages)
+	if err != nil {
+		return err
+	}
+	m.noteOwn(first, len(messages), sealed)
+	return m.topic.Publish(m.ctx, sealed)
+}
