@@ -42,6 +42,8 @@ type batchMessage struct {
 
 const maxBatch = 256 // messages in a batch
 
+const batchPurpose = "go2p-batch-1"
+
 var batchDecoder = canon.Decoder(maxBatch, 4)
 
 // errForeign says that a batch is not signed by its author for this network.
@@ -49,7 +51,7 @@ var errForeign = errors.New("broadcast with a bad signature")
 
 // signed is what the signature of a batch covers.
 func (m *Mesh) signed(body []byte) []byte {
-	return append(append([]byte("go2p-batch-1"), m.secret.derive("go2p-batch-1")...), body...)
+	return append(m.purpose[:len(m.purpose):len(m.purpose)], body...)
 }
 
 // contentID names a pubsub message by its topic and all its bytes.
@@ -162,9 +164,12 @@ func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	if err := m.awaitSubscribers(ctx); err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
 	}
-	seq, err := m.outbox.put(ctx, batchMessage{Time: time.Now().UnixMilli(), Packets: data})
+	seq, send, err := m.outbox.put(ctx, batchMessage{Time: time.Now().UnixMilli(), Packets: data})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+	}
+	if send {
+		m.publishOne()
 	}
 	m.stats.sentBroadcasts.Add(1)
 	m.mu.Lock()

@@ -16,6 +16,7 @@ const (
 	missDelay    = 200 * time.Millisecond // from noticing that a number is missing to fetching it
 	fetchTimeout = 3 * time.Second        // without a word from the one that was asked
 	headPause    = time.Second            // between two tellings of heads to one neighbour
+	headDelay    = 200 * time.Millisecond // from a change to telling it, out of the way of the broadcast itself
 	gapGrace     = 5 * time.Second        // after the window, until a missing number counts as lost
 	maxHeads     = 256                    // in one telling
 	maxClaimed   = 1024                   // runs of which nothing has arrived, but somebody claims to have it
@@ -171,6 +172,11 @@ func (h *history) receive(now time.Time, rec record, age time.Duration) (fresh [
 	}
 	if r.asked.to != "" && rec.first <= r.asked.last && rec.last() >= r.asked.first {
 		r.askedAt = now // it is being answered
+	}
+	for _, n := range h.neighbours {
+		if n.told == h.version && n.next.Before(now.Add(headDelay)) {
+			n.next = now.Add(headDelay)
+		}
 	}
 	h.version++
 	r.version = h.version

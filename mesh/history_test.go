@@ -274,7 +274,7 @@ func TestHistoryStaysBounded(t *testing.T) {
 func TestHeadsAreToldOnce(t *testing.T) {
 	h := newHistory(rand.New(rand.NewPCG(1, 2)))
 	h.join(at(0), "x")
-	h.join(at(500), "y")
+	h.join(at(0), "y")
 	r := run{"a", 1}
 	h.receive(at(0), record{run: r, first: 1, count: 1}, 0)
 	told := func(ms int) (names []string) {
@@ -283,14 +283,19 @@ func TestHeadsAreToldOnce(t *testing.T) {
 		}
 		return names
 	}
-	if got := told(1); !slices.Equal(got, []string{"x"}) {
+	if got := told(199); got != nil {
+		t.Errorf("told %v at once", got)
+	}
+	if got := told(200); !slices.Equal(got, []string{"x", "y"}) {
 		t.Errorf("told %v", got)
 	}
-	h.receive(at(2), record{run: r, first: 2, count: 1}, 0)
-	if got := told(500); !slices.Equal(got, []string{"y"}) {
-		t.Errorf("told %v; x was told half a second ago", got)
+	h.receive(at(300), record{run: r, first: 2, count: 1}, 0)
+	h.leave("y")
+	h.join(at(600), "y")
+	if got := told(600); !slices.Equal(got, []string{"y"}) {
+		t.Errorf("told %v; x was told less than a second ago", got)
 	}
-	if got := told(1001); !slices.Equal(got, []string{"x"}) {
+	if got := told(1200); !slices.Equal(got, []string{"x"}) {
 		t.Errorf("told %v", got)
 	}
 	if got := told(5000); got != nil {

@@ -21,24 +21,25 @@ import (
 // A Mesh is this peer's membership of one network. Its methods may be called
 // concurrently. It is made by Join and lives until Close.
 type Mesh struct {
-	host   host.Host
-	id     peer.ID
-	name   string
-	opts   Options
-	log    *slog.Logger
-	secret secret
-	tag    string
-	signer crypto.PrivKey
-	boot   uint64
-	epoch  time.Time // the start of this run; what is timed is timed from here
-	hub    *hub
-	gate   *gate
-	gossip *pubsub.PubSub
-	topic  *pubsub.Topic
-	inbox  *inbox
-	outbox *outbox
-	events broker
-	stats  stats
+	host    host.Host
+	id      peer.ID
+	name    string
+	opts    Options
+	log     *slog.Logger
+	secret  secret
+	tag     string
+	purpose []byte // what the signature of a batch covers before its body
+	signer  crypto.PrivKey
+	boot    uint64
+	epoch   time.Time // the start of this run; what is timed is timed from here
+	hub     *hub
+	gate    *gate
+	gossip  *pubsub.PubSub
+	topic   *pubsub.Topic
+	inbox   *inbox
+	outbox  *outbox
+	events  broker
+	stats   stats
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -52,7 +53,7 @@ type Mesh struct {
 	handlers map[protocol.ID]network.StreamHandler
 	chain    []*Handler
 	members  map[peer.ID]*member
-	admitted time.Time // when the last member came
+	admitted time.Time     // when the last member came
 	changed  chan struct{} // closed, and replaced; see awaitChange
 	waiting  map[peer.ID]int
 	parted   map[peer.ID]bool      // until somebody connects explicitly
@@ -122,6 +123,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		return nil, err
 	}
 	m.tag = m.secret.tag()
+	m.purpose = append([]byte(batchPurpose), m.secret.derive(batchPurpose)...)
 	if _, err := h.ID().ExtractPublicKey(); err != nil {
 		return nil, fmt.Errorf("peer ID %s does not carry its public key, as those of Ed25519 identities do: %w", h.ID(), err)
 	}

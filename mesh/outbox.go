@@ -13,26 +13,27 @@ const (
 )
 
 // An outbox is what waits to be signed and published. Messages that come while an
-// earlier one is on its way go out together, under one signature; when idle none
-// waits. It is bounded in messages and bytes: who broadcasts waits for room.
+// earlier one is being so go out together, under one signature; when idle none waits,
+// and who broadcasts publishes by itself. It is bounded in messages and bytes: who broadcasts waits for room.
 type outbox struct {
 	mu      sync.Mutex
-	seq     uint64 // of the last message put in
+	seq     uint64    // of the last message put in
 	last    time.Time // when that was
 	queue   []batchMessage
 	bytes   int
-	sending bool // a batch was taken and is not published yet
+	sending bool // somebody publishes what is in the queue
 	closed  bool
-	ready   chan struct{} // room for one: something is in the queue
-	emptied chan struct{} // closed, and replaced, when something was published
+	handed  chan struct{} // room for one: the publisher is to go on
+	emptied chan struct{} // closed, and replaced, when something was taken or all is published
 }
 
 func newOutbox() *outbox {
-	return &outbox{ready: make(chan struct{}, 1), emptied: make(chan struct{})}
+	return &outbox{handed: make(chan struct{}, 1), emptied: make(chan struct{})}
 }
 
-// put appends a message when there is room for it and returns its number.
-func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, err error) {
+// put appends a message when there is room for it and returns its number. If nobody
+// is sending the caller is to publish one batch.
+func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, send bool, err error) {
 	closed := false
 	err = o.wait(ctx, func() bool {
 		if closed = o.closed; closed {
@@ -45,13 +46,14 @@ func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, err err
 		seq, o.last = o.seq, time.Now()
 		o.queue = append(o.queue, msg)
 		o.bytes += len(msg.Packets)
-		signal(o.ready)
+		send = !o.sending
+		o.sending = true
 		return true
 	})
 	if closed {
-		return 0, ErrClosed
+		return 0, false, ErrClosed
 	}
-	return seq, err
+	return seq, send, err
 }
 
 // flush takes no more messages, and waits until all that were taken are published.
@@ -82,8 +84,8 @@ func (o *outbox) wait(ctx context.Context, done func() bool) error {
 	}
 }
 
-// take returns the messages for the next batch and the number of the first, none
-// if nothing waits. The batch before is published by then.
+// take returns the messages for the next batch and the number of the first. With
+// none left, sending ends.
 func (o *outbox) take() (first uint64, messages []batchMessage) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -107,31 +109,40 @@ func (o *outbox) take() (first uint64, messages []batchMessage) {
 	return first, messages
 }
 
-// publish sends what is in the outbox, until the mesh is closed.
+// publishOne publishes one batch, and leaves the rest to the publisher: who
+// broadcasts does not work for others for long.
+func (m *Mesh) publishOne() {
+	first, messages := m.outbox.take()
+	m.publishBatch(first, messages)
+	signal(m.outbox.handed)
+}
+
+// publish goes on where somebody who broadcasts leaves off, until the mesh is
+// closed.
 func (m *Mesh) publish() {
 	for {
 		select {
 		case <-m.ctx.Done():
 			return
-		case <-m.outbox.ready:
+		case <-m.outbox.handed:
 		}
 		for {
 			first, messages := m.outbox.take()
 			if len(messages) == 0 {
 				break
 			}
-			if err := m.publishBatch(first, messages); err != nil {
-				m.log.Error("cannot publish", "err", err)
-			}
+			m.publishBatch(first, messages)
 		}
 	}
 }
 
-func (m *Mesh) publishBatch(first uint64, messages []batchMessage) error {
+func (m *Mesh) publishBatch(first uint64, messages []batchMessage) {
 	sealed, err := m.seal(first, messages)
-	if err != nil {
-		return err
+	if err == nil {
+		m.noteOwn(first, len(messages), sealed)
+		err = m.topic.Publish(m.ctx, sealed)
 	}
-	m.noteOwn(first, len(messages), sealed)
-	return m.topic.Publish(m.ctx, sealed)
+	if err != nil && m.ctx.Err() == nil {
+		m.log.Error("cannot publish", "err", err)
+	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// repairPause is the least time between two looks at the history, so that a burst
-// of messages causes one.
+// repairPause is the time from a change of the history to a look at it, so that a
+// burst of messages causes one, when the messages themselves are on their way.
 const repairPause = 50 * time.Millisecond
 
 // repair does what the history wants done, until the mesh is closed.
@@ -21,6 +21,9 @@ func (m *Mesh) repair() {
 		case <-m.ctx.Done():
 			return
 		case <-m.stale:
+			if !sleep(m.ctx, repairPause) {
+				return
+			}
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -29,9 +32,6 @@ func (m *Mesh) repair() {
 		next := m.history.deadline(now)
 		m.historyMu.Unlock()
 		m.perform(out)
-		if !sleep(m.ctx, repairPause) {
-			return
-		}
 		if next.IsZero() {
 			next = now.Add(time.Hour)
 		}
