@@ -14,7 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
-	relay "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -42,12 +43,14 @@ type Options struct {
 	// connecting to those that announce themselves. Default: both are on.
 	NoMDNS bool
 
-	// RelayService lets others be reached by way of this host, within limits.
-	// It is of use on hosts that can be reached from everywhere. Default: off.
+	// RelayService lets others be reached by way of this host, an hour or 64 MiB
+	// for each connection. It says that this host can be reached itself by all
+	// that are to use it. Default: off.
 	RelayService bool
 
-	// Relays are hosts by way of which this one may be reached if it cannot be
-	// directly. Default: connected peers that offer it.
+	// Relays are hosts by way of which this one is to be reached, since it cannot
+	// be directly. Default: it finds out whether it can, and if not uses connected
+	// peers that offer to relay.
 	Relays []peer.AddrInfo
 
 	// Logger gets the log of what this package does. libp2p has a log of its
@@ -65,6 +68,9 @@ const (
 	lowWater  = 96 // connections kept when there are more than highWater; members are always kept
 	highWater = 192
 	perIP     = 256 // connections from one address: a lab behind one router
+
+	relayTime  = time.Hour // a relayed connection, if hole punching does not replace it
+	relayBytes = 64 << 20
 )
 
 // New starts a host. It is the caller's to close.
@@ -124,7 +130,8 @@ func (o *Options) start() (host.Host, error) {
 		o.relays(&self),
 	}
 	if o.RelayService {
-		options = append(options, libp2p.EnableRelayService())
+		options = append(options, libp2p.ForceReachabilityPublic(), libp2p.EnableRelayService(
+			relay.WithLimit(&relay.RelayLimit{Duration: relayTime, Data: relayBytes})))
 	}
 	if !o.NoMDNS {
 		options = append(options, withMDNS(o.Logger))
@@ -166,11 +173,24 @@ func limits() (network.ResourceManager, error) {
 // relays says by way of whom this host may be reached.
 func (o *Options) relays(self *lateHost) libp2p.Option {
 	if len(o.Relays) > 0 {
-		return libp2p.EnableAutoRelayWithStaticRelays(o.Relays)
+		return libp2p.ChainOptions(libp2p.ForceReachabilityPrivate(),
+			libp2p.EnableAutoRelayWithStaticRelays(o.Relays, autorelay.WithBootDelay(0)),
+			libp2p.AddrsFactory(o.addCircuits))
 	}
 	return libp2p.EnableAutoRelayWithPeerSource(self.connectedRelays,
 		autorelay.WithMinCandidates(1), autorelay.WithNumRelays(2), autorelay.WithBootDelay(0),
 		autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(10*time.Second))
+}
+
+// addCircuits adds the ways by the relays. libp2p itself adds only those by relays with
+// public addresses, which leaves out every lab.
+func (o *Options) addCircuits(addrs []ma.Multiaddr) []ma.Multiaddr {
+	for _, r := range o.Relays {
+		for _, a := range r.Addrs {
+			addrs = append(addrs, a.Encapsulate(ma.StringCast("/p2p/"+r.ID.String()+"/p2p-circuit")))
+		}
+	}
+	return ma.Unique(addrs)
 }
 
 // lateHost is the host for what is configured before it exists.
@@ -196,7 +216,7 @@ func (l *lateHost) connectedRelays(_ context.Context, n int) <-chan peer.AddrInf
 		return found
 	}
 	for _, p := range h.Network().Peers() {
-		offers, err := h.Peerstore().SupportsProtocols(p, relay.ProtoIDv2Hop)
+		offers, err := h.Peerstore().SupportsProtocols(p, circuit.ProtoIDv2Hop)
 		if err != nil || len(offers) == 0 {
 			continue
 		}

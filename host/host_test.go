@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -40,9 +39,6 @@ func loopback(t *testing.T, o Options) host.Host {
 	t.Cleanup(func() { h.Close() })
 	return h
 }
-
-// forcePublic spares a host the time to find out that it can be reached.
-var forcePublic = []libp2p.Option{libp2p.ForceReachabilityPublic()}
 
 func connect(ctx context.Context, t *testing.T, from host.Host, to peer.AddrInfo) {
 	t.Helper()
@@ -160,7 +156,7 @@ func remember(t *testing.T, dir string, port int) {
 
 func TestRelayServiceIsOptIn(t *testing.T) {
 	for _, offers := range []bool{false, true} {
-		relay := loopback(t, Options{RelayService: offers, Libp2p: forcePublic})
+		relay := loopback(t, Options{RelayService: offers})
 		h := loopback(t, Options{})
 		connect(t.Context(), t, h, peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

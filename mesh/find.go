@@ -17,7 +17,8 @@ import (
 )
 
 // Connect connects to a peer and returns when it is a member, of this network,
-// at both ends. It lifts an earlier Disconnect. Errors: ErrUnreachable,
+// at both ends. To a member that is behind a relay it tries to connect directly. It
+// lifts an earlier Disconnect. Errors: ErrUnreachable,
 // ErrNoCommonNetwork (the other end reports it, too), ErrClosed, or the context's.
 func (m *Mesh) Connect(ctx context.Context, to peer.AddrInfo) error {
 	m.unpart(to.ID)
@@ -54,6 +55,9 @@ func (m *Mesh) connect(ctx context.Context, to peer.AddrInfo, explicit bool) err
 		return errors.New("that is this peer itself")
 	}
 	ctx = network.WithAllowLimitedConn(ctx, "go2p")
+	if m.isMember(to.ID) && m.host.Network().Connectedness(to.ID) == network.Limited {
+		ctx = network.WithForceDirectDial(ctx, "a relay is there already")
+	}
 	if err := m.host.Connect(ctx, to); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -281,7 +285,8 @@ const (
 	pause      = time.Second      // after a change, so that several changes cause one attempt
 )
 
-// acquaint connects to neighbours' neighbours while there are too few.
+// acquaint connects to neighbours' neighbours while there are too few, and directly
+// to those behind a relay when that becomes possible.
 func (m *Mesh) acquaint() {
 	for {
 		select {
@@ -294,10 +299,28 @@ func (m *Mesh) acquaint() {
 		case <-time.After(lookAround):
 		}
 		members := m.memberIDs()
+		m.upgrade(members)
 		if missing := m.opts.Neighbours - len(members); missing > 0 && len(members) > 0 {
 			m.connectSome(m.ctx, m.askAll(m.ctx, members, ""), missing)
 		}
 	}
+}
+
+// upgrade tries to connect directly to those that are behind a relay.
+func (m *Mesh) upgrade(members []peer.ID) {
+	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, p := range members {
+		if m.host.Network().Connectedness(p) == network.Limited {
+			wg.Go(func() {
+				if err := m.connect(ctx, peer.AddrInfo{ID: p, Addrs: m.addrs(p)}, false); err != nil {
+					m.log.Debug("still behind a relay", "peer", p, "err", err)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }
 
 // sleep waits, and tells whether the context still goes on.

@@ -87,7 +87,7 @@ func (m *Mesh) Peers() []Peer {
 		list[i].Path = PathRelay
 		for _, c := range m.host.Network().ConnsToPeer(list[i].ID) {
 			list[i].Addrs = append(list[i].Addrs, c.RemoteMultiaddr())
-			if !c.Stat().Limited {
+			if _, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_CIRCUIT); err != nil {
 				list[i].Path = PathDirect
 			}
 		}

@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
+
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -211,5 +215,64 @@ func TestBroadcastAndClose(t *testing.T) {
 		if d := time.Since(start); d > 100*time.Millisecond {
 			t.Errorf("with nothing to flush closing took %v", d)
 		}
+	})
+}
+
+// Members that reach each other only by way of a relay get everything, and connect
+// directly as soon as they can.
+func TestBehindARelay(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 4, nil)
+		l.Block(0, 2, true)
+		l.connect(0, 1)
+		l.connect(2, 1)
+		l.connect(3, 1)
+		if _, err := client.Reserve(l.ctx(), l.Hosts[2], l.Info(1)); err != nil {
+			t.Fatal(err)
+		}
+		way := ma.StringCast(fmt.Sprintf("%s/p2p/%s/p2p-circuit", l.Hosts[1].Addrs()[0], l.Hosts[1].ID()))
+		relayed := peer.AddrInfo{ID: l.Hosts[2].ID(), Addrs: []ma.Multiaddr{way}}
+		if err := l.meshes[0].Connect(l.ctx(), relayed); err != nil {
+			t.Fatal(err)
+		}
+		pathOf := func() string {
+			for _, p := range l.meshes[0].Peers() {
+				if p.ID == relayed.ID {
+					return p.Path
+				}
+			}
+			return "none"
+		}
+		if got := pathOf(); got != mesh.PathRelay {
+			t.Errorf("path %s", got)
+		}
+		l.meshes[1].Close() // the relay goes on, but no member stands between
+		l.meshes[3].Close()
+		pass(5 * time.Second)
+		sent := map[int][]string{0: nil, 2: nil}
+		for round := range 3 {
+			l.everybodySends(sent, round, 0, 2)
+			pass(time.Second)
+		}
+		if err := l.meshes[0].Whisper(l.ctx(), relayed.ID, "whispered"); err != nil {
+			t.Error(err)
+		}
+		pass(3 * time.Second)
+		l.got[2] = slices.DeleteFunc(l.got[2], func(text string) bool { return text == "whispered" })
+		l.exactlyOnce(sent, 0, 2)
+		for _, i := range []int{0, 2} {
+			if n := l.meshes[i].Status().RepairedBroadcasts; n != 0 {
+				t.Errorf("%d was pushed nothing and fetched %d", i, n)
+			}
+		}
+
+		l.Block(0, 2, false)
+		pass(2 * time.Minute)
+		if got := pathOf(); got != mesh.PathDirect {
+			t.Errorf("path %s with the way free", got)
+		}
+		l.everybodySends(sent, 3, 0, 2)
+		pass(3 * time.Second)
+		l.exactlyOnce(sent, 0, 2)
 	})
 }

@@ -605,3 +605,61 @@ func TestMDNSAcrossMachines(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 }
+
+// Two peers that can reach only a third one are neighbours by way of it, and
+// directly when the way is free.
+func TestBehindARelay(t *testing.T) {
+	hub, leaves := testnet.Star(t, 2)
+	dir := t.TempDir()
+	relay := start(t, hub.Command(os.Args[0]), filepath.Join(dir, "relay"), "--no-mdns", "--relay")
+	port := strings.Split(relay.addr(), "/")[4]
+	var ps []*peerProcess
+	for i, m := range leaves {
+		addr := fmt.Sprintf("/ip4/%s/tcp/%s/p2p/%s", m.Gateway, port, relay.ID)
+		ps = append(ps, start(t, m.Command(os.Args[0]), filepath.Join(dir, fmt.Sprint(i)),
+			"--no-mdns", "--join", addr, "--via", addr))
+	}
+	a, b := ps[0], ps[1]
+	a.neighbours(relay, b)
+	b.neighbours(relay, a)
+	if path := a.path(b); path != "relay" {
+		t.Errorf("path %s", path)
+	}
+	a.ok("mesh", "send", "to all")
+	for _, p := range []*peerProcess{relay, b} {
+		if msg := p.recv(); fmt.Sprint(msg.Packets) != "[to all]" {
+			t.Errorf("received %+v", msg)
+		}
+	}
+	b.ok("mesh", "whisper", a.ID, "to one")
+	if msg := a.recv(); fmt.Sprint(msg.Packets) != "[to one]" {
+		t.Errorf("received %+v", msg)
+	}
+
+	hub.Forward(t)
+	direct := ""
+	for _, addr := range b.Addrs {
+		if strings.Contains(addr, leaves[1].IP+"/tcp") && !strings.Contains(addr, "/ws") {
+			direct = addr
+		}
+	}
+	a.ok("mesh", "connect", direct)
+	if path := a.path(b); path != "direct" {
+		t.Errorf("path %s with the way free", path)
+	}
+}
+
+// path is how this peer is connected to another.
+func (p *peerProcess) path(to *peerProcess) string {
+	p.t.Helper()
+	for line := range strings.Lines(p.ok("mesh", "peers", "--json")) {
+		var n control.Peer
+		if err := json.Unmarshal([]byte(line), &n); err != nil {
+			p.t.Fatal(err)
+		}
+		if n.ID == to.ID {
+			return n.Path
+		}
+	}
+	return "none"
+}

@@ -22,7 +22,7 @@ import (
 // upFlags are the settings of a peer.
 type upFlags struct {
 	network, networkKey string
-	listen, join        []string
+	listen, join, via   []string
 	noMDNS, relay       bool
 	logLevel            string
 }
@@ -49,7 +49,8 @@ With --json the first line says when the peer is ready:
 	flags.StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, may be repeated (default: all interfaces and transports, port 44565 or another)")
 	flags.StringArrayVar(&f.join, "join", nil, "multiaddr of a peer to join, may be repeated")
 	flags.BoolVar(&f.noMDNS, "no-mdns", false, "do not look for peers on the local network, nor be found there")
-	flags.BoolVar(&f.relay, "relay", false, "let peers that cannot be reached be reached by way of this one")
+	flags.BoolVar(&f.relay, "relay", false, "let peers that cannot be reached be reached by way of this one, which can be")
+	flags.StringArrayVar(&f.via, "via", nil, "multiaddr of a peer with --relay by way of which this one is to be reached, may be repeated")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -68,12 +69,11 @@ func (c *cli) up(ctx context.Context, f *upFlags) error {
 		}
 		hostOptions.Listen = append(hostOptions.Listen, addr)
 	}
-	for _, text := range f.join {
-		info, err := peer.AddrInfoFromString(text)
-		if err != nil {
-			return usage("--join %q is no address of a peer, such as /ip4/192.0.2.1/tcp/44565/p2p/12D3Koo…: %v", text, err)
-		}
-		meshOptions.Join = append(meshOptions.Join, *info)
+	if meshOptions.Join, err = peerAddrs("--join", f.join); err != nil {
+		return err
+	}
+	if hostOptions.Relays, err = peerAddrs("--via", f.via); err != nil {
+		return err
 	}
 	if f.networkKey != "" {
 		if meshOptions.Key, err = readNetworkKey(f.networkKey); err != nil {
@@ -86,6 +86,18 @@ func (c *cli) up(ctx context.Context, f *upFlags) error {
 	}
 	defer unlock()
 	return failure(c.serve(ctx, f, hostOptions, meshOptions, log))
+}
+
+func peerAddrs(flag string, texts []string) ([]peer.AddrInfo, error) {
+	var infos []peer.AddrInfo
+	for _, text := range texts {
+		info, err := peer.AddrInfoFromString(text)
+		if err != nil {
+			return nil, usage("%s %q is no address of a peer, such as /ip4/192.0.2.1/tcp/44565/p2p/12D3Koo…: %v", flag, text, err)
+		}
+		infos = append(infos, *info)
+	}
+	return infos, nil
 }
 
 // serve runs the parts of a peer until the context ends, and ends them in the

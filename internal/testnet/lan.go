@@ -12,7 +12,8 @@ import (
 
 // A Machine is a network namespace that looks like a machine of its own.
 type Machine struct {
-	IP string
+	IP      string // of a machine on one network
+	Gateway string // of a leaf of a star: the hub's address on the leaf's network
 
 	name string
 }
@@ -24,13 +25,7 @@ var lans atomic.Uint32
 // or with CI=true fails.
 func LAN(t testing.TB, n int) []Machine {
 	t.Helper()
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		unavailable(t, "making network namespaces needs root on Linux")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		unavailable(t, "making network namespaces needs the ip command")
-	}
-	prefix := fmt.Sprintf("go2p%d-%d-", os.Getpid(), lans.Add(1))
+	prefix := begin(t)
 	sw := Machine{name: prefix + "sw"}
 	sw.make(t)
 	ip(t, "-n", sw.name, "link", "add", "br0", "type", "bridge")
@@ -48,6 +43,49 @@ func LAN(t testing.TB, n int) []Machine {
 		machines[i] = m
 	}
 	return machines
+}
+
+// Star makes n machines, at most three, of which each can reach only the hub, which
+// does not forward between them until it is told to.
+func Star(t testing.TB, n int) (hub Machine, leaves []Machine) {
+	t.Helper()
+	prefix := begin(t)
+	hub = Machine{name: prefix + "hub"}
+	hub.make(t)
+	for i, network := range []string{"192.0.2.", "198.51.100.", "203.0.113."}[:n] {
+		m := Machine{IP: network + "2", Gateway: network + "1", name: fmt.Sprint(prefix, i)}
+		m.make(t)
+		port := fmt.Sprint("port", i)
+		ip(t, "-n", m.name, "link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", hub.name)
+		ip(t, "-n", hub.name, "addr", "add", m.Gateway+"/24", "dev", port)
+		ip(t, "-n", hub.name, "link", "set", port, "up")
+		ip(t, "-n", m.name, "addr", "add", m.IP+"/24", "dev", "eth0")
+		ip(t, "-n", m.name, "link", "set", "eth0", "up")
+		ip(t, "-n", m.name, "route", "add", "default", "via", m.Gateway)
+		leaves = append(leaves, m)
+	}
+	return hub, leaves
+}
+
+// Forward makes a machine pass on packets between its networks.
+func (m Machine) Forward(t testing.TB) {
+	t.Helper()
+	out, err := m.Command("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// begin checks that machines can be made and returns a prefix for their names.
+func begin(t testing.TB) string {
+	t.Helper()
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		unavailable(t, "making network namespaces needs root on Linux")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		unavailable(t, "making network namespaces needs the ip command")
+	}
+	return fmt.Sprintf("go2p%d-%d-", os.Getpid(), lans.Add(1))
 }
 
 func unavailable(t testing.TB, why string) {

@@ -65,6 +65,7 @@ type Net struct {
 	rng     *mathrand.Rand
 	index   map[string]int // of a host by its IP address
 	side    []int          // which part of a partition each host is in
+	blocked map[[2]int]bool
 	latency time.Duration
 	loss    float64
 }
@@ -76,7 +77,7 @@ const linkSpeed = 100 * simlibp2p.OneMbps
 func New(t testing.TB, seed uint64, n int) *Net {
 	t.Helper()
 	w := &Net{
-		t: t, rng: mathrand.New(mathrand.NewPCG(seed, 0)), index: map[string]int{},
+		t: t, rng: mathrand.New(mathrand.NewPCG(seed, 0)), index: map[string]int{}, blocked: map[[2]int]bool{},
 		Hosts: make([]host.Host, n), keys: make([]crypto.PrivKey, n), side: make([]int, n),
 		latency: 5 * time.Millisecond,
 	}
@@ -113,6 +114,8 @@ func (w *Net) start(i int) {
 		libp2p.DisableIdentifyAddressDiscovery(), // it stalls virtual time
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.DisableMetrics(),
+		libp2p.ForceReachabilityPublic(), // for the relay service
+		libp2p.EnableRelayService(),
 	)
 	if err != nil {
 		w.t.Fatal(err)
@@ -125,7 +128,7 @@ func (w *Net) delay(p *simnet.Packet) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	from, to := w.index[ipOf(p.From)], w.index[ipOf(p.To)]
-	if w.side[from] != w.side[to] || w.rng.Float64() < w.loss {
+	if w.side[from] != w.side[to] || w.blocked[[2]int{from, to}] || w.rng.Float64() < w.loss {
 		return never
 	}
 	return w.latency
@@ -156,6 +159,13 @@ func (w *Net) Cut(hosts ...int) {
 	for _, i := range hosts {
 		w.side[i] = 1
 	}
+}
+
+// Block cuts the way between two hosts, or with false restores it.
+func (w *Net) Block(i, j int, cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blocked[[2]int{i, j}], w.blocked[[2]int{j, i}] = cut, cut
 }
 
 // Kill ends a host without a word to the others. Restart starts it again with its
