@@ -9,11 +9,14 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// kept is how many messages wait to be taken, and how many may be replied to.
-const kept = 256
+const (
+	kept   = 256  // messages that wait to be taken, and that may be replied to
+	behind = 4096 // messages that a follower may be behind
+)
 
 // A mailbox has the messages that nobody has taken yet, at most the last 256.
-// While somebody follows, what arrives is given to all who do and does not wait.
+// While somebody follows, what arrives is given to all who do and does not wait; who
+// falls too far behind is ended.
 type mailbox struct {
 	mu        sync.Mutex
 	waiting   []mesh.Message
@@ -78,7 +81,7 @@ func (b *mailbox) takeLocked(n int) []mesh.Message {
 }
 
 // follow returns the oldest n waiting messages, and if those are fewer a channel
-// with what arrives from then on. The channel is closed if nobody reads it.
+// with what arrives from then on. The channel is closed if it is not read.
 func (b *mailbox) follow(n int) ([]mesh.Message, chan mesh.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,7 +89,7 @@ func (b *mailbox) follow(n int) ([]mesh.Message, chan mesh.Message) {
 	if n > 0 && len(taken) == n {
 		return taken, nil
 	}
-	f := make(chan mesh.Message, kept)
+	f := make(chan mesh.Message, behind)
 	b.followers = append(b.followers, f)
 	return taken, f
 }

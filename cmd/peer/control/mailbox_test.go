@@ -55,8 +55,8 @@ func TestMailboxFollowers(t *testing.T) {
 		t.Error("what somebody followed waits, too")
 	}
 	b.unfollow(one)
-	put(&b, 0, kept+1) // nobody reads two
-	for range kept {
+	put(&b, 0, behind+1) // nobody reads two
+	for range behind {
 		<-two
 	}
 	if _, open := <-two; open {

@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// lines writes JSON Lines, each at once.
+// lines writes JSON Lines.
 type lines struct {
 	enc  *json.Encoder
 	ctrl *http.ResponseController
@@ -23,9 +23,10 @@ func newLines(w http.ResponseWriter) *lines {
 	return l
 }
 
-// write tells whether the client is still there.
-func (l *lines) write(v any) bool {
-	return l.enc.Encode(v) == nil && l.ctrl.Flush() == nil
+// write tells whether the client is still there. While there is more to write at
+// once, the line may wait for it.
+func (l *lines) write(v any, more bool) bool {
+	return l.enc.Encode(v) == nil && (more || l.ctrl.Flush() == nil)
 }
 
 func (s *Server) peers(w http.ResponseWriter, _ *http.Request) {
@@ -38,7 +39,7 @@ func (s *Server) peers(w http.ResponseWriter, _ *http.Request) {
 		for _, a := range p.Addrs {
 			line.Addrs = append(line.Addrs, a.String())
 		}
-		if !l.write(line) {
+		if !l.write(line, true) {
 			return
 		}
 	}
@@ -59,15 +60,16 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	}
 	l := newLines(w)
 	for _, msg := range taken {
-		l.write(toMessage(msg))
+		l.write(toMessage(msg), true)
 	}
 	if arriving == nil {
 		return
 	}
+	l.ctrl.Flush()
 	for sent := len(taken); n == 0 || sent < n; sent++ {
 		select {
 		case msg, ok := <-arriving:
-			if !ok || !l.write(toMessage(msg)) {
+			if !ok || !l.write(toMessage(msg), len(arriving) > 0) {
 				return
 			}
 		case <-r.Context().Done():
@@ -80,7 +82,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	events := s.mesh.Events(r.Context())
 	l := newLines(w)
 	for ev, err := range events {
-		if err != nil || !l.write(toEvent(ev)) {
+		if err != nil || !l.write(toEvent(ev), false) {
 			return
 		}
 	}
