@@ -117,7 +117,7 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 	if err != nil {
 		return err
 	}
-	s := control.Serve(l, h, m, c.data)
+	s := control.Serve(l, h, m, c.data, !f.noMDNS)
 	defer func() { err = errors.Join(err, s.Close()) }()
 	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
 	defer refused()

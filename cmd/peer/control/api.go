@@ -12,6 +12,7 @@ const TimeoutHeader = "Go2p-Timeout"
 const (
 	PathStatus     = "/v1/status"
 	PathEvents     = "/v1/events"
+	PathDoctor     = "/v1/doctor" // query: target=PEER|MULTIADDR
 	PathPeers      = "/v1/mesh/peers"
 	PathConnect    = "/v1/mesh/connect"
 	PathDisconnect = "/v1/mesh/disconnect"

@@ -29,16 +29,18 @@ type Server struct {
 	host host.Host
 	mesh *mesh.Mesh
 	dir  string
+	mdns bool
 	box  mailbox
 	http http.Server
 	end  context.CancelFunc
 	wg   sync.WaitGroup
 }
 
-// Serve answers on a listener until Close. The host and the mesh stay the
-// caller's, and must outlive the server.
-func Serve(l net.Listener, h host.Host, m *mesh.Mesh, dir string) *Server {
-	s := &Server{host: h, mesh: m, dir: dir}
+// Serve answers on a listener until Close, for a peer with a data directory that
+// looks for others by mDNS or does not. The host and the mesh stay the caller's, and
+// must outlive the server.
+func Serve(l net.Listener, h host.Host, m *mesh.Mesh, dir string, mdns bool) *Server {
+	s := &Server{host: h, mesh: m, dir: dir, mdns: mdns}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
@@ -67,6 +69,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+PathStatus, answer(s.status))
 	mux.HandleFunc("GET "+PathEvents, s.events)
+	mux.HandleFunc("GET "+PathDoctor, s.doctor)
 	mux.HandleFunc("GET "+PathPeers, s.peers)
 	mux.HandleFunc("GET "+PathMessages, s.messages)
 	mux.HandleFunc("POST "+PathConnect, answer(s.connect))
