@@ -11,15 +11,18 @@
 // streams, topics and messages. Members that fall silent are pinged, given up after
 // three misses and dialled again for ever. Broadcasts are signed by their author
 // and handled once in one run of a peer, whatever path and however many copies they
-// come by. A message's packets are values of the data model: nil, bool, int64,
-// uint64, float64, string, []byte, []any and map[string]any.
+// come by; those that get lost on the way are fetched from neighbours, which remember
+// them for a minute. A message's packets are values of the data model: nil, bool,
+// int64, uint64, float64, string, []byte, []any and map[string]any.
 //
 // An error says which peer and why: [ErrNoCommonNetwork] is reported at both ends.
 // A context bounds the one call it is given to; the mesh lives until [Mesh.Close],
 // which leaves the host as it was. Queues are bounded: a whisper waits for room at
-// its receiver, a broadcast that finds no room is counted and reported as an
-// [EventGap], a subscriber that does not keep up is ended with [ErrLagged].
+// its receiver, a broadcast that finds no room, or that nobody has any more when it
+// is missed, is counted and reported as an [EventGap], a subscriber that does not keep
+// up is ended with [ErrLagged].
 //
 // Left out on purpose: a member is trusted to be in its network (who knows an open
-// network's name may join it), and broadcasts reach who is connected at the time.
+// network's name may join it), and who comes back after more than a minute is not
+// told what it missed.
 package mesh

@@ -10,7 +10,7 @@ import (
 // deterministic form; structs are arrays. docs/protocol.md has the layouts.
 //
 //	hello     A→B helloOpen, B→A helloAnswer, A→B helloProof, B closes
-//	link      one stream in each direction; linkMessage each, no answers
+//	link      one stream in each direction; linkMessage each
 //	whisper   A→B whisper, B→A whisperAck for each, any number in flight
 //	meshsub   gossipsub 1.2; the data of a message is a batch
 //
