@@ -26,6 +26,7 @@ var arrows = []struct {
 	{"internal/", []string{"internal/"}, "internal packages serve the others and know none of them"},
 	{"cmd/peer", []string{"cmd/peer/", "host", "mesh", "internal/"}, ""},
 	{"cmd/peer/control", []string{"mesh", "internal/"}, "the control API shows what the library has, and does not configure it"},
+	{"bench", []string{"mesh"}, "the bench uses what a user of the library has"},
 	{"", nil, "the root has no code"},
 }
 

@@ -102,7 +102,7 @@ func (m *Mesh) redial(p peer.ID) {
 		m.redials.remove(string(p))
 		m.mu.Unlock()
 	} else {
-		if fresh := m.stats.note(p, err); fresh && m.joins(p) && !errors.Is(err, ErrNoCommonNetwork) {
+		if m.joins(p) && m.stats.note(p, err) && !errors.Is(err, ErrNoCommonNetwork) {
 			m.log.Warn("cannot join, will try again", "peer", p, "err", err)
 		}
 		m.log.Debug("redial failed", "peer", p, "err", err)
@@ -132,6 +132,17 @@ func (m *Mesh) joins(p peer.ID) bool {
 		}
 	}
 	return false
+}
+
+// allRefused tells whether each of the peers to join has refused. The caller holds
+// mu.
+func (m *Mesh) allRefused() bool {
+	for _, ai := range m.opts.Join {
+		if m.refusals[ai.ID] == nil {
+			return false
+		}
+	}
+	return len(m.opts.Join) > 0
 }
 
 // forget is told of a peer that the book has no room for any more. The caller

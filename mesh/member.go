@@ -66,7 +66,7 @@ func (m *Mesh) AwaitNeighbour(ctx context.Context) error {
 			return ErrClosed
 		case len(m.redials.targets) == 0:
 			return ErrAlone
-		case len(m.opts.Join) > 0 && len(m.refusals) == len(m.opts.Join):
+		case m.allRefused():
 			return ErrNoCommonNetwork
 		case !m.awaitChange(ctx):
 			return ctx.Err()

@@ -8,6 +8,7 @@ import (
 	mathrand "math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -41,12 +42,13 @@ type Mesh struct {
 	events  broker
 	stats   stats
 
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	wake   chan struct{} // the loop looks at its deadlines again
-	short  chan struct{} // there may be too few neighbours
-	stale  chan struct{} // the history has changed
+	closing atomic.Bool     // Close was called
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	wake    chan struct{} // the loop looks at its deadlines again
+	short   chan struct{} // there may be too few neighbours
+	stale   chan struct{} // the history has changed
 
 	mu       sync.Mutex
 	closed   bool
@@ -175,17 +177,16 @@ func (m *Mesh) start() error {
 // of it remains on the host. It waits for what the mesh has started, handlers
 // included (a handler must not call it), and may be called more than once.
 func (m *Mesh) Close() error {
-	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
+	if m.closing.Swap(true) {
 		<-m.ctx.Done()
 		m.wg.Wait()
 		return nil
 	}
+	m.flush()
+	m.mu.Lock()
 	m.closed = true
 	m.tellChange()
 	m.mu.Unlock()
-	m.flush()
 	m.hub.leave(m, m.memberIDs())
 	for _, p := range m.memberIDs() {
 		m.expel(p, ErrClosed)
