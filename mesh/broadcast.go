@@ -95,7 +95,7 @@ func (m *Mesh) startGossip() error {
 		pubsub.WithMessageIdFn(contentID),
 		pubsub.WithFloodPublish(true), // a neighbour that is not grafted yet hears us, too
 		pubsub.WithSeenMessagesTTL(seenTTL),
-		pubsub.WithMaxMessageSize(MaxMessage+envelopeRoom),
+		pubsub.WithMaxMessageSize(gossipBytes+envelopeRoom),
 		pubsub.WithPeerOutboundQueueSize(1024),
 		pubsub.WithValidateQueueSize(1024),
 		pubsub.WithLogger(m.log),
@@ -273,7 +273,7 @@ func (m *Mesh) takeOver(data []byte, age time.Duration) (fresh bool, err error) 
 		m.accept(messages[i])
 	}
 	if len(offsets) > 0 {
-		signal(m.stale)
+		m.noted(len(data))
 	}
 	return len(offsets) > 0, nil
 }

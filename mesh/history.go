@@ -15,8 +15,11 @@ const (
 	maxHistory   = 64 << 20               // bytes of batches kept
 	missDelay    = 200 * time.Millisecond // from noticing that a number is missing to fetching it
 	fetchTimeout = 3 * time.Second        // without a word from the one that was asked
+	maxFetch     = 30 * time.Second       // however much it says, without a batch that was asked for
 	headPause    = time.Second            // between two tellings of heads to one neighbour
 	headDelay    = 200 * time.Millisecond // from a change to telling it, out of the way of the broadcast itself
+	urgentPause  = time.Millisecond       // the same two for batches that are fetched: at once, and this times the neighbours
+	gossipBytes  = 4 << 10                // of the largest batch that is gossiped; others are told and fetched
 	gapGrace     = 5 * time.Second        // after the window, until a missing number counts as lost
 	maxHeads     = 256                    // in one telling
 	maxClaimed   = 1024                   // runs of which nothing has arrived, but somebody claims to have it
@@ -41,12 +44,19 @@ type record struct {
 
 func (r *record) last() uint64 { return r.first + uint64(r.count) - 1 }
 
+// gossiped tells whether gossip carries a batch of this size. Gossip brings a batch
+// to each peer from several sides, which is fast and does no harm as long as it is
+// small. A larger one travels once to each peer: who has it tells its neighbours,
+// and they fetch it.
+func gossiped(size int) bool { return size <= gossipBytes }
+
 // A head says of a run which numbers its teller can serve, and how old the highest
 // is.
 type head struct {
 	run       run
 	low, high uint64
 	age       time.Duration
+	urgent    bool // some of them do not come by gossip: fetch at once
 }
 
 // A fetch asks a neighbour for a stretch of a run.
@@ -89,6 +99,7 @@ type history struct {
 	authors    map[string]int // bytes kept
 	bytes      int
 	version    uint64 // raised with each change of a run
+	urgent     uint64 // version of the last change that neighbours are told at once
 	claimed    int    // runs of which nothing has arrived
 	given      []loss // numbers given up since the last advance
 	neighbours map[string]*neighbourView
@@ -97,6 +108,7 @@ type history struct {
 
 type runHistory struct {
 	version   uint64
+	urgent    uint64
 	records   []*record // by number
 	floor     uint64    // lower numbers were before our time
 	top       uint64    // highest number that has arrived; 0 for none
@@ -114,8 +126,21 @@ type missing struct {
 }
 
 type neighbourView struct {
-	told uint64 // version up to which it was told
-	next time.Time
+	told   uint64 // version up to which it was told
+	next   time.Time
+	urgent time.Time // when it may be told the next urgent change
+	heard  time.Time // when it last sent a part of an answer
+}
+
+// due says when the neighbour is to be told, if ever.
+func (h *history) due(n *neighbourView) (time.Time, bool) {
+	switch {
+	case n.told < h.urgent && n.urgent.Before(n.next):
+		return n.urgent, true
+	case n.told < h.version:
+		return n.next, true
+	}
+	return time.Time{}, false
 }
 
 func newHistory(rng *rand.Rand) *history {
@@ -180,6 +205,9 @@ func (h *history) receive(now time.Time, rec record, age time.Duration) (fresh [
 	}
 	h.version++
 	r.version = h.version
+	if !gossiped(len(rec.data)) {
+		h.urgent, r.urgent = h.version, h.version
+	}
 	if now.Sub(rec.origin) < window {
 		h.keep(r, &rec)
 	}
@@ -251,7 +279,31 @@ func (h *history) hear(now time.Time, from string, heads []head) {
 		r.claims[from] = span{hd.low, hd.high}
 		delete(r.vain, from)
 		h.review(now, hd.run, r)
+		for i := range r.missing {
+			if hd.urgent && r.missing[i].first <= hd.high {
+				r.missing[i].since = now.Add(-missDelay)
+			}
+		}
 	}
+}
+
+// progress notes that a neighbour is sending something, perhaps a long answer.
+func (h *history) progress(now time.Time, from string) {
+	if n := h.neighbours[from]; n != nil {
+		n.heard = now
+	}
+}
+
+// overdue says when the answer to a fetch will have stopped to come.
+func (h *history) overdue(r *runHistory) time.Time {
+	end := r.askedAt.Add(fetchTimeout)
+	if n := h.neighbours[r.asked.to]; n != nil && n.heard.After(r.askedAt) {
+		end = n.heard.Add(fetchTimeout)
+	}
+	if last := r.askedAt.Add(maxFetch); end.After(last) {
+		end = last
+	}
+	return end
 }
 
 // review brings up to date which numbers of a run are missing: those between the
@@ -325,7 +377,7 @@ func (h *history) advance(now time.Time) repairs {
 		if len(r.missing) == 0 {
 			continue
 		}
-		if r.asked.to != "" && now.Sub(r.askedAt) >= fetchTimeout {
+		if r.asked.to != "" && !now.Before(h.overdue(r)) {
 			r.vain[r.asked.to] = true
 			r.asked = fetch{}
 		}
@@ -339,12 +391,12 @@ func (h *history) advance(now time.Time) repairs {
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.neighbours)) {
 		n := h.neighbours[id]
-		if now.Before(n.next) || n.told == h.version {
+		if due, ok := h.due(n); !ok || now.Before(due) {
 			continue
 		}
 		if heads := h.heads(now, n); len(heads) > 0 {
 			out.tell = append(out.tell, telling{id, heads})
-			n.next = now.Add(headPause)
+			n.next, n.urgent = now.Add(headPause), now.Add(urgentPause*time.Duration(len(h.neighbours)))
 		}
 	}
 	return out
@@ -407,7 +459,7 @@ func (h *history) heads(now time.Time, n *neighbourView) []head {
 	for key, r := range h.runs {
 		if r.version > n.told && len(r.records) > 0 {
 			changes = append(changes, change{r.version, head{
-				key, r.records[0].first, r.records[len(r.records)-1].last(), now.Sub(r.topOrigin),
+				key, r.records[0].first, r.records[len(r.records)-1].last(), now.Sub(r.topOrigin), r.urgent > n.told,
 			}})
 		}
 	}
@@ -464,7 +516,7 @@ func (h *history) deadline(now time.Time) time.Time {
 	}
 	for _, r := range h.runs {
 		if r.asked.to != "" {
-			sooner(r.askedAt.Add(fetchTimeout))
+			sooner(h.overdue(r))
 			continue
 		}
 		for _, m := range r.missing {
@@ -474,8 +526,8 @@ func (h *history) deadline(now time.Time) time.Time {
 		}
 	}
 	for _, n := range h.neighbours {
-		if n.told < h.version {
-			sooner(n.next)
+		if due, ok := h.due(n); ok {
+			sooner(due)
 		}
 	}
 	return first

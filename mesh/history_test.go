@@ -19,11 +19,12 @@ type township struct {
 	cores   []*history
 	handled []map[string]int // how often each core handled a message
 	lost    []map[string]bool
+	carried map[string]int // how often a large batch was sent to each core
 	cut     func(i, j int) bool
 }
 
 func newTownship(t *rapid.T, n int) *township {
-	w := &township{t: t, now: at(0), rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
+	w := &township{t: t, now: at(0), carried: map[string]int{}, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
 	w.cut = func(i, j int) bool { return false }
 	for i := range n {
 		w.cores = append(w.cores, newHistory(w.rng))
@@ -57,11 +58,16 @@ func (w *township) deliver(to int, rec record, age time.Duration) {
 	}
 }
 
-// broadcast sends a batch, which each other core gets unless it is lost or cut off.
+// broadcast sends a batch, which each other core gets unless it is lost, cut off or
+// too large for gossip.
 func (w *township) broadcast(author int, first uint64, count int, loss float64) {
-	rec := record{run: run{name(author), 1}, first: first, count: count, data: make([]byte, 100)}
+	w.send(author, first, count, 100, loss)
+}
+
+func (w *township) send(author int, first uint64, count, size int, loss float64) {
+	rec := record{run: run{name(author), 1}, first: first, count: count, data: make([]byte, size)}
 	for i := range w.cores {
-		if i == author || !w.cut(author, i) && w.rng.Float64() >= loss {
+		if i == author || gossiped(size) && !w.cut(author, i) && w.rng.Float64() >= loss {
 			w.deliver(i, rec, 0)
 		}
 	}
@@ -90,6 +96,9 @@ func (w *township) pass(d time.Duration) {
 				}
 				records, ages := w.cores[j].serve(w.now, f)
 				for k, rec := range records {
+					if !gossiped(len(rec.data)) {
+						w.carried[fmt.Sprint(i, rec.run, rec.first)]++
+					}
 					w.deliver(i, rec, ages[k])
 				}
 				c.done(w.now, name(j), f.run)
@@ -130,6 +139,62 @@ func TestHistoryRepairsLosses(t *testing.T) {
 		w.pass(20 * time.Second)
 		w.settled(messages, false)
 	})
+}
+
+// Large batches are fetched, within a moment and once by each peer, also over several
+// hops and with small ones among them.
+func TestHistoryFetchesLargeBatches(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTownship(t, 5)
+		w.cut = func(i, j int) bool { return max(i, j)-min(i, j) > 1 } // a chain
+		for i := range w.cores {
+			for j := range i - 1 {
+				w.unlink(i, j)
+			}
+		}
+		var messages []string
+		large := rapid.SliceOfN(rapid.Bool(), 1, 20).Draw(t, "large")
+		for seq, isLarge := range large {
+			size := 100
+			if isLarge {
+				size = gossipBytes + 1
+			}
+			w.send(0, uint64(seq)+1, 1, size, 0)
+			messages = append(messages, messageName(run{name(0), 1}, uint64(seq)+1))
+			w.pass(time.Duration(rapid.IntRange(0, 3).Draw(t, "pause")) * 100 * time.Millisecond)
+			if isLarge && seq == 0 {
+				w.pass(time.Second)
+				w.settled(messages, false)
+			}
+		}
+		w.pass(10 * time.Second)
+		w.settled(messages, false)
+		for batch, n := range w.carried {
+			if n != 1 {
+				t.Fatalf("%s was carried %d times", batch, n)
+			}
+		}
+	})
+}
+
+// A neighbour that is asked and sends anything but the answer is not waited for long.
+func TestHistoryDoesNotWaitForATrickle(t *testing.T) {
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	for _, id := range []string{"liar", "other"} {
+		h.join(at(0), id)
+		h.hear(at(0), id, []head{{run{"a", 1}, 1, 1, 0, true}})
+	}
+	asked := map[string]int{}
+	for ms := 0; ms <= 100_000 && len(asked) < 2; ms += 500 {
+		h.progress(at(ms), "liar")
+		h.progress(at(ms), "other")
+		for _, f := range h.advance(at(ms)).fetch {
+			asked[f.to] = ms
+		}
+	}
+	if len(asked) != 2 || max(asked["liar"], asked["other"]) > int(maxFetch.Milliseconds()) {
+		t.Errorf("asked at %v", asked)
+	}
 }
 
 // A partition that heals inside of the window loses nothing; a longer one loses what
@@ -208,9 +273,9 @@ func TestHistoryAndFalseHeads(t *testing.T) {
 	h := newHistory(rand.New(rand.NewPCG(1, 2)))
 	h.join(at(0), "liar")
 	h.receive(at(0), record{run: run{"a", 1}, first: 400, count: 1}, 0)
-	heads := []head{{run{"a", 1}, 1, 1 << 60, 0}, {run{"a", 1}, 5, 4, 0}, {run{"b", 1}, 1, 1<<64 - 1, 0}}
+	heads := []head{{run{"a", 1}, 1, 1 << 60, 0, false}, {run{"a", 1}, 5, 4, 0, false}, {run{"b", 1}, 1, 1<<64 - 1, 0, false}}
 	for i := range 3 * maxClaimed {
-		heads = append(heads, head{run{fmt.Sprint("ghost", i), 1}, 1, 10, 0})
+		heads = append(heads, head{run{fmt.Sprint("ghost", i), 1}, 1, 10, 0, false})
 	}
 	asked := map[run]int{}
 	for ms := 0; ms < 300_000; ms += 500 {

@@ -53,6 +53,7 @@ type wireHead struct {
 	Boot      uint64
 	Low, High uint64
 	Age       uint64 // milliseconds
+	Urgent    bool
 }
 
 // wireRange is a stretch of a run.
@@ -134,8 +135,36 @@ func (m *Mesh) writeLinkMessage(s *network.Stream, p peer.ID, msg linkMessage) e
 	if err != nil {
 		return err
 	}
-	(*s).SetWriteDeadline(time.Now().Add(writeTimeout))
+	(*s).SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(body))*time.Second/slowLink))
 	return frame.Write(*s, body)
+}
+
+// A linkReader reads a link and notes that something arrives. In the middle of a
+// long message it says so to the member, which might otherwise take this peer for
+// dead.
+type linkReader struct {
+	network.Stream
+	mesh *Mesh
+	mb   *member
+	said time.Time
+}
+
+func (r *linkReader) Read(p []byte) (int, error) {
+	n, err := r.Stream.Read(p)
+	if n > 0 {
+		r.mb.hear()
+		now := time.Now()
+		r.mesh.historyMu.Lock()
+		r.mesh.history.progress(now, string(r.mb.id))
+		r.mesh.historyMu.Unlock()
+		if now.Sub(r.said) > time.Second {
+			if !r.said.IsZero() {
+				r.mb.tell(linkMessage{Kind: linkPong})
+			}
+			r.said = now
+		}
+	}
+	return n, err
 }
 
 // handleLink reads what a member tells. A new stream takes the place of its
@@ -153,13 +182,14 @@ func (m *Mesh) handleLink(s network.Stream) {
 	if former != nil {
 		former.Reset()
 	}
-	r := frame.NewReader(s, maxLink)
+	bytes := &linkReader{Stream: s, mesh: m, mb: mb}
+	r := frame.NewReader(bytes, maxLink)
 	for {
+		bytes.said = time.Time{}
 		body, err := r.Next()
 		if err != nil {
 			break
 		}
-		mb.hear()
 		msg, err := decodeLink(body)
 		if err != nil {
 			m.stats.note(mb.id, fmt.Errorf("link: %w", err))

@@ -49,6 +49,7 @@ type Mesh struct {
 	wake    chan struct{} // the loop looks at its deadlines again
 	short   chan struct{} // there may be too few neighbours
 	stale   chan struct{} // the history has changed
+	urgent  chan struct{} // and that is not to wait
 
 	mu       sync.Mutex
 	closed   bool
@@ -105,6 +106,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, offences: map[peer.ID]*offences{},
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
 		stale:        make(chan struct{}, 1),
+		urgent:       make(chan struct{}, 1),
 		history:      newHistory(newRand()),
 		seenWhispers: seen{map[string]*authorSeen{}},
 		redials:      redials{newRand(), map[string]*redial{}},

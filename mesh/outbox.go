@@ -140,7 +140,7 @@ func (m *Mesh) publishBatch(first uint64, messages []batchMessage) {
 	sealed, err := m.seal(first, messages)
 	if err == nil {
 		m.noteOwn(first, len(messages), sealed)
-		err = m.topic.Publish(m.ctx, sealed)
+		err = m.spread(sealed, 0, m.id)
 	}
 	if err != nil && m.ctx.Err() == nil {
 		m.log.Error("cannot publish", "err", err)

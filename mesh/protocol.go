@@ -48,6 +48,7 @@ const (
 	helloTimeout = 10 * time.Second            // a whole hello
 	dialTimeout  = 10 * time.Second            // one dial of ours, in the background
 	writeTimeout = 10 * time.Second            // one write to a member
+	slowLink     = 64 << 10                    // bytes a second that a long write to a member must make at least
 	listTimeout  = 5 * time.Second             // one neighbour's answer with its peers
 	settle       = time.Second                 // how long a broadcast waits for new members to subscribe
 	forgiveness  = 10 * time.Minute            // how long an offender stays outside

@@ -14,6 +14,7 @@ const repairPause = 50 * time.Millisecond
 
 // repair does what the history wants done, until the mesh is closed.
 func (m *Mesh) repair() {
+	due := time.Now().Add(time.Hour)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -21,21 +22,24 @@ func (m *Mesh) repair() {
 		case <-m.ctx.Done():
 			return
 		case <-m.stale:
-			if !sleep(m.ctx, repairPause) {
-				return
+			if soon := time.Now().Add(repairPause); soon.Before(due) {
+				due = soon
+				timer.Reset(repairPause)
 			}
+			continue
+		case <-m.urgent:
 		case <-timer.C:
 		}
 		now := time.Now()
 		m.historyMu.Lock()
 		out := m.history.advance(now)
-		next := m.history.deadline(now)
+		due = m.history.deadline(now)
 		m.historyMu.Unlock()
 		m.perform(out)
-		if next.IsZero() {
-			next = now.Add(time.Hour)
+		if due.IsZero() {
+			due = now.Add(time.Hour)
 		}
-		timer.Reset(time.Until(next))
+		timer.Reset(time.Until(due))
 	}
 }
 
@@ -45,7 +49,7 @@ func (m *Mesh) perform(out repairs) {
 		for _, hd := range t.heads {
 			msg.Heads = append(msg.Heads, wireHead{
 				Author: []byte(hd.run.author), Boot: hd.run.boot, Low: hd.low, High: hd.high,
-				Age: uint64(hd.age.Milliseconds()),
+				Age: uint64(hd.age.Milliseconds()), Urgent: hd.urgent,
 			})
 		}
 		m.tellMember(peer.ID(t.to), msg)
@@ -72,6 +76,7 @@ func (m *Mesh) tellMember(p peer.ID, msg linkMessage) {
 // hearHeads takes the heads that a neighbour tells.
 func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 	heads := make([]head, 0, len(wire))
+	look := m.stale
 	for _, hd := range wire {
 		author, err := peer.IDFromBytes(hd.Author)
 		switch {
@@ -79,13 +84,16 @@ func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 		case author == m.id:
 			m.tookOwn(mb, hd)
 		default:
-			heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age)})
+			heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age), hd.Urgent})
+			if hd.Urgent {
+				look = m.urgent
+			}
 		}
 	}
 	m.historyMu.Lock()
 	m.history.hear(time.Now(), string(mb.id), heads)
 	m.historyMu.Unlock()
-	signal(m.stale)
+	signal(look)
 }
 
 // tookOwn notes which of this peer's own broadcasts a neighbour has.
@@ -131,23 +139,42 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 		if err != nil {
 			m.offence(mb.id, fmt.Errorf("fetched: %w", err))
 		}
-		if fresh {
+		if fresh && gossiped(len(b.Data)) {
 			m.stats.repairedBroadcasts.Add(1)
 		}
 	}
 	m.historyMu.Lock()
 	m.history.done(time.Now(), string(mb.id), run{string(r.Author), r.Boot})
 	m.historyMu.Unlock()
-	signal(m.stale)
+	signal(m.urgent) // there may be more to fetch
 }
 
-// noteOwn puts this peer's own batch into the history and pushes it.
+// noteOwn puts this peer's own batch into the history.
 func (m *Mesh) noteOwn(first uint64, count int, sealed []byte) {
 	m.historyMu.Lock()
 	m.history.receive(time.Now(), record{run: run{string(m.id), m.boot}, first: first, count: count, data: sealed}, 0)
 	m.historyMu.Unlock()
-	signal(m.stale)
-	m.push(sealed, 0, m.id)
+	m.noted(len(sealed))
+}
+
+// noted has the repair look at the history, which has got a batch of this size.
+func (m *Mesh) noted(size int) {
+	if gossiped(size) {
+		signal(m.stale)
+	} else {
+		signal(m.urgent)
+	}
+}
+
+// spread gives a batch of somebody with whom gossipsub is of no use, or of this peer,
+// to gossipsub and to the members that it passes over. Those that are too large for
+// it are fetched.
+func (m *Mesh) spread(data []byte, age time.Duration, from peer.ID) error {
+	if !gossiped(len(data)) {
+		return nil
+	}
+	m.push(data, age, from)
+	return m.topic.Publish(m.ctx, data)
 }
 
 // push hands a batch to the members that are connected by way of a relay only, and
@@ -172,8 +199,7 @@ func (m *Mesh) pushed(mb *member, batches []agedData) {
 		if !fresh {
 			continue
 		}
-		m.push(b.Data, age, mb.id)
-		if err := m.topic.Publish(m.ctx, b.Data); err != nil {
+		if err := m.spread(b.Data, age, mb.id); err != nil {
 			m.log.Debug("cannot pass on", "err", err)
 		}
 	}
