@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -14,45 +15,16 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/p2p-today/go2p/internal/canon"
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-// A batch is the data of one pubsub message: messages of one author with
-// consecutive numbers under one signature.
-type batch struct {
-	_    struct{} `cbor:",toarray"`
-	Body []byte   // a batchBody
-	Sig  []byte   // over the purpose, the network and Body
-}
-
-type batchBody struct {
-	_        struct{} `cbor:",toarray"`
-	Author   []byte
-	Boot     uint64
-	Seq      uint64 // of the first message
-	Messages []batchMessage
-}
-
-type batchMessage struct {
-	_       struct{} `cbor:",toarray"`
-	Time    int64    // the author's, Unix milliseconds
-	Packets []byte   // a CBOR array
-}
-
-const maxBatch = 256 // messages in a batch
-
 const batchPurpose = "go2p-batch-1"
-
-var batchDecoder = canon.Decoder(maxBatch, 4)
 
 // errForeign says that a batch is not signed by its author for this network.
 var errForeign = errors.New("broadcast with a bad signature")
 
 // signed is what the signature of a batch covers.
-func (m *Mesh) signed(body []byte) []byte {
-	return append(m.purpose[:len(m.purpose):len(m.purpose)], body...)
-}
+func (m *Mesh) signed(body []byte) []byte { return slices.Concat(m.purpose, body) }
 
 // contentID names a pubsub message by its topic and all its bytes.
 func contentID(msg *pb.Message) string {
@@ -219,17 +191,13 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 
 // seal signs messages, which are numbered from seq on, as one batch.
 func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
-	body, err := canon.Marshal(batchBody{
-		Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages,
-	})
+	body := batchBody{Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages}
+	signed := body.append(append(make([]byte, 0, len(m.purpose)+body.size()), m.purpose...))
+	sig, err := m.signer.Sign(signed)
 	if err != nil {
 		return nil, err
 	}
-	sig, err := m.signer.Sign(m.signed(body))
-	if err != nil {
-		return nil, err
-	}
-	return canon.Marshal(batch{Body: body, Sig: sig})
+	return appendBatch(make([]byte, 0, len(signed)+len(sig)+entryOverhead), signed[len(m.purpose):], sig), nil
 }
 
 // judge decides about a batch that came from a neighbour: what is not properly
@@ -291,11 +259,11 @@ func (m *Mesh) accept(msg Message) {
 
 // unseal checks the signature of a batch.
 func (m *Mesh) unseal(data []byte) (author peer.ID, body batchBody, err error) {
-	var b batch
-	if err := batchDecoder.Unmarshal(data, &b); err != nil {
+	raw, sig, err := scanBatch(data)
+	if err != nil {
 		return "", body, fmt.Errorf("%w: %w", errForeign, err)
 	}
-	if err := batchDecoder.Unmarshal(b.Body, &body); err != nil {
+	if body, err = scanBody(raw); err != nil {
 		return "", body, fmt.Errorf("%w: %w", errForeign, err)
 	}
 	author, err = peer.IDFromBytes(body.Author)
@@ -306,7 +274,7 @@ func (m *Mesh) unseal(data []byte) (author peer.ID, body batchBody, err error) {
 	if err != nil {
 		return "", body, fmt.Errorf("%w: %w", errForeign, err)
 	}
-	if ok, err := key.Verify(m.signed(b.Body), b.Sig); !ok || err != nil {
+	if ok, err := key.Verify(m.signed(raw), sig); !ok || err != nil {
 		return "", body, errForeign
 	}
 	return author, body, nil

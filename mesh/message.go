@@ -41,7 +41,8 @@ type TypeError = value.TypeError
 // messageID names a message for users. Whispers and broadcasts are numbered
 // apart, so the kind is part of it.
 func messageID(kind Kind, author peer.ID, boot, seq uint64) string {
-	b := append([]byte(kind), 0)
+	var room [96]byte
+	b := append(append(room[:0], kind...), 0)
 	b = append(b, author...)
 	b = binary.BigEndian.AppendUint64(b, boot)
 	b = binary.BigEndian.AppendUint64(b, seq)

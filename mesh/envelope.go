@@ -1,0 +1,81 @@
+package mesh
+
+// CORE: the bytes of a batch. They are written by hand, since there is one batch to
+// each small message in the worst case, and are those of the CBOR library.
+
+import "github.com/p2p-today/go2p/internal/canon"
+
+// A batch is the data of one pubsub message: messages of one author with consecutive
+// numbers under one signature.
+//
+//	[body: bytes, signature: bytes]
+//	body = [author, boot, seq, [[time, packets: bytes], …]]
+type batchBody struct {
+	Author   []byte
+	Boot     uint64
+	Seq      uint64 // of the first message
+	Messages []batchMessage
+}
+
+type batchMessage struct {
+	Time    int64  // the author's, Unix milliseconds
+	Packets []byte // a CBOR array
+}
+
+const (
+	maxBatch      = 256 // messages in a batch
+	batchOverhead = 512 // bytes that a batch takes at most beside its messages
+	entryOverhead = 16  // bytes that a message takes at most beside its packets
+)
+
+// size is what append needs at most.
+func (b *batchBody) size() int {
+	n := batchOverhead
+	for i := range b.Messages {
+		n += entryOverhead + len(b.Messages[i].Packets)
+	}
+	return n
+}
+
+func (b *batchBody) append(dst []byte) []byte {
+	dst = canon.AppendArray(dst, 4)
+	dst = canon.AppendBytes(dst, b.Author)
+	dst = canon.AppendUint(dst, b.Boot)
+	dst = canon.AppendUint(dst, b.Seq)
+	dst = canon.AppendArray(dst, len(b.Messages))
+	for i := range b.Messages {
+		dst = canon.AppendArray(dst, 2)
+		dst = canon.AppendInt(dst, b.Messages[i].Time)
+		dst = canon.AppendBytes(dst, b.Messages[i].Packets)
+	}
+	return dst
+}
+
+// scanBody reads a body, whose slices alias data.
+func scanBody(data []byte) (b batchBody, err error) {
+	s := canon.Scan(data)
+	s.Tuple(4)
+	b.Author, b.Boot, b.Seq = s.Bytes(), s.Uint(), s.Uint()
+	n := s.Array(maxBatch)
+	if n > 0 {
+		b.Messages = make([]batchMessage, n)
+	}
+	for i := range b.Messages {
+		s.Tuple(2)
+		b.Messages[i] = batchMessage{s.Int(), s.Bytes()}
+	}
+	return b, s.End()
+}
+
+// appendBatch puts a body and its signature together.
+func appendBatch(dst, body, sig []byte) []byte {
+	return canon.AppendBytes(canon.AppendBytes(canon.AppendArray(dst, 2), body), sig)
+}
+
+// scanBatch takes them apart. Both alias data.
+func scanBatch(data []byte) (body, sig []byte, err error) {
+	s := canon.Scan(data)
+	s.Tuple(2)
+	body, sig = s.Bytes(), s.Bytes()
+	return body, sig, s.End()
+}
