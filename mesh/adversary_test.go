@@ -291,11 +291,13 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 			}
 		}
 		pass(3 * time.Second)
+		author, _ := fuzzAuthor(t) // who is not here
+		author.purpose = ms[0].purpose
 		var seq uint64
 		bad := func(n int) {
 			for range n {
 				seq++
-				data, err := ms[1].seal(seq, []batchMessage{{Packets: []byte{0x80}}})
+				data, err := author.seal(seq, []batchMessage{{Packets: []byte{0x80}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -327,6 +329,42 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 		pass(forgiveness + time.Minute)
 		if len(ms[2].Peers()) == 0 {
 			t.Error("it was never forgiven")
+		}
+	})
+}
+
+// An author that sends what it has not signed properly is heard by its neighbours,
+// who know it by its connection. They do not pass it on, and put it outside.
+func TestUnsignedByItsAuthor(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		w := testnet.New(t, seed, 3)
+		ms := []*Mesh{mustJoin(t, w.Hosts[0]), mustJoin(t, w.Hosts[1]), mustJoin(t, w.Hosts[2])}
+		w.Block(0, 2, true)
+		for i := range 2 {
+			if err := ms[i].Connect(t.Context(), w.Info(i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(3 * time.Second)
+		for seq := range uint64(maxOffences) {
+			sealed, err := ms[0].seal(seq+1, []batchMessage{{Packets: []byte{0x80}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed[len(sealed)-1] ^= 1
+			if err := ms[0].topic.Publish(t.Context(), sealed); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		if n := ms[1].Status().ReceivedBroadcasts; n != maxOffences {
+			t.Errorf("its neighbour handled %d", n)
+		}
+		if s := ms[2].Status(); s.ReceivedBroadcasts != 0 || s.BadSignatures != 0 {
+			t.Errorf("it was passed on: %+v", s)
+		}
+		if ms[1].isMember(ms[0].ID()) || !ms[1].isMember(ms[2].ID()) {
+			t.Errorf("its neighbour has %v", ms[1].Peers())
 		}
 	})
 }
@@ -363,7 +401,7 @@ func TestReplayedBroadcastIsNotHandled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := b.unseal(foreign); !errors.Is(err, errForeign) {
+		if fresh, err := b.takeOver(other.ID(), foreign, 0); fresh || !errors.Is(err, errForeign) {
 			t.Errorf("a batch of another network: %v", err)
 		}
 	})

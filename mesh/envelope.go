@@ -10,11 +10,13 @@ import "github.com/p2p-today/go2p/internal/canon"
 //
 //	[body: bytes, signature: bytes]
 //	body = [author, boot, seq, [[time, packets: bytes], …]]
-type batchBody struct {
+type batch struct {
 	Author   []byte
 	Boot     uint64
 	Seq      uint64 // of the first message
 	Messages []batchMessage
+
+	body, sig []byte // of one that was scanned
 }
 
 type batchMessage struct {
@@ -28,8 +30,8 @@ const (
 	entryOverhead = 16  // bytes that a message takes at most beside its packets
 )
 
-// size is what append needs at most.
-func (b *batchBody) size() int {
+// size is what appendBody needs at most.
+func (b *batch) size() int {
 	n := batchOverhead
 	for i := range b.Messages {
 		n += entryOverhead + len(b.Messages[i].Packets)
@@ -37,7 +39,7 @@ func (b *batchBody) size() int {
 	return n
 }
 
-func (b *batchBody) append(dst []byte) []byte {
+func (b *batch) appendBody(dst []byte) []byte {
 	dst = canon.AppendArray(dst, 4)
 	dst = canon.AppendBytes(dst, b.Author)
 	dst = canon.AppendUint(dst, b.Boot)
@@ -51,13 +53,23 @@ func (b *batchBody) append(dst []byte) []byte {
 	return dst
 }
 
-// scanBody reads a body, whose slices alias data.
-func scanBody(data []byte) (b batchBody, err error) {
+// appendBatch puts a body and its signature together.
+func appendBatch(dst, body, sig []byte) []byte {
+	return canon.AppendBytes(canon.AppendBytes(canon.AppendArray(dst, 2), body), sig)
+}
+
+// scanBatch reads a batch, whose slices alias data.
+func scanBatch(data []byte) (b batch, err error) {
 	s := canon.Scan(data)
+	s.Tuple(2)
+	b.body, b.sig = s.Bytes(), s.Bytes()
+	if err := s.End(); err != nil {
+		return b, err
+	}
+	s = canon.Scan(b.body)
 	s.Tuple(4)
 	b.Author, b.Boot, b.Seq = s.Bytes(), s.Uint(), s.Uint()
-	n := s.Array(maxBatch)
-	if n > 0 {
+	if n := s.Array(maxBatch); n > 0 {
 		b.Messages = make([]batchMessage, n)
 	}
 	for i := range b.Messages {
@@ -65,17 +77,4 @@ func scanBody(data []byte) (b batchBody, err error) {
 		b.Messages[i] = batchMessage{s.Int(), s.Bytes()}
 	}
 	return b, s.End()
-}
-
-// appendBatch puts a body and its signature together.
-func appendBatch(dst, body, sig []byte) []byte {
-	return canon.AppendBytes(canon.AppendBytes(canon.AppendArray(dst, 2), body), sig)
-}
-
-// scanBatch takes them apart. Both alias data.
-func scanBatch(data []byte) (body, sig []byte, err error) {
-	s := canon.Scan(data)
-	s.Tuple(2)
-	body, sig = s.Bytes(), s.Bytes()
-	return body, sig, s.End()
 }

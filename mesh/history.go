@@ -167,29 +167,42 @@ func (h *history) leave(id string) {
 	}
 }
 
-// receive takes a batch of the given age and returns which of its messages are new,
-// as offsets from its first.
-func (h *history) receive(now time.Time, rec record, age time.Duration) (fresh []int) {
-	before := h.seen.top(rec.run.author, rec.run.boot)
+// An arrival is a batch that has just come, of which something is new.
+type arrival struct {
+	record
+	fresh  []int  // which messages are new, as offsets from the first
+	before uint64 // the highest number of the run that was known
+}
+
+// receive takes a batch of the given age. It is handled now, and not again, and to be
+// kept when its signature has been checked.
+func (h *history) receive(now time.Time, rec record, age time.Duration) arrival {
+	a := arrival{record: rec, before: h.seen.top(rec.run.author, rec.run.boot)}
+	a.origin = now.Add(-min(max(age, 0), 2*window))
 	for i := range rec.count {
 		isNew, lost := h.seen.add(now, rec.run.author, rec.run.boot, rec.first+uint64(i))
 		if isNew {
-			fresh = append(fresh, i)
+			a.fresh = append(a.fresh, i)
 		}
 		if lost.last != 0 {
 			h.given = append(h.given, loss{rec.run, lost.first, lost.last})
 		}
 	}
-	if len(fresh) == 0 {
-		return nil
+	return a
+}
+
+// keep remembers a batch to pass it on, if anything in it was new.
+func (h *history) keep(now time.Time, a arrival) {
+	if len(a.fresh) == 0 {
+		return
 	}
-	rec.origin = now.Add(-min(max(age, 0), 2*window))
+	rec := a.record
 	r := h.open(rec.run)
 	if r.top == 0 {
 		h.claimed--
-		r.floor = before + 1 // what it was before a long silence, or 0
+		r.floor = a.before + 1 // what it was before a long silence, or 0
 	}
-	if r.floor <= 1 && before == 0 || rec.first < r.floor {
+	if r.floor <= 1 && a.before == 0 || rec.first < r.floor {
 		r.floor = rec.first
 	}
 	if rec.last() > r.top {
@@ -209,10 +222,9 @@ func (h *history) receive(now time.Time, rec record, age time.Duration) (fresh [
 		h.urgent, r.urgent = h.version, h.version
 	}
 	if now.Sub(rec.origin) < window {
-		h.keep(r, &rec)
+		h.insert(r, &rec)
 	}
 	h.review(now, rec.run, r)
-	return fresh
 }
 
 // open returns the history of a run, which is made with nothing arrived yet.
@@ -226,7 +238,7 @@ func (h *history) open(key run) *runHistory {
 	return r
 }
 
-func (h *history) keep(r *runHistory, rec *record) {
+func (h *history) insert(r *runHistory, rec *record) {
 	i, _ := slices.BinarySearchFunc(r.records, rec.first, func(x *record, first uint64) int { return cmp.Compare(x.first, first) })
 	r.records = slices.Insert(r.records, i, rec)
 	h.authors[rec.run.author] += len(rec.data)

@@ -53,10 +53,15 @@ func messageName(r run, seq uint64) string { return fmt.Sprint(r.author, r.boot,
 
 // deliver hands a record to a core.
 func (w *township) deliver(to int, rec record, age time.Duration) {
-	for _, i := range w.cores[to].receive(w.now, rec, age) {
+	a := w.cores[to].receive(w.now, rec, age)
+	w.cores[to].keep(w.now, a)
+	for _, i := range a.fresh {
 		w.handled[to][messageName(rec.run, rec.first+uint64(i))]++
 	}
 }
+
+// take has a history take a batch.
+func (h *history) take(now time.Time, rec record) { h.keep(now, h.receive(now, rec, 0)) }
 
 // broadcast sends a batch, which each other core gets unless it is lost, cut off or
 // too large for gossip.
@@ -272,7 +277,7 @@ func TestHistoryOfALateJoiner(t *testing.T) {
 func TestHistoryAndFalseHeads(t *testing.T) {
 	h := newHistory(rand.New(rand.NewPCG(1, 2)))
 	h.join(at(0), "liar")
-	h.receive(at(0), record{run: run{"a", 1}, first: 400, count: 1}, 0)
+	h.take(at(0), record{run: run{"a", 1}, first: 400, count: 1})
 	heads := []head{{run{"a", 1}, 1, 1 << 60, 0, false}, {run{"a", 1}, 5, 4, 0, false}, {run{"b", 1}, 1, 1<<64 - 1, 0, false}}
 	for i := range 3 * maxClaimed {
 		heads = append(heads, head{run{fmt.Sprint("ghost", i), 1}, 1, 10, 0, false})
@@ -308,10 +313,10 @@ func TestHistoryStaysBounded(t *testing.T) {
 	h := newHistory(rand.New(rand.NewPCG(1, 2)))
 	batch := make([]byte, 1<<20)
 	for i := range uint64(50) {
-		h.receive(at(int(i)), record{run: run{"quiet", 1}, first: i + 1, count: 1, data: batch[:1000]}, 0)
+		h.take(at(int(i)), record{run: run{"quiet", 1}, first: i + 1, count: 1, data: batch[:1000]})
 	}
 	for i := range uint64(200) {
-		h.receive(at(100+int(i)), record{run: run{"loud", i % 3}, first: i + 1, count: 1, data: batch}, 0)
+		h.take(at(100+int(i)), record{run: run{"loud", i % 3}, first: i + 1, count: 1, data: batch})
 	}
 	if h.bytes > maxHistory {
 		t.Errorf("%d bytes", h.bytes)
@@ -341,7 +346,7 @@ func TestHeadsAreToldOnce(t *testing.T) {
 	h.join(at(0), "x")
 	h.join(at(0), "y")
 	r := run{"a", 1}
-	h.receive(at(0), record{run: r, first: 1, count: 1}, 0)
+	h.take(at(0), record{run: r, first: 1, count: 1})
 	told := func(ms int) (names []string) {
 		for _, t := range h.advance(at(ms)).tell {
 			names = append(names, t.to)
@@ -354,7 +359,7 @@ func TestHeadsAreToldOnce(t *testing.T) {
 	if got := told(200); !slices.Equal(got, []string{"x", "y"}) {
 		t.Errorf("told %v", got)
 	}
-	h.receive(at(300), record{run: r, first: 2, count: 1}, 0)
+	h.take(at(300), record{run: r, first: 2, count: 1})
 	h.leave("y")
 	h.join(at(600), "y")
 	if got := told(600); !slices.Equal(got, []string{"y"}) {

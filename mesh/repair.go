@@ -135,7 +135,7 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 		return
 	}
 	for _, b := range batches {
-		fresh, err := m.takeOver(b.Data, milliseconds(b.Age))
+		fresh, err := m.takeOver(mb.id, b.Data, milliseconds(b.Age))
 		if err != nil {
 			m.offence(mb.id, fmt.Errorf("fetched: %w", err))
 		}
@@ -151,8 +151,9 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 
 // noteOwn puts this peer's own batch into the history.
 func (m *Mesh) noteOwn(first uint64, count int, sealed []byte) {
+	now := time.Now()
 	m.historyMu.Lock()
-	m.history.receive(time.Now(), record{run: run{string(m.id), m.boot}, first: first, count: count, data: sealed}, 0)
+	m.history.keep(now, m.history.receive(now, record{run: run{string(m.id), m.boot}, first: first, count: count, data: sealed}, 0))
 	m.historyMu.Unlock()
 	m.noted(len(sealed))
 }
@@ -192,7 +193,7 @@ func (m *Mesh) push(data []byte, age time.Duration, from peer.ID) {
 func (m *Mesh) pushed(mb *member, batches []agedData) {
 	for _, b := range batches {
 		age := milliseconds(b.Age)
-		fresh, err := m.takeOver(b.Data, age)
+		fresh, err := m.takeOver(mb.id, b.Data, age)
 		if err != nil {
 			m.offence(mb.id, fmt.Errorf("pushed: %w", err))
 		}
