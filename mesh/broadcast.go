@@ -117,6 +117,9 @@ func (m *Mesh) watchTopic(events *pubsub.TopicEventHandler) {
 type Receipt struct {
 	ID         string // as the others see it
 	Neighbours int    // members this peer was connected to when it sent
+
+	seq  uint64
+	time time.Time
 }
 
 // Broadcast sends a message to all members of the network. It returns when the
@@ -144,7 +147,7 @@ func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	m.stats.sentBroadcasts.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Receipt{messageID(Broadcast, m.id, m.boot, seq), len(m.members)}, nil
+	return Receipt{messageID(Broadcast, m.id, m.boot, seq), len(m.members), seq, time.Now()}, nil
 }
 
 func encodePackets(packets []any) ([]byte, error) {

@@ -82,6 +82,7 @@ type loss struct {
 type repairs struct {
 	tell   []telling
 	fetch  []fetch
+	answer []question
 	losses []loss
 }
 
@@ -130,6 +131,8 @@ type neighbourView struct {
 	next   time.Time
 	urgent time.Time // when it may be told the next urgent change
 	heard  time.Time // when it last sent a part of an answer
+
+	questions []question
 }
 
 // due says when the neighbour is to be told, if ever.
@@ -403,6 +406,7 @@ func (h *history) advance(now time.Time) repairs {
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.neighbours)) {
 		n := h.neighbours[id]
+		out.answer = append(out.answer, h.answers(n)...)
 		if due, ok := h.due(n); !ok || now.Before(due) {
 			continue
 		}

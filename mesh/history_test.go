@@ -340,6 +340,46 @@ func TestHistoryStaysBounded(t *testing.T) {
 	}
 }
 
+// A question is answered once, when all that it is about is there.
+func TestQuestionsAreAnsweredOnce(t *testing.T) {
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	h.join(at(0), "x")
+	r := run{"a", 1}
+	take := func(first, count int) { h.take(at(0), record{run: r, first: uint64(first), count: count}) }
+	answers := func() (nonces []uint64) {
+		for _, q := range h.advance(at(0)).answer {
+			nonces = append(nonces, q.nonce)
+		}
+		return nonces
+	}
+	take(1, 2)
+	h.ask(question{"x", 7, r, span{1, 4}})
+	h.ask(question{"x", 8, r, span{2, 2}})
+	h.ask(question{"x", 9, r, span{3, 2}})
+	h.ask(question{"stranger", 10, r, span{1, 1}})
+	if got := answers(); !slices.Equal(got, []uint64{8}) {
+		t.Errorf("answered %v", got)
+	}
+	take(4, 1)
+	if got := answers(); got != nil {
+		t.Errorf("answered %v with a hole in it", got)
+	}
+	take(3, 1)
+	if got := answers(); !slices.Equal(got, []uint64{7}) {
+		t.Errorf("answered %v", got)
+	}
+	if got := answers(); got != nil {
+		t.Errorf("answered %v twice", got)
+	}
+	for i := range uint64(10 * maxQuestions) {
+		h.ask(question{"x", i, r, span{100, 100}})
+	}
+	take(100, 1)
+	if got := answers(); len(got) != maxQuestions {
+		t.Errorf("%d questions were kept", len(got))
+	}
+}
+
 // What changed is told once to each neighbour, at most once a second.
 func TestHeadsAreToldOnce(t *testing.T) {
 	h := newHistory(rand.New(rand.NewPCG(1, 2)))

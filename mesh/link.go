@@ -17,14 +17,16 @@ import (
 type linkKind uint8
 
 const (
-	linkPing  linkKind = 1 // answer with a pong of the same nonce
-	linkPong  linkKind = 2
-	linkWant  linkKind = 3 // answer with a list of the same nonce, with Target in it if known
-	linkList  linkKind = 4
-	linkHeads linkKind = 5 // which broadcasts the teller can serve
-	linkFetch linkKind = 6 // answer with those batches of Range that there are
-	linkServe linkKind = 7
-	linkPush  linkKind = 8 // batches for a member that gossipsub passes over
+	linkPing   linkKind = 1 // answer with a pong of the same nonce
+	linkPong   linkKind = 2
+	linkWant   linkKind = 3 // answer with a list of the same nonce, with Target in it if known
+	linkList   linkKind = 4
+	linkHeads  linkKind = 5 // which broadcasts the teller can serve
+	linkFetch  linkKind = 6 // answer with those batches of Range that there are
+	linkServe  linkKind = 7
+	linkPush   linkKind = 8 // batches for a member that gossipsub passes over
+	linkAsk    linkKind = 9 // answer with the same nonce as soon as you have all of Range
+	linkAnswer linkKind = 10
 )
 
 // A linkMessage is what neighbours tell each other, each on a stream of its own
@@ -226,6 +228,10 @@ func (m *Mesh) receive(mb *member, msg linkMessage) {
 		m.served(mb, msg.Range, msg.Batches)
 	case linkPush:
 		m.pushed(mb, msg.Batches)
+	case linkAsk:
+		m.hearQuestion(mb, msg.Nonce, msg.Range)
+	case linkAnswer:
+		m.hearAnswer(mb.id, msg.Nonce)
 	}
 }
 

@@ -28,7 +28,6 @@ type member struct {
 	skew       time.Duration // Mesh.mu
 	subscribed bool          // Mesh.mu; gossipsub knows it
 	link       network.Stream
-	took       uint64                   // Mesh.mu; the highest of this run's broadcasts that it says it has
 	lists      map[uint64]chan []listed // Mesh.mu; lists that were asked for
 	whispering int                      // Mesh.mu; whisper streams from it
 }
@@ -206,6 +205,7 @@ func (m *Mesh) expel(p peer.ID, why error) {
 		return
 	}
 	delete(m.members, p)
+	m.excuse(p)
 	close(mb.gone)
 	last := len(m.members) == 0
 	if !m.closed && !errors.Is(why, ErrLeft) && !errors.Is(why, ErrOffended) {

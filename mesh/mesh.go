@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	mathrand "math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,8 +64,10 @@ type Mesh struct {
 	book     book
 	outgoing map[peer.ID]*whisperStream
 	asks     map[string]ask
+	surveys  map[uint64]*survey // by nonce
 
 	whisperSeq uint64 // of the last whisper, under mu
+	surveyed   uint64 // nonce of the last survey, under mu
 
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
@@ -105,6 +105,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
 		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, offences: map[peer.ID]*offences{},
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
+		surveys:      map[uint64]*survey{},
 		stale:        make(chan struct{}, 1),
 		urgent:       make(chan struct{}, 1),
 		history:      newHistory(newRand()),
@@ -197,21 +198,19 @@ func (m *Mesh) Close() error {
 	return nil
 }
 
-// flush gives what was broadcast two seconds to reach the neighbours, who tell what
-// they have: published is not written yet.
+// flush gives what was broadcast in the last two seconds as long to reach the
+// neighbours: published is not written yet. Who does not have what is older fetches
+// it from others.
 func (m *Mesh) flush() {
 	ctx, cancel := context.WithTimeout(m.ctx, flushTime)
 	defer cancel()
-	last, when, err := m.outbox.flush(ctx)
-	if time.Since(when) > flushTime {
-		return // who does not have it by now fetches it from others
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for err == nil && slices.ContainsFunc(slices.Collect(maps.Values(m.members)), func(mb *member) bool { return mb.took < last }) {
-		if !m.awaitChange(ctx) {
-			err = ctx.Err()
-		}
+	last, err := m.outbox.flush(ctx)
+	now := time.Now()
+	m.historyMu.Lock()
+	first := m.history.since(run{string(m.id), m.boot}, now.Add(-flushTime))
+	m.historyMu.Unlock()
+	if err == nil && first != 0 {
+		_, err = m.survey(ctx, span{first, last}, now)
 	}
 	if err != nil {
 		m.log.Warn("closed before all neighbours had the last broadcasts", "err", err)

@@ -17,8 +17,7 @@ const (
 // and who broadcasts publishes by itself. It is bounded in messages and bytes: who broadcasts waits for room.
 type outbox struct {
 	mu      sync.Mutex
-	seq     uint64    // of the last message put in
-	last    time.Time // when that was
+	seq     uint64 // of the last message put in
 	queue   []batchMessage
 	bytes   int
 	sending bool // somebody publishes what is in the queue
@@ -43,7 +42,7 @@ func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, send bo
 			return false
 		}
 		o.seq++
-		seq, o.last = o.seq, time.Now()
+		seq = o.seq
 		o.queue = append(o.queue, msg)
 		o.bytes += len(msg.Packets)
 		send = !o.sending
@@ -57,13 +56,13 @@ func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, send bo
 }
 
 // flush takes no more messages, and waits until all that were taken are published.
-// It returns the number of the last and when it was put in.
-func (o *outbox) flush(ctx context.Context) (last uint64, when time.Time, err error) {
+// It returns the number of the last.
+func (o *outbox) flush(ctx context.Context) (last uint64, err error) {
 	err = o.wait(ctx, func() bool {
-		o.closed, last, when = true, o.seq, o.last
+		o.closed, last = true, o.seq
 		return len(o.queue) == 0 && !o.sending
 	})
-	return last, when, err
+	return last, err
 }
 
 // wait calls done, with the lock held, until it says so.

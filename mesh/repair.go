@@ -59,6 +59,9 @@ func (m *Mesh) perform(out repairs) {
 			Author: []byte(f.run.author), Boot: f.run.boot, First: f.first, Last: f.last,
 		}})
 	}
+	for _, q := range out.answer {
+		m.tellMember(peer.ID(q.from), linkMessage{Kind: linkAnswer, Nonce: q.nonce})
+	}
 	for _, l := range out.losses {
 		gap := Gap{Author: peer.ID(l.run.author), Boot: l.run.boot, First: l.first, Last: l.last}
 		m.stats.lostBroadcasts.Add(gap.Last - gap.First + 1)
@@ -79,15 +82,12 @@ func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 	look := m.stale
 	for _, hd := range wire {
 		author, err := peer.IDFromBytes(hd.Author)
-		switch {
-		case err != nil:
-		case author == m.id:
-			m.tookOwn(mb, hd)
-		default:
-			heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age), hd.Urgent})
-			if hd.Urgent {
-				look = m.urgent
-			}
+		if err != nil || author == m.id {
+			continue
+		}
+		heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age), hd.Urgent})
+		if hd.Urgent {
+			look = m.urgent
 		}
 	}
 	m.historyMu.Lock()
@@ -96,15 +96,16 @@ func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 	signal(look)
 }
 
-// tookOwn notes which of this peer's own broadcasts a neighbour has.
-func (m *Mesh) tookOwn(mb *member, hd wireHead) {
-	if hd.Boot != m.boot {
+// hearQuestion takes a neighbour's question, which is answered when it can be.
+func (m *Mesh) hearQuestion(mb *member, nonce uint64, r *wireRange) {
+	if r == nil {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	mb.took = max(mb.took, hd.High)
-	m.tellChange()
+	q := question{string(mb.id), nonce, run{string(r.Author), r.Boot}, span{r.First, r.Last}}
+	m.historyMu.Lock()
+	m.history.ask(q)
+	m.historyMu.Unlock()
+	signal(m.stale)
 }
 
 // milliseconds reads an age from the wire; what is older than anything that is kept

@@ -1,6 +1,8 @@
 package mesh_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -219,6 +221,44 @@ func TestBroadcastAndClose(t *testing.T) {
 		l.meshes[1].Close()
 		if d := time.Since(start); d > 100*time.Millisecond {
 			t.Errorf("with nothing to flush closing took %v", d)
+		}
+	})
+}
+
+// Neighbours say when they have a broadcast: soon, late if it was lost at first, and
+// not at all if they are gone.
+func TestTaken(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 4, nil)
+		for i := 1; i < 4; i++ {
+			l.connect(0, i)
+		}
+		pass(2 * time.Second)
+		for _, text := range []string{"small", strings.Repeat("large", 2000)} {
+			r, err := l.meshes[0].Broadcast(l.ctx(), text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			if n, err := l.meshes[0].Taken(l.ctx(), r); n != 3 || err != nil || time.Since(start) > time.Second {
+				t.Errorf("%d neighbours have it after %v: %v", n, time.Since(start), err)
+			}
+		}
+		l.Cut(3)
+		r, err := l.meshes[0].Broadcast(l.ctx(), "cut")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(l.ctx(), time.Second)
+		defer cancel()
+		if n, err := l.meshes[0].Taken(ctx, r); n != 2 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%d neighbours have it while one is cut off: %v", n, err)
+		}
+		if n, err := l.meshes[0].Taken(l.ctx(), r); n != 2 || err != nil {
+			t.Errorf("%d neighbours have it when that one is given up: %v", n, err)
+		}
+		if _, err := l.meshes[0].Taken(l.ctx(), mesh.Receipt{}); err == nil {
+			t.Error("an empty receipt was accepted")
 		}
 	})
 }

@@ -30,7 +30,11 @@ func (c *cli) sendCmd() *cobra.Command {
 			if sent.Neighbours == 0 {
 				c.say("there was nobody to send it to\nhint: `peer mesh connect ADDR` connects to a peer")
 			}
-			return c.print(sent, fmt.Sprintf("neighbours: %d", sent.Neighbours))
+			text := fmt.Sprintf("neighbours: %d", sent.Neighbours)
+			if sent.Took < sent.Neighbours {
+				text += fmt.Sprintf(", of which %d have it so far", sent.Took)
+			}
+			return c.print(sent, text)
 		},
 	}
 	f.add(cmd)

@@ -199,7 +199,7 @@ func TestThreeInALine(t *testing.T) {
 	a, b, c := line(t)
 	a.neighbours(b, c) // b has introduced c
 
-	if out := a.ok("mesh", "send", "hello", "--json"); !strings.Contains(out, `"neighbours":2`) {
+	if out := a.ok("mesh", "send", "hello", "--json"); !strings.Contains(out, `"neighbours":2,"took":2`) {
 		t.Errorf("send printed %s", out)
 	}
 	msg := c.recv()

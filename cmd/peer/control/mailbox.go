@@ -94,10 +94,19 @@ func (b *mailbox) follow(n int) ([]mesh.Message, chan mesh.Message) {
 	return taken, f
 }
 
-func (b *mailbox) unfollow(f chan mesh.Message) {
+// unfollow ends what follow, or take, has begun, for a reader who did not get some of
+// what it was given. Unless others follow, who got it too, that waits again.
+func (b *mailbox) unfollow(f chan mesh.Message, unsent []mesh.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.followers = slices.DeleteFunc(b.followers, func(o chan mesh.Message) bool { return o == f })
+	for len(f) > 0 {
+		unsent = append(unsent, <-f)
+	}
+	if len(b.followers) == 0 {
+		b.waiting = slices.Concat(unsent, b.waiting)
+		b.waiting = b.waiting[max(0, len(b.waiting)-kept):]
+	}
 }
 
 // find returns one of the last 256 messages by its ID.

@@ -54,7 +54,7 @@ func TestMailboxFollowers(t *testing.T) {
 	if b.len() != 0 {
 		t.Error("what somebody followed waits, too")
 	}
-	b.unfollow(one)
+	b.unfollow(one, nil)
 	put(&b, 0, behind+1) // nobody reads two
 	for range behind {
 		<-two
@@ -65,5 +65,25 @@ func TestMailboxFollowers(t *testing.T) {
 	put(&b, 0, 1)
 	if b.len() != 1 {
 		t.Error("without followers nothing waits")
+	}
+}
+
+// What a reader did not get waits for the next, unless another one follows.
+func TestMailboxTakesBack(t *testing.T) {
+	var b mailbox
+	put(&b, 0, 2)
+	b.unfollow(nil, b.take(1))
+	_, one := b.follow(0)
+	_, two := b.follow(0)
+	put(&b, 2, 4)
+	failed := <-one
+	b.unfollow(one, []mesh.Message{failed})
+	if b.len() != 0 {
+		t.Error("what somebody else follows waits, too")
+	}
+	<-two
+	b.unfollow(two, nil)
+	if got := b.take(0); len(got) != 1 || got[0].ID != "3" {
+		t.Errorf("%v wait", got)
 	}
 }

@@ -200,8 +200,17 @@ func (s *Server) send(ctx context.Context, o Outgoing) (Sent, error) {
 		return Sent{}, err
 	}
 	r, err := s.mesh.Broadcast(ctx, packets...)
-	return Sent{r.ID, r.Neighbours}, err
+	if err != nil {
+		return Sent{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, taking)
+	defer cancel()
+	took, _ := s.mesh.Taken(ctx, r)
+	return Sent{r.ID, r.Neighbours, took}, nil
 }
+
+// taking is how long the answer to send waits for the neighbours' word.
+const taking = 2 * time.Second
 
 // awaitNeighbour waits for the first neighbour while there is hope, at most for
 // most of the time that the context has.

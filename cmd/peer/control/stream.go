@@ -54,23 +54,31 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	var arriving chan mesh.Message
 	if r.URL.Query().Get("follow") == "1" {
 		taken, arriving = s.box.follow(n)
-		defer s.box.unfollow(arriving)
 	} else {
 		taken = s.box.take(n)
 	}
+	unsent := taken
+	defer func() { s.box.unfollow(arriving, unsent) }()
 	l := newLines(w)
-	for _, msg := range taken {
-		l.write(toMessage(msg), true)
+	for i, msg := range taken {
+		if !l.write(toMessage(msg), i+1 < len(taken)) {
+			return
+		}
 	}
-	if arriving == nil {
-		return
-	}
-	l.ctrl.Flush()
-	for sent := len(taken); n == 0 || sent < n; sent++ {
+	unsent = nil
+	for sent := len(taken); arriving != nil && (n == 0 || sent < n); sent++ {
 		select {
 		case msg, ok := <-arriving:
-			if !ok || !l.write(toMessage(msg), len(arriving) > 0) {
+			if !ok {
 				return
+			}
+			unsent = append(unsent, msg)
+			more := len(arriving) > 0 && sent+1 != n
+			if !l.write(toMessage(msg), more) {
+				return
+			}
+			if !more {
+				unsent = unsent[:0]
 			}
 		case <-r.Context().Done():
 			return
