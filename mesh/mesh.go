@@ -164,6 +164,9 @@ func (m *Mesh) start() error {
 		m.redials.add(m.epoch, string(p))
 	}
 	m.mu.Unlock()
+	if err := enter(m); err != nil {
+		return err
+	}
 	m.wg.Go(m.loop)
 	m.wg.Go(m.dispatch)
 	m.wg.Go(m.acquaint)
@@ -173,7 +176,7 @@ func (m *Mesh) start() error {
 		m.wg.Go(m.advertise)
 		m.wg.Go(m.discover)
 	}
-	return enter(m)
+	return nil
 }
 
 // Close leaves the network: members are told, streams of the network end, nothing
