@@ -308,12 +308,12 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 				pass(time.Second)
 			}
 		}
-		bad(maxOffences - 1)
+		bad(int(budgets[badBatch].most))
 		if !ms[0].isMember(w.Hosts[2].ID()) {
 			t.Fatal("it was put outside early")
 		}
-		pass(offencesIn)
-		bad(maxOffences)
+		pass(budgets[badBatch].in)
+		bad(int(budgets[badBatch].most) + 1)
 		pass(time.Minute)
 		for i := range 2 {
 			if ms[i].isMember(w.Hosts[2].ID()) {
@@ -346,7 +346,7 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 			}
 		}
 		pass(3 * time.Second)
-		for seq := range uint64(maxOffences) {
+		for seq := range uint64(budgets[badBatch].most) + 1 {
 			sealed, err := ms[0].seal(seq+1, []batchMessage{{Packets: []byte{0x80}}})
 			if err != nil {
 				t.Fatal(err)
@@ -357,7 +357,7 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 			}
 			pass(time.Second)
 		}
-		if n := ms[1].Status().ReceivedBroadcasts; n != maxOffences {
+		if n := ms[1].Status().ReceivedBroadcasts; n != uint64(budgets[badBatch].most)+1 {
 			t.Errorf("its neighbour handled %d", n)
 		}
 		if s := ms[2].Status(); s.ReceivedBroadcasts != 0 || s.BadSignatures != 0 {

@@ -137,7 +137,7 @@ func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	if err := m.awaitSubscribers(ctx); err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
 	}
-	seq, send, err := m.outbox.put(ctx, batchMessage{Time: time.Now().UnixMilli(), Packets: data})
+	seq, send, err := m.outbox.put(ctx, batchMessage{Time: wall(m.id).UnixMilli(), Packets: data})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
 	}
@@ -213,12 +213,13 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 	}
 	fresh, err := m.takeOver(from, msg.GetData(), 0)
 	if err != nil {
-		m.offence(from, err)
+		m.badBatch(from, err)
 		return pubsub.ValidationReject
 	}
 	if !fresh {
 		return pubsub.ValidationIgnore
 	}
+	m.count(from, uselessBytes, -len(msg.GetData()))
 	m.push(msg.GetData(), 0, from)
 	return pubsub.ValidationAccept
 }
@@ -257,8 +258,16 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	if len(a.fresh) == 0 {
 		return false, nil
 	}
+	if m.count(author, authored, len(a.fresh)) || m.count(author, authoredBytes, len(data)) {
+		for _, i := range a.fresh {
+			m.lose(messages[i])
+		}
+		return false, nil // it goes no further from here
+	}
 	for _, i := range a.fresh {
-		m.accept(messages[i])
+		for _, lost := range m.inbox.offer(messages[i]) {
+			m.lose(lost)
+		}
 	}
 	if straight {
 		runtime.Gosched() // to the handler
@@ -273,15 +282,13 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	return true, nil
 }
 
-// accept puts a broadcast in the inbox and reports those that it crowded out.
-func (m *Mesh) accept(msg Message) {
-	for _, lost := range m.inbox.offer(msg) {
-		m.stats.droppedBroadcasts.Add(1)
-		m.events.publish(Event{
-			Kind: EventGap, Peer: lost.From, Time: time.Now(),
-			Gap: Gap{Author: lost.From, Boot: lost.boot, First: lost.seq, Last: lost.seq},
-		})
-	}
+// lose reports a broadcast that does not get to the handlers.
+func (m *Mesh) lose(msg Message) {
+	m.stats.droppedBroadcasts.Add(1)
+	m.events.publish(Event{
+		Kind: EventGap, Peer: msg.From, Time: time.Now(),
+		Gap: Gap{Author: msg.From, Boot: msg.boot, First: msg.seq, Last: msg.seq},
+	})
 }
 
 // verify checks the signature of a batch.

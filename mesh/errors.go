@@ -37,6 +37,8 @@ var (
 	// ErrDisconnected is why a membership ended with its last connection.
 	ErrDisconnected = errors.New("connection lost")
 
-	// ErrOffended is why a membership ended for ten bad signatures in a minute.
-	ErrOffended = errors.New("sent too many messages with bad signatures")
+	// ErrOffended is why a member was put outside for ten minutes: it sent ten batches
+	// that do not verify, or as many frames that do not decode, in a minute, or more
+	// messages, bytes or streams than honest peers do.
+	ErrOffended = errors.New("put outside for its conduct")
 )

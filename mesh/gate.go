@@ -48,7 +48,29 @@ func (g *gate) NewStream(ctx context.Context, p peer.ID, wire ...protocol.ID) (n
 
 func (g *gate) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
 	id, _, _ := offWire(wire)
-	g.mesh.setHandler(id, f)
+	if f == nil {
+		g.mesh.setHandler(id, nil)
+		return
+	}
+	g.mesh.setHandler(id, func(s network.Stream) {
+		// One stream of a member is enough for long: a new one replaces it.
+		if !g.mesh.count(s.Conn().RemotePeer(), refusedStream, 1) {
+			f(gossipStream{s, g.mesh})
+		}
+	})
+}
+
+// A gossipStream counts what a member gives to gossipsub. What is new is taken off
+// again in judge.
+type gossipStream struct {
+	network.Stream
+	mesh *Mesh
+}
+
+func (s gossipStream) Read(p []byte) (int, error) {
+	n, err := s.Stream.Read(p)
+	s.mesh.count(s.Conn().RemotePeer(), uselessBytes, n)
+	return n, err
 }
 
 func (g *gate) RemoveStreamHandler(wire protocol.ID) { g.SetStreamHandler(wire, nil) }

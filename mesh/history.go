@@ -14,8 +14,9 @@ const (
 	window       = 60 * time.Second       // how long a broadcast is passed on
 	maxHistory   = 64 << 20               // bytes of batches kept
 	missDelay    = 200 * time.Millisecond // from noticing that a number is missing to fetching it
-	fetchTimeout = 3 * time.Second        // without a word from the one that was asked
+	fetchTimeout = 3 * time.Second        // without a word from the one that was asked, or a batch if others can be asked
 	maxFetch     = 30 * time.Second       // however much it says, without a batch that was asked for
+	maxFetches   = 16                     // of one neighbour at a time
 	headPause    = time.Second            // between two tellings of heads to one neighbour
 	headDelay    = 200 * time.Millisecond // from a change to telling it, out of the way of the broadcast itself
 	urgentPause  = time.Millisecond       // the same two for batches that are fetched: at once, and this times the neighbours
@@ -131,6 +132,8 @@ type neighbourView struct {
 	next   time.Time
 	urgent time.Time // when it may be told the next urgent change
 	heard  time.Time // when it last sent a part of an answer
+	failed int       // fetches since the last that brought something
+	asked  int       // fetches under way
 
 	questions []question
 }
@@ -165,7 +168,7 @@ func (h *history) leave(id string) {
 		delete(r.claims, id)
 		delete(r.vain, id)
 		if r.asked.to == id {
-			r.asked = fetch{}
+			r.asked = fetch{} // its view is gone
 		}
 	}
 }
@@ -213,6 +216,9 @@ func (h *history) keep(now time.Time, a arrival) {
 	}
 	if r.asked.to != "" && rec.first <= r.asked.last && rec.last() >= r.asked.first {
 		r.askedAt = now // it is being answered
+		if n := h.neighbours[r.asked.to]; n != nil {
+			n.failed = 0
+		}
 	}
 	for _, n := range h.neighbours {
 		if n.told == h.version && n.next.Before(now.Add(headDelay)) {
@@ -309,12 +315,15 @@ func (h *history) progress(now time.Time, from string) {
 	}
 }
 
-// overdue says when the answer to a fetch will have stopped to come.
+// overdue says when the answer to a fetch will have stopped to come. Who is busy
+// sending something else is waited for if nobody else can be asked.
 func (h *history) overdue(r *runHistory) time.Time {
 	end := r.askedAt.Add(fetchTimeout)
-	if n := h.neighbours[r.asked.to]; n != nil && n.heard.After(r.askedAt) {
-		end = n.heard.Add(fetchTimeout)
+	n := h.neighbours[r.asked.to]
+	if n == nil || !n.heard.After(r.askedAt) || len(r.able(span{r.asked.first, r.asked.last})) > 1 {
+		return end
 	}
+	end = n.heard.Add(fetchTimeout)
 	if last := r.askedAt.Add(maxFetch); end.After(last) {
 		end = last
 	}
@@ -351,14 +360,22 @@ func (h *history) done(now time.Time, from string, key run) {
 	if r == nil || r.asked.to != from {
 		return
 	}
-	asked := r.asked
-	r.asked = fetch{}
+	h.conclude(r)
+	h.review(now, key, r)
+}
+
+// conclude ends a fetch. Who did not even send the first number of what it was asked
+// for is not asked again, and for other things later than others.
+func (h *history) conclude(r *runHistory) {
+	n := h.neighbours[r.asked.to]
+	n.asked--
 	for _, m := range r.missing {
-		if m.first <= asked.first && m.last >= asked.first {
-			r.vain[from] = true // not even the first number of what was asked for
+		if m.first <= r.asked.first && m.last >= r.asked.first {
+			r.vain[r.asked.to] = true
+			n.failed++
 		}
 	}
-	h.review(now, key, r)
+	r.asked = fetch{}
 }
 
 // serve returns batches that a neighbour asks for, with their ages, at most 256 of
@@ -393,13 +410,13 @@ func (h *history) advance(now time.Time) repairs {
 			continue
 		}
 		if r.asked.to != "" && !now.Before(h.overdue(r)) {
-			r.vain[r.asked.to] = true
-			r.asked = fetch{}
+			h.conclude(r)
 		}
 		out.losses = append(out.losses, h.lose(now, key, r)...)
 		if r.asked.to == "" {
 			if f, ok := h.choose(now, key, r); ok {
 				r.asked, r.askedAt = f, now
+				h.neighbours[f.to].asked++
 				out.fetch = append(out.fetch, f)
 			}
 		}
@@ -428,20 +445,43 @@ func (h *history) choose(now time.Time, key run, r *runHistory) (fetch, bool) {
 		if now.Sub(m.since) < missDelay {
 			continue
 		}
-		var able []string
-		for id, c := range r.claims {
-			if c.first <= m.last && c.last >= m.first && !r.vain[id] {
-				able = append(able, id)
-			}
-		}
+		able := slices.DeleteFunc(r.able(m.span), func(id string) bool { return h.neighbours[id].asked >= maxFetches })
 		if len(able) > 0 {
-			slices.Sort(able)
-			id := able[h.rng.IntN(len(able))]
+			id := h.best(key.author, able)
 			c := r.claims[id]
 			return fetch{id, key, max(m.first, c.first), min(m.last, c.last)}, true
 		}
 	}
 	return fetch{}, false
+}
+
+// able returns the neighbours that claim to have some of a stretch and were not asked
+// for it in vain, sorted.
+func (r *runHistory) able(stretch span) (able []string) {
+	for id, c := range r.claims {
+		if c.first <= stretch.last && c.last >= stretch.first && !r.vain[id] {
+			able = append(able, id)
+		}
+	}
+	slices.Sort(able)
+	return able
+}
+
+// best picks the author itself, or one of those that failed least.
+func (h *history) best(author string, able []string) string {
+	least := able[:0:0]
+	for _, id := range able {
+		if id == author {
+			return id
+		}
+		switch n := h.neighbours[id].failed; {
+		case len(least) == 0 || n < h.neighbours[least[0]].failed:
+			least = append(least[:0], id)
+		case n == h.neighbours[least[0]].failed:
+			least = append(least, id)
+		}
+	}
+	return least[h.rng.IntN(len(least))]
 }
 
 // lose gives up what nobody can have any more, and what was never there.

@@ -279,7 +279,7 @@ func (h *hub) renew(ps ...peer.ID) {
 func (h *hub) stamp(p peer.ID) (stamp, []*Mesh) {
 	nets := h.networks()
 	h.mu.Lock()
-	s := stamp{Clock: time.Now().UnixMilli(), Run: h.run, Gen: h.gen}
+	s := stamp{Clock: wall(h.host.ID()).UnixMilli(), Run: h.run, Gen: h.gen}
 	h.mu.Unlock()
 	rand.Read(s.Nonce[:])
 	return s, slices.DeleteFunc(nets, func(m *Mesh) bool { return m.hides(p) })

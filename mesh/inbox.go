@@ -4,36 +4,71 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
 	inboxMessages = 4096
 	inboxBytes    = 32 << 20
+	inboxShare    = 4 // whispers of one author take at most this part of an inbox
 )
 
 // An inbox is what has arrived and waits for the handlers. It is bounded in
 // messages and bytes: a whisper waits for room, so that its sender waits, too; a
-// broadcast takes the room of older broadcasts, which are returned to be counted
-// and reported. A whisper that was acknowledged is never dropped.
+// broadcast takes the room of older broadcasts, of the author who has most room, which
+// are returned to be counted and reported. A whisper that was acknowledged is never
+// dropped, and those of one author leave three quarters to others.
 type inbox struct {
-	mu    sync.Mutex
-	queue []Message
-	bytes int
-	ready chan struct{} // room for one: something is in the queue
-	taken chan struct{} // closed, and replaced, when something was taken
+	mu         sync.Mutex
+	queue      []Message
+	used       usage
+	whispers   map[peer.ID]usage
+	broadcasts map[peer.ID]usage
+	ready      chan struct{} // room for one: something is in the queue
+	taken      chan struct{} // closed, and replaced, when something was taken
+}
+
+type usage struct{ messages, bytes int }
+
+// fits tells whether a message of some size would still be within a part of an inbox.
+func (u usage) fits(size, part int) bool {
+	return u.messages == 0 || u.messages < inboxMessages/part && u.bytes+size <= inboxBytes/part
+}
+
+// share is how much of an inbox it is.
+func (u usage) share() float64 {
+	return max(float64(u.messages)/inboxMessages, float64(u.bytes)/inboxBytes)
 }
 
 func newInbox() *inbox {
-	return &inbox{ready: make(chan struct{}, 1), taken: make(chan struct{})}
+	return &inbox{
+		whispers: map[peer.ID]usage{}, broadcasts: map[peer.ID]usage{},
+		ready: make(chan struct{}, 1), taken: make(chan struct{}),
+	}
 }
 
-func (q *inbox) fits(msg Message) bool {
-	return len(q.queue) < inboxMessages && (len(q.queue) == 0 || q.bytes+msg.size <= inboxBytes)
+// account counts a message in, or out.
+func (q *inbox) account(msg *Message, n int) {
+	q.used.messages += n
+	q.used.bytes += n * msg.size
+	of := q.whispers
+	if msg.Kind == Broadcast {
+		of = q.broadcasts
+	}
+	u := of[msg.From]
+	u.messages += n
+	u.bytes += n * msg.size
+	if u.messages == 0 {
+		delete(of, msg.From)
+	} else {
+		of[msg.From] = u
+	}
 }
 
 func (q *inbox) push(msg Message) {
 	q.queue = append(q.queue, msg)
-	q.bytes += msg.size
+	q.account(&msg, 1)
 	signal(q.ready)
 }
 
@@ -41,7 +76,7 @@ func (q *inbox) push(msg Message) {
 func (q *inbox) wait(ctx context.Context, msg Message) error {
 	for {
 		q.mu.Lock()
-		if q.fits(msg) {
+		if q.used.fits(msg.size, 1) && q.whispers[msg.From].fits(msg.size, inboxShare) {
 			q.push(msg)
 			q.mu.Unlock()
 			return nil
@@ -61,17 +96,28 @@ func (q *inbox) wait(ctx context.Context, msg Message) error {
 func (q *inbox) offer(msg Message) (dropped []Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for !q.fits(msg) {
-		i := slices.IndexFunc(q.queue, func(m Message) bool { return m.Kind == Broadcast })
+	for !q.used.fits(msg.size, 1) {
+		greedy := q.greediest()
+		i := slices.IndexFunc(q.queue, func(m Message) bool { return m.Kind == Broadcast && m.From == greedy })
 		if i < 0 {
 			return append(dropped, msg)
 		}
 		dropped = append(dropped, q.queue[i])
-		q.bytes -= q.queue[i].size
+		q.account(&q.queue[i], -1)
 		q.queue = slices.Delete(q.queue, i, i+1)
 	}
 	q.push(msg)
 	return dropped
+}
+
+// greediest returns the author whose broadcasts have most room, if there are any.
+func (q *inbox) greediest() (author peer.ID) {
+	for p, u := range q.broadcasts {
+		if most := q.broadcasts[author]; author == "" || u.share() > most.share() || u.share() == most.share() && p < author {
+			author = p
+		}
+	}
+	return author
 }
 
 // take returns the oldest message, and waits for one.
@@ -82,7 +128,7 @@ func (q *inbox) take(ctx context.Context) (Message, error) {
 			msg := q.queue[0]
 			q.queue[0] = Message{}
 			q.queue = q.queue[1:]
-			q.bytes -= msg.size
+			q.account(&msg, -1)
 			close(q.taken)
 			q.taken = make(chan struct{})
 			q.mu.Unlock()

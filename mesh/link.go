@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -182,19 +183,22 @@ func (m *Mesh) handleLink(s network.Stream) {
 	mb.link = s
 	m.mu.Unlock()
 	if former != nil {
-		former.Reset()
+		m.refuse(former)
 	}
 	bytes := &linkReader{Stream: s, mesh: m, mb: mb}
 	r := frame.NewReader(bytes, maxLink)
 	for {
 		bytes.said = time.Time{}
 		body, err := r.Next()
-		if err != nil {
+		if errors.Is(err, frame.ErrTooLarge) {
+			m.badFrame(mb.id, fmt.Errorf("link: %w", err))
+		}
+		if err != nil || m.count(mb.id, linkFrame, 1) {
 			break
 		}
 		msg, err := decodeLink(body)
 		if err != nil {
-			m.stats.note(mb.id, fmt.Errorf("link: %w", err))
+			m.badFrame(mb.id, fmt.Errorf("link: %w", err))
 			break
 		}
 		m.receive(mb, msg)

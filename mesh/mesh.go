@@ -57,9 +57,8 @@ type Mesh struct {
 	admitted time.Time     // when the last member came
 	changed  chan struct{} // closed, and replaced; see awaitChange
 	waiting  map[peer.ID]int
-	parted   map[peer.ID]bool      // until somebody connects explicitly
-	refusals map[peer.ID]error     // of peers in Options.Join, until they admit
-	offences map[peer.ID]*offences // who sent bad signatures
+	parted   map[peer.ID]bool  // until somebody connects explicitly
+	refusals map[peer.ID]error // of peers in Options.Join, until they admit
 	redials  redials
 	book     book
 	outgoing map[peer.ID]*whisperStream
@@ -68,6 +67,9 @@ type Mesh struct {
 
 	whisperSeq uint64 // of the last whisper, under mu
 	surveyed   uint64 // nonce of the last survey, under mu
+
+	conductsMu sync.Mutex
+	conducts   map[peer.ID]*conduct
 
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
@@ -103,7 +105,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
 		handlers: map[protocol.ID]network.StreamHandler{},
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
-		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, offences: map[peer.ID]*offences{},
+		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, conducts: map[peer.ID]*conduct{},
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
 		surveys:      map[uint64]*survey{},
 		stale:        make(chan struct{}, 1),
@@ -135,7 +137,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	if m.signer = h.Peerstore().PrivKey(h.ID()); m.signer == nil {
 		return nil, fmt.Errorf("the host's peerstore lacks its own private key")
 	}
-	if m.book, m.boot, err = openBook(m.opts.Dir, m.tag, m.epoch); err != nil {
+	if m.book, m.boot, err = openBook(m.opts.Dir, m.tag, wall(m.id)); err != nil {
 		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())

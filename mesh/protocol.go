@@ -52,9 +52,7 @@ const (
 	listTimeout  = 5 * time.Second             // one neighbour's answer with its peers
 	settle       = time.Second                 // how long a broadcast waits for new members to subscribe
 	forgiveness  = 10 * time.Minute            // how long an offender stays outside
-	maxOffences  = 10                          // bad signatures in offencesIn that end a membership
-	offencesIn   = time.Minute
-	maxWaiting   = 8 // streams of one peer that wait for its hello
-	maxInbound   = 4 // whisper streams of one member
-	maxHellos    = 4 // hellos of one peer at a time
+	maxWaiting   = 8                           // streams of one peer that wait for its hello
+	maxInbound   = 4                           // whisper streams of one member
+	maxHellos    = 4                           // hellos of one peer at a time
 )

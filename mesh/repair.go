@@ -138,7 +138,7 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 	for _, b := range batches {
 		fresh, err := m.takeOver(mb.id, b.Data, milliseconds(b.Age))
 		if err != nil {
-			m.offence(mb.id, fmt.Errorf("fetched: %w", err))
+			m.badBatch(mb.id, fmt.Errorf("fetched: %w", err))
 		}
 		if fresh && gossiped(len(b.Data)) {
 			m.stats.repairedBroadcasts.Add(1)
@@ -196,7 +196,7 @@ func (m *Mesh) pushed(mb *member, batches []agedData) {
 		age := milliseconds(b.Age)
 		fresh, err := m.takeOver(mb.id, b.Data, age)
 		if err != nil {
-			m.offence(mb.id, fmt.Errorf("pushed: %w", err))
+			m.badBatch(mb.id, fmt.Errorf("pushed: %w", err))
 		}
 		if !fresh {
 			continue

@@ -118,6 +118,48 @@ func TestEverybodyAtOnce(t *testing.T) {
 	})
 }
 
+// Clocks that are a day off on a third of the peers change nothing but what is shown.
+func TestEverybodyWithWrongClocks(t *testing.T) {
+	const n = 12
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := bareLab(t, seed, n)
+		off := map[peer.ID]time.Duration{}
+		for i, h := range l.Hosts {
+			off[h.ID()] = []time.Duration{0, 24 * time.Hour, 0, 0, -24 * time.Hour, 0}[i%6]
+		}
+		mesh.PutClocksOut(t, func(p peer.ID) time.Duration { return off[p] })
+		for i := range n {
+			l.join(i, "lab", nil)
+		}
+		l.connectAll(seed)
+		l.Loss(0.3)
+		sent := map[int][]string{}
+		for round := range rounds(3, 100) {
+			l.everybodySends(sent, round, upTo(n)...)
+			pass(2 * time.Second)
+		}
+		l.Loss(0)
+		pass(40 * time.Second)
+		l.exactlyOnce(sent, upTo(n)...)
+		for i, m := range l.meshes {
+			for _, p := range m.Peers() {
+				want := off[p.ID] - off[l.Hosts[i].ID()]
+				if d := p.Skew - want; d.Abs() > time.Second {
+					t.Errorf("%d shows a skew of %v, not %v", i, p.Skew, want)
+				}
+			}
+		}
+		for _, ev := range l.events[0] {
+			if ev.Kind != mesh.EventMessage {
+				continue
+			}
+			if age := time.Since(ev.Message.Time) + off[ev.Message.From]; age < 0 || age > time.Hour {
+				t.Fatalf("a message shows %v", ev.Message.Time)
+			}
+		}
+	})
+}
+
 func TestEverybodyOverBadLinks(t *testing.T) {
 	const n = 40
 	testnet.Run(t, func(t *testing.T, seed uint64) {

@@ -39,7 +39,7 @@ type Status struct {
 	ReceivedBroadcasts, ReceivedWhispers uint64 // handed to the handlers; replies are whispers
 	RepairedBroadcasts                   uint64 // fetched from a neighbour after gossip had lost them
 	LostBroadcasts                       uint64 // reported as gaps, for they were nowhere to be had in time
-	DroppedBroadcasts                    uint64 // crowded out of a full inbox, and reported as gaps
+	DroppedBroadcasts                    uint64 // crowded out of a full inbox, or beyond what one author may send, and reported as gaps
 	BadSignatures                        uint64
 
 	Errors []PeerError // the last 16, oldest first

@@ -109,7 +109,7 @@ func (m *Mesh) whisper(ctx context.Context, to peer.ID, answers string, packets 
 	if to == m.ID() {
 		return "", errors.New("that is this peer itself")
 	}
-	w := whisper{Boot: m.boot, To: answers, Time: time.Now().UnixMilli(), Packets: data}
+	w := whisper{Boot: m.boot, To: answers, Time: wall(m.id).UnixMilli(), Packets: data}
 	m.mu.Lock()
 	m.whisperSeq++
 	w.Seq = m.whisperSeq
@@ -311,7 +311,7 @@ func (m *Mesh) handleWhispers(s network.Stream) {
 	mb := m.members[from]
 	if mb == nil || mb.whispering == maxInbound {
 		m.mu.Unlock()
-		s.Reset()
+		m.refuse(s)
 		return
 	}
 	mb.whispering++
@@ -329,12 +329,16 @@ func (m *Mesh) readWhispers(s network.Stream, mb *member) error {
 	for {
 		s.SetReadDeadline(time.Now().Add(2 * idleStream))
 		body, err := r.Next()
+		if errors.Is(err, frame.ErrTooLarge) {
+			m.badFrame(mb.id, fmt.Errorf("whisper: %w", err))
+		}
 		if err != nil {
 			return err
 		}
 		mb.hear()
 		var w whisper
 		if err := whisperDecoder.Unmarshal(body, &w); err != nil {
+			m.badFrame(mb.id, fmt.Errorf("whisper: %w", err))
 			return err
 		}
 		ack := whisperAck{Seq: w.Seq}

@@ -1,0 +1,328 @@
+package mesh
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/internal/testnet"
+)
+
+// A villain is a proper member that does something hostile to the first of the other
+// members.
+type villain struct {
+	*testing.T
+	*Mesh
+	victim peer.ID
+	others []*Mesh
+}
+
+// stream opens a stream of the network to the victim.
+func (v *villain) stream(id protocol.ID) network.Stream {
+	ctx, cancel := context.WithTimeout(v.ctx, time.Second)
+	defer cancel()
+	s, err := v.newStream(ctx, v.victim, id)
+	if err != nil {
+		return nil // it has been put outside, or may open no more
+	}
+	return s
+}
+
+// say writes bytes on a stream of its own, and leaves it open.
+func (v *villain) say(id protocol.ID, data []byte) {
+	if s := v.stream(id); s != nil {
+		s.SetWriteDeadline(time.Now().Add(time.Second))
+		s.Write(data)
+	}
+}
+
+// tellLink says link messages on one stream.
+func (v *villain) tellLink(msgs ...linkMessage) {
+	var data []byte
+	for _, msg := range msgs {
+		body, err := canon.Marshal(msg)
+		if err != nil {
+			v.Fatal(err)
+		}
+		data = frame.Append(data, body)
+	}
+	v.say(LinkProtocol, data)
+}
+
+// gossip is an RPC of pubsub's with the batches: in protobuf a list of messages, each
+// with its data and topic.
+func (v *villain) gossip(batches ...[]byte) []byte {
+	const publish, data, topic = 2<<3 | 2, 2<<3 | 2, 4<<3 | 2
+	var rpc []byte
+	for _, b := range batches {
+		msg := frame.Append([]byte{data}, b)
+		msg = frame.Append(append(msg, topic), []byte(v.topic.String()))
+		rpc = frame.Append(append(rpc, publish), msg)
+	}
+	return frame.Append(nil, rpc)
+}
+
+// sealed is a batch of its own.
+func (v *villain) sealed(seq uint64, count, size int) []byte {
+	messages := make([]batchMessage, count)
+	for i := range messages {
+		packet, err := canon.Marshal([]any{make([]byte, size)})
+		if err != nil {
+			v.Fatal(err)
+		}
+		messages[i] = batchMessage{time.Now().UnixMilli(), packet}
+	}
+	data, err := v.seal(seq, messages)
+	if err != nil {
+		v.Fatal(err)
+	}
+	return data
+}
+
+// lower lowers a budget for this test, so that it is spent soon.
+func (v *villain) lower(d deed, most int64) {
+	before := budgets[d].most
+	v.Cleanup(func() { budgets[d].most = before })
+	budgets[d].most = most
+}
+
+// villainies are what hostile members do, each time it is called once, and whether
+// it puts them outside.
+var villainies = map[string]struct {
+	outside bool
+	prepare func(v *villain)
+	act     func(v *villain, i int)
+}{
+	"flood of broadcasts": {true, func(v *villain) { v.lower(authored, 20_000) }, func(v *villain, i int) {
+		for k := range 100 {
+			v.topic.Publish(v.ctx, v.sealed(uint64(100*i+k)*20+1, 20, 10))
+		}
+	}},
+	"flood of bytes": {true, func(v *villain) { v.lower(authoredBytes, 20<<20) }, func(v *villain, i int) {
+		for k := range 10 {
+			seq := uint64(10*i+k) + 1
+			v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: v.sealed(seq, 1, 500_000)}}})
+		}
+	}},
+	"flood of link messages": {true, func(v *villain) { v.lower(linkFrame, 5000) }, func(v *villain, i int) {
+		v.tellLink(make([]linkMessage, 1000)...)
+	}},
+	"replayed broadcasts": {true, func(v *villain) { v.lower(uselessBytes, 400<<10) }, func(v *villain, i int) {
+		b := v.sealed(1, 1, 3000)
+		v.say(gossipProtocol, v.gossip(b, b, b, b, b, b, b, b, b, b))
+		v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: b}, {Data: b}}},
+			linkMessage{Kind: linkServe, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, First: 1, Last: 1}, Batches: []agedData{{Data: b}}})
+	}},
+	"wrongly signed broadcasts": {true, nil, func(v *villain, i int) {
+		b := v.sealed(uint64(i)+1, 1, 10)
+		b[len(b)-1] ^= 1
+		v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: b}}})
+	}},
+	"broadcasts that are no batches": {true, nil, func(v *villain, i int) {
+		v.topic.Publish(v.ctx, fmt.Append(nil, "nonsense ", i))
+	}},
+	"oversized frames": {true, nil, func(v *villain, i int) {
+		huge := binary.AppendUvarint(nil, 1<<40)
+		v.say(LinkProtocol, huge)
+		v.say(WhisperProtocol, huge)
+		v.say(gossipProtocol, huge)
+	}},
+	"frames that do not decode": {true, nil, func(v *villain, i int) {
+		v.say(LinkProtocol, frame.Append(nil, []byte{0xff}))
+		v.say(WhisperProtocol, frame.Append(nil, []byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
+		v.say(gossipProtocol, frame.Append(nil, []byte{0xff}))
+	}},
+	"truncated frames": {false, nil, func(v *villain, i int) {
+		for _, id := range []protocol.ID{LinkProtocol, WhisperProtocol, gossipProtocol} {
+			if s := v.stream(id); s != nil {
+				s.Write([]byte{100, 1, 2, 3})
+				s.Close()
+			}
+		}
+	}},
+	"false heads": {false, nil, func(v *villain, i int) {
+		msg := linkMessage{Kind: linkHeads}
+		for k := range maxHeads {
+			msg.Heads = append(msg.Heads, wireHead{Author: []byte(v.id), Boot: uint64(i*maxHeads + k), Low: 1, High: 1 << 50, Urgent: true})
+		}
+		for _, m := range v.others {
+			msg.Heads[0] = wireHead{Author: []byte(m.id), Boot: m.boot, Low: 1, High: 1 << 50, Urgent: true}
+			v.tellLink(msg)
+		}
+	}},
+	"a thousand streams": {true, nil, func(v *villain, i int) {
+		for range 20 {
+			v.say(LinkProtocol, nil)
+			v.say(WhisperProtocol, nil)
+			v.say(gossipProtocol, nil)
+		}
+	}},
+	"half-open streams": {true, nil, func(v *villain, i int) {
+		for range 20 {
+			v.say(LinkProtocol, []byte{50, 1})
+			v.say(WhisperProtocol, []byte{50, 1})
+			v.say(gossipProtocol, []byte{50, 1})
+		}
+	}},
+	"questions that have no answer": {false, nil, func(v *villain, i int) {
+		var msgs []linkMessage
+		for k := range uint64(200) {
+			msgs = append(msgs, linkMessage{Kind: linkAsk, Nonce: k, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, First: 1, Last: 1 << 60}})
+		}
+		v.tellLink(msgs...)
+	}},
+	"fetches that are not read": {false, nil, func(v *villain, i int) {
+		v.mu.Lock()
+		v.members[v.victim].link = nil
+		v.mu.Unlock()
+		var msgs []linkMessage
+		for range 100 {
+			msgs = append(msgs, linkMessage{Kind: linkFetch, Range: &wireRange{Author: []byte(v.victim), Boot: v.others[0].boot, First: 1, Last: 1 << 60}})
+		}
+		v.tellLink(msgs...)
+	}},
+	"never reading": {false, func(v *villain) {
+		idle := func(s network.Stream) { <-v.ctx.Done() }
+		v.setHandler(LinkProtocol, idle)
+		v.setHandler(WhisperProtocol, idle)
+		v.setHandler(gossipProtocol, idle)
+		v.resetStreams(v.host.Network().ConnsToPeer(v.victim)[0])
+	}, func(v *villain, i int) { v.tellLink(linkMessage{Kind: linkPing, Nonce: 1}) }},
+}
+
+// P10: whatever a member does, the others go on as if nothing were, within bounded
+// memory, and who offends ends outside.
+func TestHostileMembers(t *testing.T) {
+	for name, what := range villainies {
+		t.Run(name, func(t *testing.T) {
+			testnet.Run(t, func(t *testing.T, seed uint64) {
+				w := testnet.New(t, seed, 4)
+				var ms []*Mesh
+				for i := range w.Hosts {
+					ms = append(ms, mustJoin(t, w.Hosts[i]))
+					for j := range i {
+						if err := ms[i].Connect(t.Context(), w.Info(j)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				pass(3 * time.Second)
+				v := &villain{t, ms[3], ms[0].id, ms[:3]}
+				if what.prepare != nil {
+					what.prepare(v)
+				}
+				honest := &conversation{T: t, ms: ms[:3]}
+				honest.round()
+				const acts = 30
+				var middle uint64
+				for i := range acts {
+					what.act(v, i)
+					pass(100 * time.Millisecond)
+					honest.round()
+					if i == acts/2 {
+						middle = heap()
+					}
+				}
+				if grown := int64(heap() - middle); grown > 8<<20 {
+					t.Errorf("the memory grew by %d bytes", grown)
+				}
+				pass(time.Second)
+				if got := !ms[0].isMember(v.id); got != what.outside {
+					t.Errorf("put outside: %v, %v", got, ms[0].Status().Errors)
+				}
+				honest.check()
+			})
+		})
+	}
+}
+
+// heap is how much memory is in use.
+func heap() uint64 {
+	var s runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+// A conversation is what honest members do meanwhile.
+type conversation struct {
+	*testing.T
+	ms     []*Mesh
+	rounds uint64
+}
+
+// round lets each of them broadcast something small and something large, and whisper.
+// All of it is there within ten seconds, which are to be enough for a liar to be found
+// out.
+func (c *conversation) round() {
+	c.Helper()
+	c.rounds++
+	for i, m := range c.ms {
+		for _, size := range []int{10, 2 * gossipBytes} {
+			r, err := m.Broadcast(c.Context(), make([]byte, size))
+			if err != nil {
+				c.Fatal(err)
+			}
+			defer func() {
+				ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+				defer cancel()
+				for !c.has(r, m) && ctx.Err() == nil {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if ctx.Err() != nil {
+					c.Errorf("round %d: a broadcast of %d bytes is not everywhere after ten seconds", c.rounds, size)
+				}
+			}()
+		}
+		if err := m.Whisper(c.Context(), c.ms[(i+1)%len(c.ms)].id, "psst"); err != nil {
+			c.Errorf("round %d: %v", c.rounds, err)
+		}
+	}
+}
+
+// has tells whether all honest members have a broadcast of m.
+func (c *conversation) has(r Receipt, m *Mesh) bool {
+	for _, o := range c.ms {
+		o.historyMu.Lock()
+		missing := len(o.history.seen.gaps(string(m.id), m.boot, r.seq, r.seq))
+		o.historyMu.Unlock()
+		if missing > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// check checks that everybody still has everybody and handled all of the others once.
+func (c *conversation) check() {
+	c.Helper()
+	others := uint64(len(c.ms) - 1)
+	for i, m := range c.ms {
+		for _, o := range c.ms {
+			if o != m && !m.isMember(o.id) {
+				c.Errorf("%d has lost an honest neighbour", i)
+			}
+		}
+		s := m.Status()
+		if s.ReceivedWhispers != c.rounds || s.LostBroadcasts != 0 {
+			c.Errorf("%d got %d whispers of %d, and lost %d broadcasts", i, s.ReceivedWhispers, c.rounds, s.LostBroadcasts)
+		}
+		for _, o := range c.ms {
+			m.historyMu.Lock()
+			gaps := m.history.seen.gaps(string(o.id), o.boot, 1, 2*c.rounds)
+			m.historyMu.Unlock()
+			if len(gaps) != 0 {
+				c.Errorf("%d lacks %v of the honest, who have %d others", i, gaps, others)
+			}
+		}
+	}
+}

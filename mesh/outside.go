@@ -1,0 +1,106 @@
+package mesh
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// maxConducts is how many peers' conduct is remembered.
+const maxConducts = 4096
+
+// count counts what a peer did against its budget. Beyond it the peer is put outside
+// for ten minutes, if it is a member, and count tells that it went too far.
+func (m *Mesh) count(p peer.ID, d deed, n int) (over bool) {
+	now := time.Now()
+	m.conductsMu.Lock()
+	c := m.conducts[p]
+	if c == nil {
+		m.forgetConducts(now)
+		c = &conduct{}
+		m.conducts[p] = c
+	}
+	over = c.add(now, d, int64(n))
+	m.conductsMu.Unlock()
+	if over && m.isMember(p) {
+		m.exclude(p, fmt.Errorf("%w: too many %s", ErrOffended, budgets[d].says))
+	}
+	return over
+}
+
+// forgetConducts makes room for one more. The caller holds conductsMu.
+func (m *Mesh) forgetConducts(now time.Time) {
+	if len(m.conducts) < maxConducts {
+		return
+	}
+	for p, c := range m.conducts {
+		if c.over(now) {
+			delete(m.conducts, p)
+		}
+	}
+	for p, c := range m.conducts {
+		if len(m.conducts) < maxConducts {
+			return
+		}
+		if !now.Before(c.outside) {
+			delete(m.conducts, p)
+		}
+	}
+}
+
+// exclude puts a member outside for ten minutes.
+func (m *Mesh) exclude(p peer.ID, why error) {
+	until := time.Now().Add(forgiveness)
+	m.conductsMu.Lock()
+	if c := m.conducts[p]; c != nil {
+		c.exclude(until)
+	}
+	m.conductsMu.Unlock()
+	m.mu.Lock()
+	m.redials.add(until, string(p))
+	m.mu.Unlock()
+	m.stats.note(p, why)
+	m.log.Warn("member put outside for ten minutes", "peer", p, "err", why)
+	m.hub.renew(p)
+	m.expel(p, why)
+}
+
+// badBatch counts a batch from p that does not decode or verify.
+func (m *Mesh) badBatch(p peer.ID, err error) {
+	m.stats.badSignatures.Add(1)
+	m.stats.note(p, err)
+	m.count(p, badBatch, 1)
+}
+
+// badFrame counts a frame from p that does not decode, or is too large.
+func (m *Mesh) badFrame(p peer.ID, err error) {
+	m.stats.note(p, err)
+	m.count(p, badFrame, 1)
+}
+
+// refuse resets a stream that is one too many.
+func (m *Mesh) refuse(s network.Stream) {
+	s.Reset()
+	m.count(s.Conn().RemotePeer(), refusedStream, 1)
+}
+
+// hides tells whether this network is kept from p: it is outside, or was disconnected
+// on purpose.
+func (m *Mesh) hides(p peer.ID) bool {
+	m.conductsMu.Lock()
+	c := m.conducts[p]
+	outside := c != nil && time.Now().Before(c.outside)
+	m.conductsMu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.parted[p] || outside
+}
+
+// unpart lifts what Disconnect has done.
+func (m *Mesh) unpart(p peer.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.parted, p)
+}
