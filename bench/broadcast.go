@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/metrics"
+
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 )
 
@@ -56,8 +58,25 @@ func (t *tally) await(n int) int {
 	return slices.Min(t.heard[1:])
 }
 
+// payloads returns how many times its size is sent for each delivery of a message
+// under load. What is lost counts as not delivered.
+func payloads(sys system, n, size int, d time.Duration) float64 {
+	traffic = metrics.NewBandwidthCounter()
+	defer func() { traffic = nil }()
+	all, _ := load(sys, n, size, d)
+	time.Sleep(3 * time.Second) // the counter brings its totals up to date once a second
+	return float64(traffic.GetBandwidthTotals().TotalOut) / (all * float64(n-1) * float64(size))
+}
+
 // underLoad returns how many messages a second reach all peers.
 func underLoad(sys system, n, size int, d time.Duration) float64 {
+	all, took := load(sys, n, size, d)
+	return all / took.Seconds()
+}
+
+// load publishes for a while and returns how many messages reached all peers, and
+// when the last did.
+func load(sys system, n, size int, d time.Duration) (float64, time.Duration) {
 	t := newTally(n)
 	publish, stop := sys.start(n, t.add)
 	defer stop()
@@ -79,7 +98,7 @@ func underLoad(sys system, n, size int, d time.Duration) float64 {
 	if all < sent {
 		took -= lost
 	}
-	return float64(all) / took.Seconds()
+	return float64(all), took
 }
 
 // onIdle returns the median time in microseconds from publishing until all have it.

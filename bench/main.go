@@ -46,6 +46,11 @@ func main() {
 		}
 	}
 	for _, n := range s.peers {
+		title := fmt.Sprintf("bytes sent over bytes delivered, broadcast 10 KiB under load, %d peers", n)
+		row(out, title, s.runs, systems[:3], func(sys system) float64 { return payloads(sys, n, 10<<10, s.load) })
+		out.Flush()
+	}
+	for _, n := range s.peers {
 		title := fmt.Sprintf("one broadcast of 100 B on an idle network, %d peers, p50 µs", n)
 		row(out, title, s.runs, systems, func(sys system) float64 { return onIdle(sys, n, 100, s.idle) })
 		out.Flush()
@@ -66,7 +71,11 @@ func row[S interface{ name() string }](out *tabwriter.Writer, title string, runs
 	ours := median(figures[0])
 	for i, sys := range systems {
 		m := median(figures[i])
-		fmt.Fprintf(out, "  %s\t%.0f\tgo2p × %.2f\n", sys.name(), m, ours/m)
+		digits := 0
+		if m < 10 {
+			digits = 2
+		}
+		fmt.Fprintf(out, "  %s\t%.*f\tgo2p × %.2f\n", sys.name(), digits, m, ours/m)
 	}
 	fmt.Fprintln(out)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/nats-io/nats-server/v2/server"
@@ -29,14 +30,21 @@ var systems = []system{
 	natsCore{},
 }
 
+// traffic counts the bytes that hosts send, while it is set.
+var traffic *metrics.BandwidthCounter
+
 // hosts starts n hosts of which each is connected to all others.
 func hosts(n int) []host.Host {
 	var hs []host.Host
 	for range n {
-		h, err := libp2p.New(
+		options := []libp2p.Option{
 			libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
 			libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics(),
-		)
+		}
+		if traffic != nil {
+			options = append(options, libp2p.BandwidthReporter(traffic))
+		}
+		h, err := libp2p.New(options...)
 		check(err)
 		for _, o := range hs {
 			check(h.Connect(context.Background(), peer.AddrInfo{ID: o.ID(), Addrs: o.Addrs()}))
