@@ -26,6 +26,7 @@ const (
 	maxClaimed   = 1024                   // runs of which nothing has arrived, but somebody claims to have it
 	serveBytes   = 1 << 20                // of batches in the answer to one fetch
 	maxServed    = 256                    // batches in the answer to one fetch
+	maxStretches = 256                    // stretches of a run in one fetch
 )
 
 // A run is one run of an author, whose broadcasts are numbered from 1.
@@ -60,12 +61,20 @@ type head struct {
 	urgent    bool // some of them do not come by gossip: fetch at once
 }
 
-// A fetch asks a neighbour for a stretch of a run.
+// A fetch asks a neighbour for stretches of a run, which are sorted and apart.
 type fetch struct {
-	to          string
-	run         run
-	first, last uint64
+	to        string
+	run       run
+	stretches []span
 }
+
+// overlaps tells whether a batch has something that is asked for.
+func (f *fetch) overlaps(rec *record) bool {
+	i, _ := slices.BinarySearchFunc(f.stretches, rec.first, func(s span, first uint64) int { return cmp.Compare(s.last, first) })
+	return i < len(f.stretches) && f.stretches[i].first <= rec.last()
+}
+
+func (f *fetch) last() uint64 { return f.stretches[len(f.stretches)-1].last }
 
 // A telling is what a neighbour is to be told.
 type telling struct {
@@ -115,11 +124,12 @@ type runHistory struct {
 	floor     uint64    // lower numbers were before our time
 	top       uint64    // highest number that has arrived; 0 for none
 	topOrigin time.Time
-	claims    map[string]span // what neighbours say that they can serve
-	vain      map[string]bool // neighbours that were asked and did not have it
+	claims    map[string]span   // what neighbours say that they can serve
+	vain      map[string]uint64 // up to which number neighbours were asked and have no more
 	missing   []missing
 	asked     fetch // under way, if asked.to is not empty
 	askedAt   time.Time
+	answered  uint64 // highest number of what has come of it
 }
 
 type missing struct {
@@ -168,7 +178,7 @@ func (h *history) leave(id string) {
 		delete(r.claims, id)
 		delete(r.vain, id)
 		if r.asked.to == id {
-			r.asked = fetch{} // its view is gone
+			r.asked, r.answered = fetch{}, 0 // its view is gone
 		}
 	}
 }
@@ -185,6 +195,10 @@ type arrival struct {
 func (h *history) receive(now time.Time, rec record, age time.Duration) arrival {
 	a := arrival{record: rec, before: h.seen.top(rec.run.author, rec.run.boot)}
 	a.origin = now.Add(-min(max(age, 0), 2*window))
+	if r := h.runs[rec.run]; r != nil && r.asked.to != "" && r.asked.overlaps(&rec) {
+		r.askedAt, r.answered = now, max(r.answered, rec.last()) // it is being answered
+		h.neighbours[r.asked.to].failed = 0
+	}
 	for i := range rec.count {
 		isNew, lost := h.seen.add(now, rec.run.author, rec.run.boot, rec.first+uint64(i))
 		if isNew {
@@ -214,12 +228,6 @@ func (h *history) keep(now time.Time, a arrival) {
 	if rec.last() > r.top {
 		r.top, r.topOrigin = rec.last(), rec.origin
 	}
-	if r.asked.to != "" && rec.first <= r.asked.last && rec.last() >= r.asked.first {
-		r.askedAt = now // it is being answered
-		if n := h.neighbours[r.asked.to]; n != nil {
-			n.failed = 0
-		}
-	}
 	for _, n := range h.neighbours {
 		if n.told == h.version && n.next.Before(now.Add(headDelay)) {
 			n.next = now.Add(headDelay)
@@ -240,7 +248,7 @@ func (h *history) keep(now time.Time, a arrival) {
 func (h *history) open(key run) *runHistory {
 	r := h.runs[key]
 	if r == nil {
-		r = &runHistory{claims: map[string]span{}, vain: map[string]bool{}}
+		r = &runHistory{claims: map[string]span{}, vain: map[string]uint64{}}
 		h.runs[key] = r
 		h.claimed++
 	}
@@ -320,7 +328,7 @@ func (h *history) progress(now time.Time, from string) {
 func (h *history) overdue(r *runHistory) time.Time {
 	end := r.askedAt.Add(fetchTimeout)
 	n := h.neighbours[r.asked.to]
-	if n == nil || !n.heard.After(r.askedAt) || len(r.able(span{r.asked.first, r.asked.last})) > 1 {
+	if n == nil || !n.heard.After(r.askedAt) || len(r.able(r.asked.stretches[0])) > 1 {
 		return end
 	}
 	end = n.heard.Add(fetchTimeout)
@@ -343,9 +351,15 @@ func (h *history) review(now time.Time, key run, r *runHistory) {
 	old := r.missing
 	r.missing = nil
 	for _, gap := range h.seen.gaps(key.author, key.boot, low, high) {
+		for len(old) > 0 && old[0].last < gap.first {
+			old = old[1:]
+		}
 		since := now
 		for _, o := range old {
-			if o.first <= gap.last && o.last >= gap.first && o.since.Before(since) {
+			if o.first > gap.last {
+				break
+			}
+			if o.since.Before(since) {
 				since = o.since
 			}
 		}
@@ -364,18 +378,18 @@ func (h *history) done(now time.Time, from string, key run) {
 	h.review(now, key, r)
 }
 
-// conclude ends a fetch. Who did not even send the first number of what it was asked
-// for is not asked again, and for other things later than others.
+// conclude ends a fetch. What comes is in order, so that the neighbour is not asked
+// again for what is missing below; who sent nothing is asked later than others for
+// other things.
 func (h *history) conclude(r *runHistory) {
 	n := h.neighbours[r.asked.to]
 	n.asked--
-	for _, m := range r.missing {
-		if m.first <= r.asked.first && m.last >= r.asked.first {
-			r.vain[r.asked.to] = true
-			n.failed++
-		}
+	if r.answered == 0 {
+		r.answered = r.asked.last()
+		n.failed++
 	}
-	r.asked = fetch{}
+	r.vain[r.asked.to] = r.answered
+	r.asked, r.answered = fetch{}, 0
 }
 
 // serve returns batches that a neighbour asks for, with their ages, at most 256 of
@@ -387,7 +401,7 @@ func (h *history) serve(now time.Time, f fetch) (list []record, ages []time.Dura
 	}
 	size := 0
 	for _, rec := range r.records {
-		if rec.last() < f.first || rec.first > f.last || now.Sub(rec.origin) >= window {
+		if !f.overlaps(rec) || now.Sub(rec.origin) >= window {
 			continue
 		}
 		if size += len(rec.data); len(list) == maxServed || size > serveBytes && len(list) > 0 {
@@ -447,9 +461,13 @@ func (h *history) choose(now time.Time, key run, r *runHistory) (fetch, bool) {
 		}
 		able := slices.DeleteFunc(r.able(m.span), func(id string) bool { return h.neighbours[id].asked >= maxFetches })
 		if len(able) > 0 {
-			id := h.best(key.author, able)
-			c := r.claims[id]
-			return fetch{id, key, max(m.first, c.first), min(m.last, c.last)}, true
+			f := fetch{to: h.best(key.author, able), run: key}
+			for _, m := range r.missing { // also what is not late yet, so that nothing is passed over
+				if s := r.offered(f.to, m.span); s.first <= s.last && len(f.stretches) < maxStretches {
+					f.stretches = append(f.stretches, s)
+				}
+			}
+			return f, true
 		}
 	}
 	return fetch{}, false
@@ -458,13 +476,20 @@ func (h *history) choose(now time.Time, key run, r *runHistory) (fetch, bool) {
 // able returns the neighbours that claim to have some of a stretch and were not asked
 // for it in vain, sorted.
 func (r *runHistory) able(stretch span) (able []string) {
-	for id, c := range r.claims {
-		if c.first <= stretch.last && c.last >= stretch.first && !r.vain[id] {
+	for id := range r.claims {
+		if s := r.offered(id, stretch); s.first <= s.last {
 			able = append(able, id)
 		}
 	}
 	slices.Sort(able)
 	return able
+}
+
+// offered is that part of a stretch which a neighbour claims to have and was not asked
+// for in vain.
+func (r *runHistory) offered(id string, stretch span) span {
+	c := r.claims[id]
+	return span{max(stretch.first, c.first, r.vain[id]+1), min(stretch.last, c.last)}
 }
 
 // best picks the author itself, or one of those that failed least.

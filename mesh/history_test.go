@@ -246,6 +246,45 @@ func TestHistoryAfterAPartition(t *testing.T) {
 	}
 }
 
+// What a late joiner is told of may be gone when it asks; it gets all the rest, from
+// however many, also of an author that is gone.
+func TestHistoryOfAnAuthorThatIsGone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTownship(t, 4)
+		joins := func(i int) {
+			for j := range w.cores {
+				if j != i {
+					w.link(i, j)
+				}
+			}
+		}
+		const sent = 600 // over 30 s
+		for i := range w.cores {
+			w.unlink(3, i)
+		}
+		w.cut = func(i, j int) bool { return i == 3 || j == 3 }
+		for seq := range uint64(sent) {
+			w.broadcast(0, seq+1, 1, 0.3)
+			w.now = w.now.Add(50 * time.Millisecond)
+		}
+		w.pass(10 * time.Second)
+		for i := 1; i < 4; i++ {
+			w.unlink(0, i)
+		}
+		w.cut = func(i, j int) bool { return i == 0 || j == 0 }
+		w.pass(time.Duration(rapid.IntRange(0, 25_000).Draw(t, "later")) * time.Millisecond)
+		joins(3)
+		old := w.now.Add(-window).Sub(at(0))
+		w.pass(5 * time.Second)
+		for seq := range uint64(sent) {
+			at := time.Duration(seq) * 50 * time.Millisecond
+			if m := messageName(run{name(0), 1}, seq+1); at > old+time.Second && w.handled[3][m] != 1 {
+				t.Fatalf("%s, sent %v before the end of the window, was handled %d times", m, at-old, w.handled[3][m])
+			}
+		}
+	})
+}
+
 // Who comes late gets what the others still have, and no report of what was before.
 func TestHistoryOfALateJoiner(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -327,11 +366,11 @@ func TestHistoryStaysBounded(t *testing.T) {
 	if n := len(h.runs[run{"loud", 0}].records); n == 0 {
 		t.Error("nothing is left of the loud author")
 	}
-	list, ages := h.serve(at(1000), fetch{run: run{"quiet", 1}, first: 10, last: 12})
-	if len(list) != 3 || list[0].first != 10 || ages[0] != 991*time.Millisecond {
+	list, ages := h.serve(at(1000), fetch{run: run{"quiet", 1}, stretches: []span{{10, 10}, {12, 12}, {60, 70}}})
+	if len(list) != 2 || list[0].first != 10 || list[1].first != 12 || ages[0] != 991*time.Millisecond {
 		t.Errorf("served %v, %v", list, ages)
 	}
-	if list, _ := h.serve(at(1000), fetch{run: run{"loud", 0}, first: 1, last: 1000}); len(list) != 1 {
+	if list, _ := h.serve(at(1000), fetch{run: run{"loud", 0}, stretches: []span{{1, 1000}}}); len(list) != 1 {
 		t.Errorf("%d batches of a megabyte in one answer", len(list))
 	}
 	h.advance(at(300_000))

@@ -120,7 +120,7 @@ var villainies = map[string]struct {
 		b := v.sealed(1, 1, 3000)
 		v.say(gossipProtocol, v.gossip(b, b, b, b, b, b, b, b, b, b))
 		v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: b}, {Data: b}}},
-			linkMessage{Kind: linkServe, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, First: 1, Last: 1}, Batches: []agedData{{Data: b}}})
+			linkMessage{Kind: linkServe, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, Stretches: []uint64{1, 1}}, Batches: []agedData{{Data: b}}})
 	}},
 	"wrongly signed broadcasts": {true, nil, func(v *villain, i int) {
 		b := v.sealed(uint64(i)+1, 1, 10)
@@ -176,7 +176,7 @@ var villainies = map[string]struct {
 	"questions that have no answer": {false, nil, func(v *villain, i int) {
 		var msgs []linkMessage
 		for k := range uint64(200) {
-			msgs = append(msgs, linkMessage{Kind: linkAsk, Nonce: k, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, First: 1, Last: 1 << 60}})
+			msgs = append(msgs, linkMessage{Kind: linkAsk, Nonce: k, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, Stretches: []uint64{1, 1 << 60}}})
 		}
 		v.tellLink(msgs...)
 	}},
@@ -186,7 +186,7 @@ var villainies = map[string]struct {
 		v.mu.Unlock()
 		var msgs []linkMessage
 		for range 100 {
-			msgs = append(msgs, linkMessage{Kind: linkFetch, Range: &wireRange{Author: []byte(v.victim), Boot: v.others[0].boot, First: 1, Last: 1 << 60}})
+			msgs = append(msgs, linkMessage{Kind: linkFetch, Range: &wireRange{Author: []byte(v.victim), Boot: v.others[0].boot, Stretches: []uint64{1, 1 << 60}}})
 		}
 		v.tellLink(msgs...)
 	}},

@@ -91,6 +91,23 @@ func (q *inbox) wait(ctx context.Context, msg Message) error {
 	}
 }
 
+// half waits until at most half of the inbox is in use.
+func (q *inbox) half(ctx context.Context) error {
+	for {
+		q.mu.Lock()
+		used, taken := q.used.share(), q.taken
+		q.mu.Unlock()
+		if used <= 0.5 {
+			return nil
+		}
+		select {
+		case <-taken:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // offer puts a broadcast in and returns those that were dropped for it, itself
 // if only whispers are waiting.
 func (q *inbox) offer(msg Message) (dropped []Message) {

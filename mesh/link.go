@@ -59,12 +59,32 @@ type wireHead struct {
 	Urgent    bool
 }
 
-// wireRange is a stretch of a run.
+// wireRange is stretches of a run.
 type wireRange struct {
-	_           struct{} `cbor:",toarray"`
-	Author      []byte
-	Boot        uint64
-	First, Last uint64
+	_         struct{} `cbor:",toarray"`
+	Author    []byte
+	Boot      uint64
+	Stretches []uint64 // first and last number of each, ascending
+}
+
+func onLink(stretches []span) (list []uint64) {
+	for _, s := range stretches {
+		list = append(list, s.first, s.last)
+	}
+	return list
+}
+
+// spans are the stretches up to the first that makes no sense.
+func (r *wireRange) spans() (list []span) {
+	var before uint64
+	for i := 0; i+1 < len(r.Stretches); i += 2 {
+		s := span{r.Stretches[i], r.Stretches[i+1]}
+		if s.first <= before || s.first > s.last {
+			break
+		}
+		list, before = append(list, s), s.last
+	}
+	return list
 }
 
 // agedData is a batch and how long ago it was sent.
@@ -74,7 +94,7 @@ type agedData struct {
 	Age  uint64 // milliseconds
 }
 
-var linkDecoder = canon.Decoder(max(maxListed, maxHeads, maxServed), 8)
+var linkDecoder = canon.Decoder(max(maxListed, maxHeads, maxServed, 2*maxStretches), 8)
 
 func decodeLink(body []byte) (linkMessage, error) {
 	var msg linkMessage

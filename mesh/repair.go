@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -56,7 +57,7 @@ func (m *Mesh) perform(out repairs) {
 	}
 	for _, f := range out.fetch {
 		m.tellMember(peer.ID(f.to), linkMessage{Kind: linkFetch, Range: &wireRange{
-			Author: []byte(f.run.author), Boot: f.run.boot, First: f.first, Last: f.last,
+			Author: []byte(f.run.author), Boot: f.run.boot, Stretches: onLink(f.stretches),
 		}})
 	}
 	for _, q := range out.answer {
@@ -101,9 +102,10 @@ func (m *Mesh) hearQuestion(mb *member, nonce uint64, r *wireRange) {
 	if r == nil {
 		return
 	}
-	q := question{string(mb.id), nonce, run{string(r.Author), r.Boot}, span{r.First, r.Last}}
 	m.historyMu.Lock()
-	m.history.ask(q)
+	for _, s := range r.spans() {
+		m.history.ask(question{string(mb.id), nonce, run{string(r.Author), r.Boot}, s})
+	}
 	m.historyMu.Unlock()
 	signal(m.stale)
 }
@@ -119,7 +121,7 @@ func (m *Mesh) serve(mb *member, r *wireRange) {
 	if r == nil {
 		return
 	}
-	f := fetch{run: run{string(r.Author), r.Boot}, first: r.First, last: r.Last}
+	f := fetch{run: run{string(r.Author), r.Boot}, stretches: r.spans()}
 	m.historyMu.Lock()
 	records, ages := m.history.serve(time.Now(), f)
 	m.historyMu.Unlock()
@@ -135,7 +137,12 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 	if r == nil {
 		return
 	}
+	// What is fetched is not in a hurry, and may be a minute's worth of broadcasts: it
+	// waits for the handlers, within reason, rather than crowd something out.
+	ctx, cancel := context.WithTimeout(m.ctx, fetchTimeout)
+	defer cancel()
 	for _, b := range batches {
+		m.inbox.half(ctx)
 		fresh, err := m.takeOver(mb.id, b.Data, milliseconds(b.Age))
 		if err != nil {
 			m.badBatch(mb.id, fmt.Errorf("fetched: %w", err))

@@ -48,7 +48,7 @@ func (m *Mesh) survey(ctx context.Context, stretch span, before time.Time) (int,
 		s.silent[p] = true
 		s.asked++
 		mb.tell(linkMessage{Kind: linkAsk, Nonce: nonce, Range: &wireRange{
-			Author: []byte(m.id), Boot: m.boot, First: stretch.first, Last: stretch.last,
+			Author: []byte(m.id), Boot: m.boot, Stretches: onLink([]span{stretch}),
 		}})
 	}
 	s.check()

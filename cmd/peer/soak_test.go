@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func (s *soak) send(n int) {
 	packet, _ := json.Marshal(text)
 	at := time.Now()
 	var sent control.Sent
-	err := control.NewClient(r.proc.dir, time.Second).Call(s.t.Context(), control.PathSend, control.Outgoing{Packets: []json.RawMessage{packet}}, &sent)
+	err := control.NewClient(r.proc.dir, 10*time.Second).Call(s.t.Context(), control.PathSend, control.Outgoing{Packets: []json.RawMessage{packet}}, &sent)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && r.down.IsZero() {
@@ -127,8 +128,17 @@ func TestSoak(t *testing.T) {
 	s.judge(spread, settled, comeBack)
 }
 
+// at is a moment since the begin, in seconds.
+func (s *soak) at(t time.Time) string {
+	if t.IsZero() {
+		return "the end"
+	}
+	return fmt.Sprintf("%.1f", t.Sub(s.runs[0][0].up).Seconds())
+}
+
 func (s *soak) judge(spread, settled, comeBack time.Duration) {
 	expected, missed, twice := 0, 0, 0
+	stories := map[string][]time.Time{}
 	for i, runs := range s.runs {
 		for _, r := range runs {
 			r.mu.Lock()
@@ -152,10 +162,17 @@ func (s *soak) judge(spread, settled, comeBack time.Duration) {
 				expected++
 				if r.handled[text] == 0 {
 					missed++
+					story := fmt.Sprintf("%d, up from %s to %s, lacks of %d, up from %s to %s",
+						i, s.at(r.up), s.at(r.down), m.author, s.at(m.run.up), s.at(m.run.down))
+					stories[story] = append(stories[story], m.at)
 				}
 			}
 			r.mu.Unlock()
 		}
+	}
+	for story, times := range stories {
+		s.t.Logf("%s: %d sent from %v to %v", story, len(times),
+			s.at(slices.MinFunc(times, time.Time.Compare)), s.at(slices.MaxFunc(times, time.Time.Compare)))
 	}
 	if missed > 0 {
 		s.t.Errorf("%d of %d deliveries are missing", missed, expected)

@@ -103,7 +103,7 @@ type Outgoing struct {
 type Sent struct {
 	ID         string `json:"id"`
 	Neighbours int    `json:"neighbours"`
-	Took       int    `json:"took"` // neighbours that said within two seconds that they have it
+	Took       int    `json:"took"` // neighbours that said within a second that they have it
 }
 
 // A Target is a peer to connect to, or disconnect.

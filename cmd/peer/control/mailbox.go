@@ -2,59 +2,75 @@ package control
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/p2p-today/go2p/mesh"
 )
 
 const (
-	kept   = 256  // messages that wait to be taken, and that may be replied to
-	behind = 4096 // messages that a follower may be behind
+	kept     = 256             // messages that wait to be taken, and that may be replied to
+	behind   = 4096            // messages that a follower may be behind
+	patience = 5 * time.Second // with a follower that is as far behind as it may be
 )
 
 // A mailbox has the messages that nobody has taken yet, at most the last 256.
-// While somebody follows, what arrives is given to all who do and does not wait; who
-// falls too far behind is ended.
+// While somebody follows, what arrives is given to all who do and does not wait. Who
+// falls too far behind holds everybody up for five seconds, and is ended then.
 type mailbox struct {
 	mu        sync.Mutex
 	waiting   []mesh.Message
 	recent    []mesh.Message // taken or not
-	followers []chan mesh.Message
+	followers []*follower
 }
 
-// fill puts in what a mesh gets, until its end or the context's. If it lagged
-// behind, more has come than a mailbox keeps, and it goes on with what comes next.
-func (b *mailbox) fill(ctx context.Context, m *mesh.Mesh) {
-	for {
-		for msg, err := range m.Messages(ctx) {
-			if err != nil && !errors.Is(err, mesh.ErrLagged) {
-				return
-			}
-			if err == nil {
-				b.put(msg)
-			}
-		}
+// A follower reads queue until it is closed, or unfollows.
+type follower struct {
+	queue chan mesh.Message
+	gone  chan struct{} // closed by unfollow
+}
+
+// put takes a message; only one may be put at a time.
+func (b *mailbox) put(ctx context.Context, msg mesh.Message) {
+	b.mu.Lock()
+	b.recent = appendLast(b.recent, msg)
+	followers := slices.Clone(b.followers)
+	b.mu.Unlock()
+	got := false
+	for _, f := range followers {
+		got = b.give(ctx, f, msg) || got
 	}
-}
-
-func (b *mailbox) put(msg mesh.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.recent = appendLast(b.recent, msg)
-	if len(b.followers) == 0 {
+	if !got {
 		b.waiting = appendLast(b.waiting, msg)
 	}
-	b.followers = slices.DeleteFunc(b.followers, func(f chan mesh.Message) bool {
-		select {
-		case f <- msg:
-			return false
-		default: // it does not read: end it
-			close(f)
-			return true
-		}
-	})
+}
+
+// give hands a message to a follower, or ends it.
+func (b *mailbox) give(ctx context.Context, f *follower, msg mesh.Message) bool {
+	select {
+	case <-f.gone:
+		return false
+	case f.queue <- msg:
+		return true
+	default:
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case f.queue <- msg:
+		return true
+	case <-f.gone:
+	case <-ctx.Done():
+	case <-late.C:
+		b.mu.Lock()
+		b.followers = slices.DeleteFunc(b.followers, func(o *follower) bool { return o == f })
+		b.mu.Unlock()
+		close(f.queue)
+	}
+	return false
 }
 
 func appendLast(list []mesh.Message, msg mesh.Message) []mesh.Message {
@@ -80,28 +96,31 @@ func (b *mailbox) takeLocked(n int) []mesh.Message {
 	return taken
 }
 
-// follow returns the oldest n waiting messages, and if those are fewer a channel
-// with what arrives from then on. The channel is closed if it is not read.
-func (b *mailbox) follow(n int) ([]mesh.Message, chan mesh.Message) {
+// follow returns the oldest n waiting messages, and if those are fewer a follower
+// of what arrives from then on.
+func (b *mailbox) follow(n int) ([]mesh.Message, *follower) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	taken := b.takeLocked(n)
 	if n > 0 && len(taken) == n {
 		return taken, nil
 	}
-	f := make(chan mesh.Message, behind)
+	f := &follower{make(chan mesh.Message, behind), make(chan struct{})}
 	b.followers = append(b.followers, f)
 	return taken, f
 }
 
 // unfollow ends what follow, or take, has begun, for a reader who did not get some of
 // what it was given. Unless others follow, who got it too, that waits again.
-func (b *mailbox) unfollow(f chan mesh.Message, unsent []mesh.Message) {
+func (b *mailbox) unfollow(f *follower, unsent []mesh.Message) {
+	if f != nil {
+		close(f.gone)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.followers = slices.DeleteFunc(b.followers, func(o chan mesh.Message) bool { return o == f })
-	for len(f) > 0 {
-		unsent = append(unsent, <-f)
+	b.followers = slices.DeleteFunc(b.followers, func(o *follower) bool { return o == f })
+	for f != nil && len(f.queue) > 0 {
+		unsent = append(unsent, <-f.queue)
 	}
 	if len(b.followers) == 0 {
 		b.waiting = slices.Concat(unsent, b.waiting)

@@ -1,15 +1,17 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/p2p-today/go2p/mesh"
 )
 
 func put(b *mailbox, from, to int) {
 	for i := from; i < to; i++ {
-		b.put(mesh.Message{ID: fmt.Sprint(i)})
+		b.put(context.Background(), mesh.Message{ID: fmt.Sprint(i)})
 	}
 }
 
@@ -34,38 +36,40 @@ func TestMailboxKeepsTheLast(t *testing.T) {
 }
 
 func TestMailboxFollowers(t *testing.T) {
-	var b mailbox
-	put(&b, 0, 2)
-	if taken, f := b.follow(2); len(taken) != 2 || f != nil {
-		t.Errorf("enough waited: %v, %v", taken, f)
-	}
-	put(&b, 2, 3)
-	taken, one := b.follow(0)
-	_, two := b.follow(5)
-	if len(taken) != 1 || taken[0].ID != "2" {
-		t.Errorf("took %v", taken)
-	}
-	put(&b, 3, 4)
-	for _, f := range []chan mesh.Message{one, two} {
-		if msg := <-f; msg.ID != "3" {
-			t.Errorf("followed %v", msg)
+	synctest.Test(t, func(t *testing.T) {
+		var b mailbox
+		put(&b, 0, 2)
+		if taken, f := b.follow(2); len(taken) != 2 || f != nil {
+			t.Errorf("enough waited: %v, %v", taken, f)
 		}
-	}
-	if b.len() != 0 {
-		t.Error("what somebody followed waits, too")
-	}
-	b.unfollow(one, nil)
-	put(&b, 0, behind+1) // nobody reads two
-	for range behind {
-		<-two
-	}
-	if _, open := <-two; open {
-		t.Error("a follower that does not read was not ended")
-	}
-	put(&b, 0, 1)
-	if b.len() != 1 {
-		t.Error("without followers nothing waits")
-	}
+		put(&b, 2, 3)
+		taken, one := b.follow(0)
+		_, two := b.follow(5)
+		if len(taken) != 1 || taken[0].ID != "2" {
+			t.Errorf("took %v", taken)
+		}
+		put(&b, 3, 4)
+		for _, f := range []*follower{one, two} {
+			if msg := <-f.queue; msg.ID != "3" {
+				t.Errorf("followed %v", msg)
+			}
+		}
+		if b.len() != 0 {
+			t.Error("what somebody followed waits, too")
+		}
+		b.unfollow(one, nil)
+		put(&b, 0, behind+1) // nobody reads two, and what it was too late for waits
+		for range behind {
+			<-two.queue
+		}
+		if _, open := <-two.queue; open {
+			t.Error("a follower that does not read was not ended")
+		}
+		put(&b, 0, 1)
+		if b.len() != 2 {
+			t.Error("without followers nothing waits")
+		}
+	})
 }
 
 // What a reader did not get waits for the next, unless another one follows.
@@ -76,12 +80,12 @@ func TestMailboxTakesBack(t *testing.T) {
 	_, one := b.follow(0)
 	_, two := b.follow(0)
 	put(&b, 2, 4)
-	failed := <-one
+	failed := <-one.queue
 	b.unfollow(one, []mesh.Message{failed})
 	if b.len() != 0 {
 		t.Error("what somebody else follows waits, too")
 	}
-	<-two
+	<-two.queue
 	b.unfollow(two, nil)
 	if got := b.take(0); len(got) != 1 || got[0].ID != "3" {
 		t.Errorf("%v wait", got)

@@ -26,14 +26,15 @@ const (
 
 // A Server answers for one peer.
 type Server struct {
-	host host.Host
-	mesh *mesh.Mesh
-	dir  string
-	mdns bool
-	box  mailbox
-	http http.Server
-	end  context.CancelFunc
-	wg   sync.WaitGroup
+	host    host.Host
+	mesh    *mesh.Mesh
+	dir     string
+	mdns    bool
+	box     mailbox
+	handler *mesh.Handler
+	http    http.Server
+	end     context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // Serve answers on a listener until Close, for a peer with a data directory that
@@ -48,13 +49,17 @@ func Serve(l net.Listener, h host.Host, m *mesh.Mesh, dir string, mdns bool) *Se
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	s.wg.Go(func() { s.http.Serve(l) })
-	s.wg.Go(func() { s.box.fill(ctx, m) })
+	s.handler = m.Handle(func(ctx context.Context, msg mesh.Message) bool {
+		s.box.put(ctx, msg)
+		return false // those who watch events see it, too
+	})
 	return s
 }
 
 // Close ends all requests and closes the listener.
 func (s *Server) Close() error {
 	s.end()
+	s.handler.Remove()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -210,7 +215,7 @@ func (s *Server) send(ctx context.Context, o Outgoing) (Sent, error) {
 }
 
 // taking is how long the answer to send waits for the neighbours' word.
-const taking = 2 * time.Second
+const taking = time.Second
 
 // awaitNeighbour waits for the first neighbour while there is hope, at most for
 // most of the time that the context has.

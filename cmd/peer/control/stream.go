@@ -51,7 +51,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 		n = 0
 	}
 	var taken []mesh.Message
-	var arriving chan mesh.Message
+	var arriving *follower
 	if r.URL.Query().Get("follow") == "1" {
 		taken, arriving = s.box.follow(n)
 	} else {
@@ -68,12 +68,12 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	unsent = nil
 	for sent := len(taken); arriving != nil && (n == 0 || sent < n); sent++ {
 		select {
-		case msg, ok := <-arriving:
+		case msg, ok := <-arriving.queue:
 			if !ok {
 				return
 			}
 			unsent = append(unsent, msg)
-			more := len(arriving) > 0 && sent+1 != n
+			more := len(arriving.queue) > 0 && sent+1 != n
 			if !l.write(toMessage(msg), more) {
 				return
 			}
