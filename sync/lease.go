@@ -1,0 +1,81 @@
+package sync
+
+// CORE: who may write a key, and how long a lease runs.
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// maxTerm is the highest term, far beyond what counting leads to.
+const maxTerm = 1 << 53
+
+// errTerms says that a member has used up the terms, which only one that cheats can.
+var errTerms = errors.New("no term is left, since a member has used the highest: the network needs a new key")
+
+// A LeaseError says that a key cannot be written or deleted since another peer has its
+// lease.
+type LeaseError struct {
+	Key   string
+	Owner string        // peer ID, or legacy:<subnet>/<id>
+	For   time.Duration // how long the lease still runs here, with its grace
+}
+
+func (e *LeaseError) Error() string {
+	return fmt.Sprintf("%q is held by %s for another %s", e.Key, e.Owner, e.For.Round(time.Second))
+}
+
+// An instant is a moment as one replica sees it. The two clocks serve different ends:
+// the count is never wrong by more than what was not saved before a crash, and the
+// wall clock also runs while this peer does not.
+type instant struct {
+	count time.Duration // this replica has run, over all its runs
+	wall  time.Time
+}
+
+// rules decide about leases. All replicas of a dictionary have the same, but for self.
+type rules struct {
+	self    string // the owner that writes here
+	leasing bool
+	lease   time.Duration
+}
+
+// grace is added to the leases of others, since a message takes time and no two clocks
+// run alike.
+func (r rules) grace() time.Duration { return max(2*time.Second, r.lease/20) }
+
+// remaining says for how long the owner of an entry keeps others from writing it.
+//
+// One's own lease has run out as soon as either clock says so, counted from before the
+// write was sent; that of another one grace later, by the count alone.
+func (r rules) remaining(now instant, e *entry) time.Duration {
+	left := e.renewed + r.lease - now.count
+	switch {
+	case !r.leasing:
+		return 0
+	case e.owner == r.self:
+		left = min(left, time.UnixMilli(e.time).Add(r.lease).Sub(now.wall))
+	default:
+		left += r.grace()
+	}
+	return max(0, left)
+}
+
+// write says with which term and number the key of an entry may be written now, or
+// deleted. The entry is nil if nobody has the key, and top is the highest term that was
+// seen on any.
+func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err error) {
+	if e != nil && e.owner == r.self {
+		return e.term, e.seq + 1, nil
+	}
+	if e != nil {
+		if left := r.remaining(now, e); left > 0 {
+			return 0, 0, &LeaseError{e.key, e.owner, left}
+		}
+	}
+	if top >= maxTerm {
+		return 0, 0, errTerms
+	}
+	return top + 1, 0, nil
+}

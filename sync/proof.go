@@ -1,0 +1,230 @@
+package sync
+
+// CORE: batches of records under one signature, of which any part can be proven.
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/canon"
+)
+
+const (
+	maxBatch      = 256       // records under one signature
+	maxBatchBytes = 256 << 10 // bytes of records in a batch of more than one
+	maxSignature  = 128       // bytes
+)
+
+// A batch is records of one writer that were signed together. Its leaves are the hashes
+// of the records with a nonce, its root is what was signed. A replica has the records
+// that live, and one hash for each greatest part of the tree without any: so it can
+// prove each record to others, as long as it lives, for a few bytes.
+type batch struct {
+	writer string
+	nonce  digest
+	sig    []byte
+	leaves []*entry        // nil for what is not here
+	absent map[part]digest // greatest parts of which nothing is here
+	alive  int
+}
+
+// A part of a batch is its leaves from lo on and below hi.
+type part struct{ lo, hi int }
+
+// halves splits a part of more than one leaf: the first half has the greatest power of
+// two that leaves something to the second.
+func (p part) halves() (part, part) {
+	n := 1
+	for 2*n < p.hi-p.lo {
+		n *= 2
+	}
+	return part{p.lo, p.lo + n}, part{p.lo + n, p.hi}
+}
+
+// newBatch makes a batch of all of its records. It becomes a proof with a signature of
+// toSign.
+func newBatch(writer string, nonce digest, entries []*entry) *batch {
+	b := &batch{writer: writer, nonce: nonce, leaves: entries, alive: len(entries)}
+	for i, e := range entries {
+		e.batch, e.leaf = b, i
+	}
+	return b
+}
+
+func (b *batch) hashLeaf(e *entry) digest {
+	var room [512]byte
+	buf := append(append(room[:0], 0), b.nonce[:]...)
+	sum := sha256.Sum256(e.record.append(buf))
+	return digest(sum[:])
+}
+
+func hashNode(nonce, left, right digest) digest {
+	var buf [1 + 3*len(digest{})]byte
+	buf[0] = 1
+	copy(buf[1:], nonce[:])
+	copy(buf[17:], left[:])
+	copy(buf[33:], right[:])
+	sum := sha256.Sum256(buf[:])
+	return digest(sum[:])
+}
+
+// hash is the hash of a part.
+func (b *batch) hash(p part) digest {
+	if h, ok := b.absent[p]; ok {
+		return h
+	}
+	if p.hi-p.lo == 1 {
+		return b.hashLeaf(b.leaves[p.lo])
+	}
+	left, right := p.halves()
+	return hashNode(b.nonce, b.hash(left), b.hash(right))
+}
+
+// toSign is what the signature covers, behind the purpose and the network.
+func (b *batch) toSign() []byte {
+	root := b.hash(part{0, len(b.leaves)})
+	buf := append([]byte(b.writer), b.nonce[:]...)
+	buf = binary.BigEndian.AppendUint16(buf, uint16(len(b.leaves)))
+	return append(buf, root[:]...)
+}
+
+// drop takes a record out that has died.
+func (b *batch) drop(e *entry) {
+	b.alive--
+	if b.absent == nil {
+		b.absent = map[part]digest{}
+	}
+	p := part{e.leaf, e.leaf + 1}
+	b.absent[p] = b.hashLeaf(e)
+	b.leaves[e.leaf] = nil
+	b.merge(part{0, len(b.leaves)}, e.leaf)
+}
+
+// merge joins the absent parts on the way to a leaf, and tells whether all of a part is
+// absent.
+func (b *batch) merge(p part, leaf int) bool {
+	if _, ok := b.absent[p]; ok {
+		return true
+	}
+	if p.hi-p.lo == 1 {
+		return false
+	}
+	left, right := p.halves()
+	if leaf < left.hi {
+		b.merge(left, leaf)
+	} else {
+		b.merge(right, leaf)
+	}
+	l, okL := b.absent[left]
+	r, okR := b.absent[right]
+	if okL && okR {
+		delete(b.absent, left)
+		delete(b.absent, right)
+		b.absent[p] = hashNode(b.nonce, l, r)
+	}
+	return okL && okR
+}
+
+// append appends some of the records that are here, by their places in order, with
+// their proof and the ages of their leases:
+//
+//	[writer, nonce, signature, count, [[place, age in ms, record] …], [hash …]]
+//
+// The hashes are those of the greatest parts without any of the records, from left to
+// right.
+func (b *batch) append(dst []byte, places []int, count time.Duration) []byte {
+	dst = canon.AppendBytes(canon.AppendArray(dst, 6), b.writer)
+	dst = canon.AppendBytes(canon.AppendBytes(dst, b.nonce[:]), b.sig)
+	dst = canon.AppendUint(dst, uint64(len(b.leaves)))
+	dst = canon.AppendArray(dst, len(places))
+	for _, i := range places {
+		e := b.leaves[i]
+		dst = canon.AppendUint(canon.AppendArray(dst, 3), uint64(i))
+		dst = canon.AppendUint(dst, uint64(max(0, count-e.renewed).Milliseconds()))
+		dst = e.record.append(dst)
+	}
+	var hashes []digest
+	walk(part{0, len(b.leaves)}, places, func(p part) { hashes = append(hashes, b.hash(p)) })
+	dst = canon.AppendArray(dst, len(hashes))
+	for i := range hashes {
+		dst = canon.AppendBytes(dst, hashes[i][:])
+	}
+	return dst
+}
+
+// walk visits the greatest parts without any of the places, from left to right.
+func walk(p part, places []int, visit func(part)) {
+	for len(places) > 0 && places[0] < p.lo {
+		places = places[1:]
+	}
+	if len(places) == 0 || places[0] >= p.hi {
+		visit(p)
+		return
+	}
+	if p.hi-p.lo > 1 {
+		left, right := p.halves()
+		walk(left, places, visit)
+		walk(right, places, visit)
+	}
+}
+
+// scanBatch reads what append writes. The signature is not checked yet.
+func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
+	b := &batch{}
+	s.Tuple(6)
+	b.writer = string(s.Bytes())
+	nonce, sig := s.Bytes(), s.Bytes()
+	n := s.Uint()
+	k := s.Array(maxBatch)
+	if s.Bad() || len(b.writer) > maxName || len(nonce) != len(b.nonce) || len(sig) > maxSignature || n > maxBatch || k == 0 || uint64(k) > n {
+		return nil, canon.ErrForm
+	}
+	copy(b.nonce[:], nonce)
+	b.sig = append([]byte(nil), sig...)
+	b.leaves, b.alive = make([]*entry, n), k
+	places := make([]int, k)
+	for i := range places {
+		s.Tuple(3)
+		place, age := s.Uint(), s.Uint()
+		if s.Bad() || place >= n || i > 0 && int(place) <= places[i-1] {
+			return nil, canon.ErrForm
+		}
+		rec, err := scanRecord(s)
+		if err != nil {
+			return nil, err
+		}
+		if rec.dot.writer != b.writer {
+			return nil, fmt.Errorf("%w: in a batch of another writer", errRecord)
+		}
+		rec.dot.writer = b.writer
+		places[i] = int(place)
+		e := &entry{record: rec, hash: rec.hash(), batch: b, leaf: int(place)}
+		e.renewed = count - time.Duration(min(age, uint64(maxAge/time.Millisecond)))*time.Millisecond
+		b.leaves[place] = e
+	}
+	hashes := s.Array(maxBatch)
+	var parts []part
+	walk(part{0, int(n)}, places, func(p part) { parts = append(parts, p) })
+	if s.Bad() || hashes != len(parts) {
+		return nil, canon.ErrForm
+	}
+	if len(parts) > 0 {
+		b.absent = make(map[part]digest, len(parts))
+	}
+	for _, p := range parts {
+		h := s.Bytes()
+		if len(h) != len(digest{}) {
+			return nil, canon.ErrForm
+		}
+		b.absent[p] = digest(h)
+	}
+	if s.Bad() {
+		return nil, canon.ErrForm
+	}
+	return b, nil
+}
+
+// maxAge is the highest age that makes a difference: no lease is longer.
+const maxAge = 366 * 24 * time.Hour

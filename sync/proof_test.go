@@ -1,0 +1,189 @@
+package sync
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/p2p-today/go2p/internal/canon"
+)
+
+// batchOf is a batch of n records.
+func batchOf(n int) *batch {
+	var entries []*entry
+	for i := range n {
+		e := &entry{record: record{
+			key: fmt.Sprint("key", i), value: "value", owner: "a", term: 1, dot: dot{"a/1", uint64(i) + 1}, time: 1 << 40,
+		}}
+		if i%5 == 4 {
+			e.over = dot{"b/1", 7}
+		}
+		e.hash = e.record.hash()
+		entries = append(entries, e)
+	}
+	b := newBatch("a/1", digest{1, 2, 3}, entries)
+	b.sig = bytes.Repeat([]byte{7}, 64)
+	return b
+}
+
+func sent(b *batch, places []int, now time.Duration) []byte { return b.append(nil, places, now) }
+
+func received(data []byte, now time.Duration) (*batch, error) {
+	s := canon.Scan(data)
+	b, err := scanBatch(&s, now)
+	if err == nil {
+		err = s.End()
+	}
+	return b, err
+}
+
+// Whatever has died, and whatever part of the rest travels, over any number of
+// replicas: the root is the one that was signed.
+func TestAnyPartOfABatchIsProven(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := batchOf(rapid.IntRange(1, maxBatch).Draw(t, "records"))
+		signed := b.toSign()
+		for hop := range 3 {
+			var here []int
+			for i, e := range b.leaves {
+				if e == nil {
+					continue
+				}
+				if rapid.Bool().Draw(t, "dies") && b.alive > 1 {
+					b.drop(e)
+				} else if rapid.IntRange(0, 3).Draw(t, "travels") > 0 {
+					here = append(here, i)
+				}
+			}
+			if got := b.toSign(); !bytes.Equal(got, signed) {
+				t.Fatalf("after deaths the root is another: %x, not %x", got, signed)
+			}
+			if len(here) == 0 {
+				return
+			}
+			data := sent(b, here, time.Hour)
+			next, err := received(data, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := next.toSign(); !bytes.Equal(got, signed) || !bytes.Equal(next.sig, b.sig) {
+				t.Fatalf("after hop %d the root is another", hop)
+			}
+			var there []int
+			for i, e := range next.leaves {
+				if e != nil {
+					there = append(there, i)
+				}
+			}
+			if !slices.Equal(here, there) || next.alive != len(there) {
+				t.Fatalf("%v arrived of %v", there, here)
+			}
+			if again := sent(next, there, time.Hour-0); hop == 0 && len(again) != len(data) {
+				t.Fatalf("it is sent on in %d bytes, not %d", len(again), len(data))
+			}
+			b = next
+		}
+	})
+}
+
+// Of what is changed on the way the root is another.
+func TestAForgedRecordIsFoundOut(t *testing.T) {
+	b := batchOf(10)
+	signed := b.toSign()
+	forged, err := received(sent(b, []int{3, 4}, 0), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged.leaves[4].value = "another"
+	if bytes.Equal(forged.toSign(), signed) {
+		t.Error("the root is the same")
+	}
+}
+
+// What a proof costs: nearly nothing while all of a batch live.
+func TestBytesOfProof(t *testing.T) {
+	for _, c := range []struct{ one, most float64 }{{1, 1}, {2, 16}, {10, 60}} { // one of so many lives
+		b := batchOf(maxBatch)
+		var here []int
+		records := 0
+		for i, e := range b.leaves {
+			if i%int(c.one) == 0 {
+				here = append(here, i)
+				records += len(e.record.append(nil))
+			} else {
+				b.drop(e)
+			}
+		}
+		proof := float64(len(sent(b, here, 0))-records)/float64(len(here)) - 6 // place and age
+		if proof > c.most {
+			t.Errorf("with one of %v alive a record takes %.1f bytes of proof", c.one, proof)
+		}
+		if memory := float64(len(b.absent)*len(digest{})) / float64(len(here)); memory > c.most {
+			t.Errorf("with one of %v alive %.1f bytes of hashes are kept a record", c.one, memory)
+		}
+	}
+}
+
+// Leases go on where the sender's count says that they are.
+func TestAgesTravel(t *testing.T) {
+	b := batchOf(1)
+	b.leaves[0].renewed = 10 * time.Minute
+	there, err := received(sent(b, []int{0}, 25*time.Minute), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := there.leaves[0].renewed; got != 45*time.Minute {
+		t.Errorf("renewed at %v of the receiver's count, not 45m", got)
+	}
+}
+
+func FuzzBatch(f *testing.F) {
+	b := batchOf(9)
+	f.Add(sent(b, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}, 0))
+	b.drop(b.leaves[3])
+	f.Add(sent(b, []int{1, 4}, time.Minute))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := received(data, maxAge)
+		if err != nil {
+			return
+		}
+		var places []int
+		for i, e := range b.leaves {
+			if e != nil {
+				places = append(places, i)
+			}
+		}
+		again, err := received(sent(b, places, maxAge), maxAge)
+		if err != nil || !bytes.Equal(again.toSign(), b.toSign()) {
+			t.Fatalf("%x came back as another batch: %v", data, err)
+		}
+	})
+}
+
+func FuzzSeen(f *testing.F) {
+	s := seenSet{"a/1": {{1, 5}, {7, 7}}, "b/1": {{1, 1 << 40}}}
+	f.Add(s.append(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sc := canon.Scan(data)
+		s, err := scanSeen(&sc)
+		if err != nil || sc.End() != nil {
+			return
+		}
+		if again := s.append(nil); !bytes.Equal(again, data) {
+			t.Fatalf("%x came back as %x", data, again)
+		}
+		for w, list := range s {
+			clone := seenSet{}
+			for _, st := range slices.Backward(list) {
+				clone[w] = join(clone[w], st)
+			}
+			if !slices.Equal(clone[w], list) {
+				t.Fatalf("%v was joined to %v", list, clone[w])
+			}
+		}
+	})
+}

@@ -1,0 +1,351 @@
+package sync
+
+// CORE: two replicas find what differs between them, from fingerprints of ranges.
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"slices"
+)
+
+const (
+	firstSplit  = 1024     // ranges of the first answer, at most
+	laterSplit  = 16       // ranges that a range which differs is split into
+	maxListed   = 64       // records in a range that is listed rather than split
+	listBytes   = 1 << 20  // of lists in one message; what is beyond waits for the next round
+	chunkBytes  = 64 << 10 // of records in one message, if it is more than one record
+	maxRounds   = 64       // of one session
+	sumLength   = 8        // bytes of a fingerprint in a range
+	shortLength = 6        // bytes of a record's hash in a list
+	saltLength  = 8
+)
+
+// errReconcile says that the other replica does not keep to the protocol.
+var errReconcile = errors.New("the other replica does not keep to the rules of reconciliation")
+
+// A session compares this replica with another one. The messages go to and fro:
+//
+//	A → B  root: a fingerprint of everything. If B has the same, it says so: the end.
+//	B → A  what B has seen, and fingerprints of ranges
+//	A → B  what A has seen, and, of the ranges that differ, finer ones, or the list of
+//	       its records if they are few, with those that B has not seen
+//	B → A  likewise; to a list it answers with the records that A has not seen, and which
+//	       of those listed are dead
+//	…      until nobody asks any more
+//
+// Then each counts as seen what the other had seen when it said so. Both may change
+// meanwhile: what one lacks of what it has seen is dead at any later time, too.
+type session struct {
+	r      *replica
+	salt   []byte
+	theirs seenSet // nil until they told
+	told   bool    // they were told what this replica has seen
+	rounds int
+	lists  [][]*entry // that wait for their answers, in order
+	queue  []*entry   // to be sent before the next message
+	sorted bool
+	done   bool
+	equal  bool // from the begin
+}
+
+// What is said of a range.
+const (
+	rangeSkip = 0 // nothing
+	rangeSum  = 1 // its fingerprint: a question
+	rangeList = 2 // all of its records, as short hashes: a question
+	rangeDead = 3 // which of those that the other has listed are dead, by their places
+)
+
+// An answer says something of a range, which begins where the last one ended.
+type answer struct {
+	hi   string // its end; "" for that of everything
+	kind uint64
+	data []byte   // of a sum, or a list: short hashes, one after the other
+	dead []uint64 // places in the list, ascending
+}
+
+func (a *answer) asks() bool { return a.kind == rangeSum || a.kind == rangeList }
+
+// A message of a session is a root, equal, records with their proofs, or ranges.
+type message struct {
+	root   *root
+	equal  bool
+	proofs []*batch
+	seen   seenSet // with the first ranges
+	ranges []answer
+}
+
+type root struct {
+	salt      []byte
+	sum, seen digest
+}
+
+func newSession(r *replica) *session { return &session{r: r} }
+
+// start begins a session, as the one who asks.
+func (s *session) start(salt []byte) message {
+	s.salt = salt
+	return message{root: s.root()}
+}
+
+func (s *session) root() *root {
+	return &root{s.salt, s.r.tree.summarise(span{}).fingerprint(s.salt), s.r.seen.hash()}
+}
+
+// receive takes a message, of which the proofs have been checked, and returns the
+// answer, if one is due. What chunk returns is to be sent before it.
+func (s *session) receive(now instant, m message) (reply *message, out effects, err error) {
+	switch {
+	case s.done:
+		return nil, out, errReconcile
+	case m.root != nil:
+		if s.salt != nil || len(m.root.salt) != saltLength {
+			return nil, out, errReconcile
+		}
+		s.salt = m.root.salt
+		mine := s.root()
+		if s.equal = mine.sum == m.root.sum && mine.seen == m.root.seen; s.equal {
+			s.done = true
+			return &message{equal: true}, out, nil
+		}
+		reply = &message{}
+		s.split(reply, span{}, firstSplit)
+		s.tell(reply)
+		return reply, out, nil
+	case m.equal:
+		s.done, s.equal = true, true
+		return nil, out, nil
+	case m.proofs != nil:
+		for _, b := range m.proofs {
+			for _, e := range b.leaves {
+				if e != nil {
+					s.r.adopt(now, e, &out)
+				}
+			}
+		}
+		if out.full {
+			err = ErrFull // and what is not here is not dead
+		}
+		return nil, out, err
+	}
+	if s.rounds++; s.rounds > maxRounds {
+		return nil, out, errReconcile
+	}
+	if m.seen != nil {
+		s.theirs = m.seen
+	}
+	if s.theirs == nil || s.salt == nil {
+		return nil, out, errReconcile
+	}
+	reply, err = s.compare(now, m.ranges, &out)
+	if err != nil {
+		return nil, out, err
+	}
+	s.sorted = false
+	asking := slices.ContainsFunc(reply.ranges, func(a answer) bool { return a.asks() })
+	if asked := slices.ContainsFunc(m.ranges, func(a answer) bool { return a.asks() }); asked {
+		s.tell(reply)
+	} else {
+		reply = nil
+	}
+	if !asking {
+		s.done = true
+		s.r.unite(now, s.theirs, &out)
+	}
+	return reply, out, nil
+}
+
+// tell adds what this replica has seen to its first ranges.
+func (s *session) tell(reply *message) {
+	if !s.told {
+		s.told, reply.seen = true, s.r.seen.clone()
+	}
+}
+
+// compare answers ranges.
+func (s *session) compare(now instant, ranges []answer, out *effects) (*message, error) {
+	reply := &message{}
+	lists := s.lists
+	s.lists = nil
+	lo, bytes := "", 0
+	for i, a := range ranges {
+		in := span{lo, a.hi}
+		if lo != "" && a.hi != "" && a.hi <= lo || a.hi == "" && i+1 < len(ranges) {
+			return nil, errReconcile
+		}
+		lo = a.hi
+		switch a.kind {
+		case rangeSkip:
+			reply.skip(a.hi)
+		case rangeSum:
+			sum := s.sum(in)
+			switch n := s.r.tree.summarise(in).count; {
+			case string(sum) == string(a.data):
+				reply.skip(a.hi)
+			case bytes > listBytes:
+				reply.ranges = append(reply.ranges, answer{hi: a.hi, kind: rangeSum, data: sum})
+			case n <= maxListed:
+				bytes += s.list(reply, in)
+			default:
+				s.split(reply, in, laterSplit)
+			}
+		case rangeList:
+			s.answerList(now, reply, in, a, out)
+		case rangeDead:
+			if len(lists) == 0 {
+				return nil, errReconcile
+			}
+			for _, place := range a.dead {
+				if place < uint64(len(lists[0])) {
+					e := lists[0][place]
+					s.r.bury(now, e.key, e.dot, out)
+				}
+			}
+			lists = lists[1:]
+			reply.skip(a.hi)
+		}
+	}
+	if len(lists) > 0 {
+		return nil, errReconcile
+	}
+	return reply, nil
+}
+
+// skip says nothing of a range.
+func (m *message) skip(hi string) {
+	if n := len(m.ranges); n > 0 && m.ranges[n-1].kind == rangeSkip {
+		m.ranges[n-1].hi = hi
+		return
+	}
+	m.ranges = append(m.ranges, answer{hi: hi})
+}
+
+func (s *session) sum(in span) []byte {
+	sum := s.r.tree.summarise(in).fingerprint(s.salt)
+	return sum[:sumLength]
+}
+
+// split says the fingerprints of parts of a range, which have about as many records
+// each.
+func (s *session) split(reply *message, in span, parts int) {
+	t := &s.r.tree
+	n := t.summarise(in).count
+	parts = max(1, min(parts, n/(maxListed/2)))
+	first := 0
+	if t.root != nil {
+		first = t.root.below(in.lo).count
+	}
+	lo := in.lo
+	for i := 1; i <= parts; i++ {
+		hi := in.hi
+		if i < parts {
+			at := first + i*n/parts
+			hi = between(t.at(at-1).key, t.at(at).key)
+		}
+		reply.ranges = append(reply.ranges, answer{hi: hi, kind: rangeSum, data: s.sum(span{lo, hi})})
+		lo = hi
+	}
+}
+
+// between is the shortest text above a and not above b, which is greater.
+func between(a, b string) string {
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	return b[:i+1]
+}
+
+// short is a record's hash in lists of this session.
+func (s *session) short(e *entry) (h [shortLength]byte) {
+	sum := sha256.Sum256(append(append(make([]byte, 0, 32), s.salt...), e.hash[:]...))
+	copy(h[:], sum[:])
+	return h
+}
+
+// list lists the records of a range, and sends those that the other has not seen. A
+// range without any goes together with one before it.
+func (s *session) list(reply *message, in span) (bytes int) {
+	var listed []*entry
+	a := answer{hi: in.hi, kind: rangeList}
+	for e := range s.r.tree.all(in) {
+		h := s.short(e)
+		a.data = append(a.data, h[:]...)
+		listed = append(listed, e)
+		if !s.theirs.has(e.dot) {
+			s.queue = append(s.queue, e)
+		}
+	}
+	if n := len(reply.ranges); n > 0 && len(listed) == 0 && reply.ranges[n-1].kind == rangeList && len(reply.ranges[n-1].data) == 0 {
+		reply.ranges[n-1].hi = in.hi
+		return 0
+	}
+	s.lists = append(s.lists, listed)
+	reply.ranges = append(reply.ranges, a)
+	return len(a.data) + len(in.hi)
+}
+
+// answerList sends what is not in a list and was not seen by the other, buries what it
+// has seen, and says which of the listed are dead: those that are not here, for all that
+// this replica has not seen came with the list.
+func (s *session) answerList(now instant, reply *message, in span, a answer, out *effects) {
+	places := map[[shortLength]byte]int{}
+	for i := 0; i+shortLength <= len(a.data); i += shortLength {
+		places[[shortLength]byte(a.data[i:])] = i / shortLength
+	}
+	var dead []*entry
+	for e := range s.r.tree.all(in) {
+		h := s.short(e)
+		_, listed := places[h]
+		delete(places, h)
+		switch {
+		case listed:
+		case s.theirs.has(e.dot):
+			dead = append(dead, e)
+		default:
+			s.queue = append(s.queue, e)
+		}
+	}
+	for _, e := range dead {
+		s.r.bury(now, e.key, e.dot, out)
+	}
+	gone := make([]uint64, 0, len(places))
+	for _, place := range places {
+		gone = append(gone, uint64(place))
+	}
+	slices.Sort(gone)
+	reply.ranges = append(reply.ranges, answer{hi: in.hi, kind: rangeDead, dead: gone})
+}
+
+// A group is some of the records of a batch, by their places.
+type group struct {
+	batch  *batch
+	places []int
+}
+
+// chunk returns some of the records that are to be sent, none when there are no more.
+// Those of one batch go together, since they share most of their proof.
+func (s *session) chunk() (groups []group) {
+	if !s.sorted {
+		slices.SortFunc(s.queue, func(a, b *entry) int {
+			return cmp.Or(cmp.Compare(a.dot.writer, b.dot.writer), cmp.Compare(a.dot.n, b.dot.n))
+		})
+		s.sorted = true
+	}
+	bytes := 0
+	for len(s.queue) > 0 && bytes < chunkBytes {
+		e := s.queue[0]
+		s.queue = s.queue[1:]
+		if e.batch.leaves[e.leaf] != e {
+			continue // it has died
+		}
+		if n := len(groups); n == 0 || groups[n-1].batch != e.batch {
+			groups = append(groups, group{batch: e.batch})
+		}
+		g := &groups[len(groups)-1]
+		g.places = append(g.places, e.leaf)
+		bytes += int(e.room())
+	}
+	return groups
+}

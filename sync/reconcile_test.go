@@ -1,0 +1,213 @@
+package sync
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A traffic is what a reconciliation took.
+type traffic struct{ messages, bytes int }
+
+// reconcile lets two replicas run a session over the wire. Before each message
+// something may happen.
+func reconcile(t rapid.TB, now instant, a, b *replica, meanwhile func()) (tr traffic) {
+	t.Helper()
+	sessions := [2]*session{newSession(a), newSession(b)}
+	first := sessions[0].start([]byte("saltsalt"))
+	at, frames := 1, [][]byte{first.append(nil)}
+	for len(frames) > 0 {
+		tr.messages++
+		var reply *message
+		for _, f := range frames {
+			tr.bytes += len(f)
+			meanwhile()
+			m, err := scanMessage(f, now.count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out effects
+			if reply, out, err = sessions[at].receive(now, m); err != nil || out.clash {
+				t.Fatalf("%v, %+v", err, out)
+			}
+		}
+		frames = nil
+		for {
+			groups := sessions[at].chunk()
+			if groups == nil {
+				break
+			}
+			frames = append(frames, appendRecords(nil, groups, now.count))
+		}
+		if reply != nil {
+			frames = append(frames, reply.append(nil))
+		}
+		at = 1 - at
+	}
+	for _, s := range sessions {
+		if !s.done {
+			t.Fatal("a session does not end")
+		}
+	}
+	return tr
+}
+
+// populate has a writer set n keys in batches, at all of the replicas.
+func populate(t rapid.TB, now instant, n int, replicas ...*replica) {
+	t.Helper()
+	for first := 0; first < n; first += maxBatch {
+		var ops []op
+		for i := first; i < min(n, first+maxBatch); i++ {
+			ops = append(ops, op{key: fmt.Sprintf("sensor/%08x/value", uint32(i)*2654435761), value: string(make([]byte, 100))})
+		}
+		set(t, now, ops, replicas...)
+	}
+}
+
+// set has the first replica do some things in one batch, which the others get as well.
+func set(t rapid.TB, now instant, ops []op, replicas ...*replica) {
+	t.Helper()
+	entries, err := replicas[0].plan(now, ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBatch(replicas[0].writer, digest{9}, entries)
+	b.sig = make([]byte, 64)
+	var places []int
+	for i := range entries {
+		places = append(places, i)
+	}
+	data := b.append(nil, places, now.count)
+	replicas[0].commit(now, entries)
+	for _, r := range replicas[1:] {
+		there, err := received(data, now.count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.receive(now, slices.Clone(there.leaves))
+	}
+}
+
+func testReplica(id string) *replica {
+	return newReplica(rules{id, false, time.Hour}, id+"/1", 1<<40)
+}
+
+// Reconciliation ends with what comparing all keys ends with, also when both sides
+// change meanwhile.
+func TestReconciliationLevels(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		now := instant{time.Minute, time.UnixMilli(0)}
+		rs := []*replica{testReplica("a"), testReplica("b"), testReplica("c")}
+		act := func(i int) {
+			var ops []op
+			seen := map[string]bool{}
+			for range rapid.IntRange(1, 20).Draw(rt, "ops") {
+				o := op{key: rapid.StringMatching(`[a-c]{0,6}`).Draw(rt, "key"), value: "v"}
+				if seen[o.key] {
+					continue
+				}
+				seen[o.key] = true
+				if rs[i].tree.get(o.key) != nil && rapid.Bool().Draw(rt, "delete") {
+					o.value, o.delete = "", true
+				}
+				ops = append(ops, o)
+			}
+			order := []*replica{rs[i]}
+			for j, r := range rs {
+				if j != i && rapid.IntRange(0, 2).Draw(rt, "arrives") == 0 {
+					order = append(order, r)
+				}
+			}
+			set(t, now, ops, order...)
+		}
+		for range rapid.IntRange(0, 40).Draw(rt, "acts") {
+			act(rapid.IntRange(0, 2).Draw(rt, "who"))
+		}
+		for range 3 {
+			reconcile(t, now, rs[0], rs[1], func() {
+				if rapid.IntRange(0, 3).Draw(rt, "meanwhile") == 0 {
+					act(rapid.IntRange(0, 2).Draw(rt, "who"))
+				}
+			})
+			reconcile(t, now, rs[1], rs[2], func() {})
+		}
+		for range 2 {
+			reconcile(t, now, rs[0], rs[1], func() {})
+			reconcile(t, now, rs[1], rs[2], func() {})
+			reconcile(t, now, rs[2], rs[0], func() {})
+		}
+		for _, r := range rs[1:] {
+			if r.tree.summarise(span{}) != rs[0].tree.summarise(span{}) || r.seen.hash() != rs[0].seen.hash() {
+				rt.Fatalf("%v and %v differ", show(rs[0]), show(r))
+			}
+			if len(r.waiting) != 0 {
+				rt.Fatalf("%d events wait", len(r.waiting))
+			}
+		}
+		if tr := reconcile(t, now, rs[0], rs[1], func() {}); tr.bytes > 64 {
+			rt.Fatalf("equal replicas exchange %d bytes", tr.bytes)
+		}
+	})
+}
+
+// What equal replicas, few differences and a late joiner cost.
+func TestReconciliationIsCheap(t *testing.T) {
+	n := 100_000
+	if os.Getenv("GO2P_LONG") == "1" {
+		n = 1_000_000
+	}
+	now := instant{time.Minute, time.UnixMilli(0)}
+	a, b := testReplica("a"), testReplica("b")
+	populate(t, now, n, a, b)
+	if tr := reconcile(t, now, a, b, func() {}); tr.bytes > 64 || tr.messages != 2 {
+		t.Errorf("equal replicas exchange %d messages of %d bytes", tr.messages, tr.bytes)
+	}
+	for i := range 50 {
+		for _, r := range []*replica{a, b} {
+			set(t, now, []op{{key: fmt.Sprintf("sensor/%08x/%s", uint32(i)*85899345, r.self), value: string(make([]byte, 100))}}, r)
+		}
+	}
+	start := time.Now()
+	tr := reconcile(t, now, b, a, func() {})
+	if tr.bytes > 150<<10 || tr.messages > 5 {
+		t.Errorf("100 differences among %d take %d messages of %d bytes", n, tr.messages, tr.bytes)
+	}
+	t.Logf("100 differences among %d: %d messages, %d bytes, %v", n, tr.messages, tr.bytes, time.Since(start))
+	late := testReplica("c")
+	start = time.Now()
+	tr = reconcile(t, now, late, a, func() {})
+	t.Logf("a late joiner: %d messages, %d bytes, %v", tr.messages, tr.bytes, time.Since(start))
+	if late.tree.summarise(span{}) != a.tree.summarise(span{}) || a.tree.len() != n+100 {
+		t.Error("the late joiner is not level")
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	m := message{root: &root{make([]byte, saltLength), digest{1}, digest{2}}}
+	f.Add(m.append(nil))
+	m = message{seen: seenSet{"a": {{1, 2}}}, ranges: []answer{
+		{hi: "abc", kind: rangeSum, data: make([]byte, sumLength)}, {hi: "abd", kind: rangeDead, dead: []uint64{1, 5}},
+		{hi: "b"}, {kind: rangeList, data: make([]byte, 2*shortLength)},
+	}}
+	f.Add(m.append(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		now := instant{maxAge, time.UnixMilli(0)}
+		m, err := scanMessage(data, now.count)
+		if err != nil {
+			return
+		}
+		r := testReplica("a")
+		set(t, now, []op{{key: "abc", value: "v"}, {key: "b", value: "v"}}, r)
+		s := newSession(r)
+		s.salt, s.theirs = make([]byte, saltLength), seenSet{}
+		if m.root != nil {
+			s.salt = nil
+		}
+		s.receive(now, m)
+		check(t, r.tree.root)
+	})
+}

@@ -1,0 +1,281 @@
+package sync
+
+// CORE: the records of a replica, and what an event changes.
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of writing.
+var (
+	ErrNotFound = errors.New("no such key")
+	ErrFull     = errors.New("the dictionary is full: delete something, or raise MaxBytes at every peer")
+)
+
+const (
+	maxWaiting      = 4096    // events that wait for earlier ones
+	maxWaitingBytes = 8 << 20 //
+	entryRoom       = 357     // bytes that an entry takes beside its key and value, at most
+)
+
+// A replica has the living record of each key, and knows which events it has seen.
+//
+// There are no tombstones. A record that one replica has and another lacks, although
+// the other has seen its dot, was replaced or deleted: it is dead. Among the living
+// order decides. Events of a writer are applied in the order of their numbers, and after
+// the event that they replace: so at no moment a replica shows what it has seen the end
+// of.
+type replica struct {
+	rules
+	writer   string // of what is written here
+	tree     tree
+	seen     seenSet
+	top      uint64 // highest term seen
+	bytes    int64  // taken, roughly
+	maxBytes int64
+	waiting  map[dot]*entry
+	waited   int // bytes of those
+	revision uint64
+	names    map[string]string // owners and writers, each once
+}
+
+func newReplica(r rules, writer string, maxBytes int64) *replica {
+	return &replica{rules: r, writer: writer, seen: seenSet{}, maxBytes: maxBytes, waiting: map[dot]*entry{}, names: map[string]string{}}
+}
+
+// An op is what somebody wants to do with a key: set it, or delete it.
+type op struct {
+	key    string
+	value  string
+	delete bool
+}
+
+// A change is what became of a key.
+type change struct {
+	key      string
+	old, new *entry // nil for none
+	revision uint64
+}
+
+// effects are what follows from an event.
+type effects struct {
+	changes []change
+	seen    []dot    // that were not seen before
+	missing bool     // earlier events are: reconcile
+	full    bool     // there was no room for a record: this replica is not level
+	lost    []change // of this peer's records, replaced by another owner's
+	taken   []change // of others' whose lease still runs here
+	clash   bool     // a number of this writer was used for something else
+}
+
+// plan makes the records for some operations on different keys, if all of them are
+// allowed. They take effect when they are applied.
+func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
+	entries := make([]*entry, 0, len(ops))
+	top, bytes, next := r.top, r.bytes, r.seen.next(r.writer)
+	for i, o := range ops {
+		held := r.tree.get(o.key)
+		if o.delete && held == nil {
+			return nil, fmt.Errorf("%w: %q", ErrNotFound, o.key)
+		}
+		term, seq, err := r.rules.write(now, held, top)
+		if err != nil {
+			return nil, err
+		}
+		top = max(top, term)
+		e := &entry{renewed: now.count, record: record{
+			key: o.key, value: o.value, owner: r.self, term: term, seq: seq,
+			dot: dot{r.writer, next + uint64(i)}, time: now.wall.UnixMilli(), deleted: o.delete,
+		}}
+		if held != nil {
+			e.over = held.dot
+			bytes -= held.room()
+		}
+		if !o.delete {
+			if bytes += e.room(); bytes > r.maxBytes {
+				return nil, fmt.Errorf("%w: %q", ErrFull, o.key)
+			}
+		}
+		e.hash = e.record.hash()
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// room is roughly how much memory an entry takes.
+func (e *entry) room() int64 { return int64(entryRoom + len(e.key) + len(e.value)) }
+
+// commit lets planned records take effect.
+func (r *replica) commit(now instant, planned []*entry) (out effects) {
+	for _, e := range planned {
+		r.apply(now, e, &out)
+	}
+	return out
+}
+
+// receive takes events of others, in the order of their numbers if they are of one
+// writer. Those for which it is too early wait, as long as there is room.
+func (r *replica) receive(now instant, events []*entry) (out effects) {
+	for _, e := range events {
+		if r.seen.has(e.dot) {
+			out.clash = out.clash || e.dot.writer == r.writer && r.differs(e)
+			continue
+		}
+		out.clash = out.clash || e.dot.writer == r.writer // which this peer has not used yet
+		if r.ready(e) && r.fits(e, &out) {
+			r.apply(now, e, &out)
+			continue
+		}
+		out.missing = true
+		if r.waiting[e.dot] == nil && len(r.waiting) < maxWaiting && r.waited+int(e.room()) <= maxWaitingBytes {
+			r.waiting[e.dot] = e
+			r.waited += int(e.room())
+		}
+	}
+	r.drain(now, &out)
+	return out
+}
+
+// fits tells whether there is room for an event, and for its writer.
+func (r *replica) fits(e *entry, out *effects) bool {
+	fits := r.bytes+e.room() <= r.maxBytes || e.deleted || r.tree.get(e.key) != nil
+	if r.seen[e.dot.writer] == nil && len(r.seen) >= maxWriters {
+		fits = false
+	}
+	out.full = out.full || !fits
+	return fits
+}
+
+// differs tells whether a living record has the dot of an event and is not that event.
+func (r *replica) differs(e *entry) bool {
+	held := r.tree.get(e.key)
+	return held != nil && held.dot == e.dot && held.hash != e.hash
+}
+
+// ready tells whether all that an event builds on was seen.
+func (r *replica) ready(e *entry) bool {
+	return r.seen.next(e.dot.writer) == e.dot.n && (e.over.n == 0 || r.seen.has(e.over))
+}
+
+// drain applies what waits no longer.
+func (r *replica) drain(now instant, out *effects) {
+	for again := true; again; {
+		again = false
+		for d, e := range r.waiting {
+			seen := r.seen.has(d)
+			if !seen && !(r.ready(e) && r.fits(e, out)) {
+				continue
+			}
+			delete(r.waiting, d)
+			r.waited -= int(e.room())
+			if !seen {
+				r.apply(now, e, out)
+				again = true
+			}
+		}
+	}
+}
+
+// apply lets an event take effect.
+func (r *replica) apply(now instant, e *entry, out *effects) {
+	r.seen.add(e.dot)
+	out.seen = append(out.seen, e.dot)
+	r.top = max(r.top, e.term)
+	held := r.tree.get(e.key)
+	switch {
+	case e.deleted:
+		e.discard()
+		if held != nil && held.dot == e.over {
+			r.replace(now, held, nil, e.owner, out)
+		}
+	case held == nil || held.record.compare(&e.record) < 0:
+		r.replace(now, held, e, e.owner, out)
+	case held != e:
+		e.discard()
+	}
+}
+
+// discard tells the proof of an entry that it is dead.
+func (e *entry) discard() {
+	if e.batch != nil && e.batch.leaves[e.leaf] == e {
+		e.batch.drop(e)
+	}
+}
+
+// replace puts an entry in the place of another; either may be nil.
+func (r *replica) replace(now instant, old, new *entry, by string, out *effects) {
+	r.revision++
+	c := change{old: old, new: new, revision: r.revision}
+	if new != nil {
+		c.key = new.key
+		new.owner, new.dot.writer, new.over.writer = r.name(new.owner), r.name(new.dot.writer), r.name(new.over.writer)
+		new.revision = r.revision
+		r.tree.put(new)
+		r.bytes += new.room()
+	} else {
+		c.key = old.key
+		r.tree.remove(old.key)
+	}
+	if old != nil {
+		old.discard()
+		r.bytes -= old.room()
+		if old.owner != by {
+			switch {
+			case old.owner == r.self:
+				out.lost = append(out.lost, c)
+			case r.remaining(now, old) > 0:
+				out.taken = append(out.taken, c)
+			}
+		}
+	}
+	out.changes = append(out.changes, c)
+}
+
+// name returns a text in memory that is shared with all that are equal.
+func (r *replica) name(s string) string {
+	if known, ok := r.names[s]; ok {
+		return known
+	}
+	if len(r.names) > 2*maxWriters {
+		clear(r.names)
+	}
+	r.names[s] = s
+	return s
+}
+
+// adopt takes a living record of another replica. What is dead or lower here is left
+// out.
+func (r *replica) adopt(now instant, e *entry, out *effects) {
+	if r.seen.has(e.dot) {
+		out.clash = out.clash || e.dot.writer == r.writer && r.differs(e)
+		e.discard()
+		return
+	}
+	out.clash = out.clash || e.dot.writer == r.writer
+	held := r.tree.get(e.key)
+	if held != nil && held.record.compare(&e.record) >= 0 || !r.fits(e, out) {
+		e.discard()
+		return
+	}
+	r.top = max(r.top, e.term)
+	r.replace(now, held, e, e.owner, out)
+}
+
+// bury takes a record out that another replica has seen the end of.
+func (r *replica) bury(now instant, key string, d dot, out *effects) {
+	if held := r.tree.get(key); held != nil && held.dot == d {
+		r.replace(now, held, nil, "", out)
+	}
+}
+
+// unite adds what another replica has seen, when all of its living records have been
+// adopted and the dead ones buried.
+func (r *replica) unite(now instant, other seenSet, out *effects) {
+	if len(r.seen)+len(other) > 2*maxWriters {
+		out.full = true
+		return
+	}
+	r.seen.unite(other)
+	r.drain(now, out)
+}

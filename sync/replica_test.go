@@ -1,0 +1,328 @@
+package sync
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A world is replicas in a simulation without a network: events that get lost, come
+// twice and in any order, and reconciliations between any two.
+type world struct {
+	t        *rapid.T
+	rng      *rand.Rand
+	replicas []*replica
+	flight   []flight
+	clock    time.Duration
+	killers  map[dot][]dot // what was written in knowledge of a dot
+}
+
+// flight is an event on its way.
+type flight struct {
+	to     int
+	events []*entry
+}
+
+func newWorld(t *rapid.T, n int, leasing bool) *world {
+	w := &world{t: t, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), killers: map[dot][]dot{}}
+	for i := range n {
+		id := string(rune('a' + i))
+		w.replicas = append(w.replicas, newReplica(rules{id, leasing, time.Hour}, id+"/1", 1<<30))
+	}
+	return w
+}
+
+func (w *world) now() instant { return instant{w.clock, time.UnixMilli(0).Add(w.clock)} }
+
+// copied is an event as it comes over the wire, with the age of its lease.
+func copied(e *entry, renewed time.Duration) *entry {
+	return &entry{record: e.record, hash: e.hash, renewed: renewed}
+}
+
+// write lets a replica do something and sends it to most of the others.
+func (w *world) write(i int, o op, loss float64) {
+	r := w.replicas[i]
+	planned, err := r.plan(w.now(), []op{o})
+	if err != nil {
+		if lease := (*LeaseError)(nil); !errors.As(err, &lease) && !errors.Is(err, ErrNotFound) {
+			w.t.Fatal(err)
+		}
+		return
+	}
+	for _, e := range planned {
+		if e.over.n != 0 {
+			w.killers[e.over] = append(w.killers[e.over], e.dot)
+		}
+	}
+	r.commit(w.now(), planned)
+	for j := range w.replicas {
+		if j != i && w.rng.Float64() >= loss {
+			w.flight = append(w.flight, flight{j, planned})
+		}
+	}
+}
+
+// land delivers one of the events under way, which may stay to come again.
+func (w *world) land() {
+	k := w.rng.IntN(len(w.flight))
+	f := w.flight[k]
+	if w.rng.Float64() >= 0.1 {
+		w.flight = slices.Delete(w.flight, k, k+1)
+	}
+	var events []*entry
+	for _, e := range f.events {
+		events = append(events, copied(e, w.clock))
+	}
+	w.replicas[f.to].receive(w.now(), events)
+}
+
+// level reconciles two replicas, by comparing all of their keys.
+func (w *world) level(a, b *replica) {
+	var out effects
+	seenA, seenB := a.seen.clone(), b.seen.clone()
+	give := func(from, to *replica, fromSeen, toSeen seenSet) {
+		for _, e := range slices.Collect(from.tree.all(span{})) {
+			held := to.tree.get(e.key)
+			switch {
+			case held != nil && held.dot == e.dot:
+			case toSeen.has(e.dot):
+				from.bury(w.now(), e.key, e.dot, &out)
+			default:
+				to.adopt(w.now(), copied(e, e.renewed), &out)
+			}
+		}
+	}
+	give(a, b, seenA, seenB)
+	give(b, a, seenB, seenA)
+	a.unite(w.now(), seenB, &out)
+	b.unite(w.now(), seenA, &out)
+}
+
+// noGhosts checks that no replica shows what it has seen the end of.
+func (w *world) noGhosts() {
+	for _, r := range w.replicas {
+		for e := range r.tree.all(span{}) {
+			for _, killer := range w.killers[e.dot] {
+				if r.seen.has(killer) {
+					w.t.Fatalf("%s shows %v of %q although it has seen %v", r.self, e.dot, e.key, killer)
+				}
+			}
+		}
+	}
+}
+
+// equal checks that all replicas are, down to the fingerprint, and hold nothing that
+// was replaced or deleted by anybody who knew it.
+func (w *world) equal() {
+	first := w.replicas[0]
+	for _, r := range w.replicas {
+		if r.tree.summarise(span{}) != first.tree.summarise(span{}) || r.seen.hash() != first.seen.hash() {
+			w.t.Fatalf("%s and %s differ: %v and %v", first.self, r.self, show(first), show(r))
+		}
+		if len(r.waiting) != 0 || r.waited != 0 {
+			w.t.Fatalf("%d events, %d bytes, still wait at %s", len(r.waiting), r.waited, r.self)
+		}
+	}
+	for e := range first.tree.all(span{}) {
+		if len(w.killers[e.dot]) > 0 {
+			w.t.Fatalf("%v of %q came back", e.dot, e.key)
+		}
+	}
+}
+
+func show(r *replica) (list []string) {
+	for e := range r.tree.all(span{}) {
+		list = append(list, fmt.Sprint(e.key, e.dot, e.term, e.owner, e.seq))
+	}
+	return list
+}
+
+// P4 and P5, as in the model that the rule was tried out with: random histories with
+// losses, repetitions, any order and reconciliations between any two.
+func TestReplicasConverge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, rapid.IntRange(2, 5).Draw(t, "replicas"), rapid.Bool().Draw(t, "leasing"))
+		keys := rapid.IntRange(1, 3).Draw(t, "keys")
+		for step := range rapid.IntRange(10, 120).Draw(t, "steps") {
+			w.clock += time.Duration(w.rng.IntN(20)) * time.Minute
+			switch x := w.rng.Float64(); {
+			case x < 0.45:
+				o := op{key: fmt.Sprint("k", w.rng.IntN(keys)), value: fmt.Sprint(step), delete: w.rng.Float64() < 0.3}
+				if o.delete {
+					o.value = ""
+				}
+				w.write(w.rng.IntN(len(w.replicas)), o, 0.3)
+			case x < 0.9 && len(w.flight) > 0:
+				w.land()
+			case x >= 0.9:
+				pair := w.rng.Perm(len(w.replicas))
+				w.level(w.replicas[pair[0]], w.replicas[pair[1]])
+			}
+			w.noGhosts()
+		}
+		for range 2 {
+			for _, i := range w.rng.Perm(len(w.replicas)) {
+				for _, j := range w.rng.Perm(len(w.replicas)) {
+					if i != j {
+						w.level(w.replicas[i], w.replicas[j])
+					}
+				}
+			}
+		}
+		w.noGhosts()
+		w.equal()
+	})
+}
+
+// The order of the living is total, and what was written in knowledge of another is
+// above it.
+func TestOrderIsTotal(t *testing.T) {
+	few := rapid.Uint64Range(1, 3)
+	rec := rapid.Custom(func(t *rapid.T) record {
+		return record{
+			key: "k", value: rapid.SampledFrom([]string{"", "x"}).Draw(t, "value"),
+			owner: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "owner"),
+			term:  few.Draw(t, "term"), seq: few.Draw(t, "seq"), dot: dot{"w", few.Draw(t, "n")},
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := rec.Draw(t, "a"), rec.Draw(t, "b"), rec.Draw(t, "c")
+		if x, y := a.compare(&b), b.compare(&a); x != -y || x == 0 && a != b {
+			t.Fatalf("%v and %v: %d and %d", a, b, x, y)
+		}
+		if a.compare(&b) <= 0 && b.compare(&c) <= 0 && a.compare(&c) > 0 {
+			t.Fatalf("%v, %v, %v go round", a, b, c)
+		}
+		r := newReplica(rules{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "self"), false, time.Hour}, "w", 1<<20)
+		r.tree.put(&entry{record: a})
+		r.top = max(a.term, b.term)
+		planned, err := r.plan(instant{}, []op{{key: "k", value: "new"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if planned[0].record.compare(&a) <= 0 {
+			t.Fatalf("%v was written in knowledge of %v and is not above it", planned[0].record, a)
+		}
+	})
+}
+
+// The table of design and docs: who may write, and with which term and number.
+func TestWhoMayWrite(t *testing.T) {
+	const minute = time.Minute
+	at := func(count, wall time.Duration) instant { return instant{count, time.UnixMilli(0).Add(wall)} }
+	held := func(owner string) *entry {
+		return &entry{record: record{key: "k", owner: owner, term: 7, seq: 3, time: 0}}
+	}
+	for name, c := range map[string]struct {
+		leasing   bool
+		held      *entry
+		now       instant
+		term, seq uint64
+		left      time.Duration // if it may not
+	}{
+		"nobody has it":                        {true, nil, at(0, 0), 10, 0, 0},
+		"its own":                              {true, held("x"), at(minute, minute), 7, 4, 0},
+		"its own, run out":                     {true, held("x"), at(3*time.Hour, 3*time.Hour), 7, 4, 0},
+		"another's":                            {true, held("y"), at(minute, minute), 0, 0, 62 * minute},
+		"another's, in its grace":              {true, held("y"), at(62*minute, 0), 0, 0, minute},
+		"another's, run out":                   {true, held("y"), at(63*minute, 0), 10, 0, 0},
+		"another's, by a wall clock a day off": {true, held("y"), at(0, 24*time.Hour), 0, 0, 63 * minute},
+		"another's without leasing":            {false, held("y"), at(0, 0), 10, 0, 0},
+		"an old node's":                        {true, held("legacy:s/1"), at(0, 0), 0, 0, 63 * minute},
+	} {
+		term, seq, err := rules{"x", c.leasing, time.Hour}.write(c.now, c.held, 9)
+		var lease *LeaseError
+		if errors.As(err, &lease) != (c.left > 0) || lease != nil && (lease.For != c.left || lease.Owner != c.held.owner || lease.Key != "k") {
+			t.Errorf("%s: %v", name, err)
+		} else if term != c.term || seq != c.seq {
+			t.Errorf("%s: term %d, seq %d", name, term, seq)
+		}
+	}
+	if _, _, err := (rules{"x", true, time.Hour}).write(instant{}, nil, maxTerm); !errors.Is(err, errTerms) {
+		t.Errorf("beyond the highest term: %v", err)
+	}
+	own := rules{"x", true, time.Hour}
+	if left := own.remaining(at(0, 24*time.Hour), held("x")); left != 0 {
+		t.Errorf("a day later by the wall clock its own lease runs for %v", left)
+	}
+	if left := own.remaining(at(24*time.Hour, 0), held("x")); left != 0 {
+		t.Errorf("a day later by the count its own lease runs for %v", left)
+	}
+}
+
+// Who loses a record is told, and who sees a lease taken that still runs.
+func TestLosersAreTold(t *testing.T) {
+	w := map[string]*replica{}
+	for _, id := range []string{"a", "b", "c"} {
+		w[id] = newReplica(rules{id, true, time.Hour}, id+"/1", 1<<20)
+	}
+	now := instant{0, time.UnixMilli(0)}
+	write := func(id, value string) *entry {
+		planned, err := w[id].plan(now, []op{{key: "k", value: value}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w[id].commit(now, planned)
+		return planned[0]
+	}
+	one, two := write("a", "1"), write("b", "2") // at once, without knowledge of each other
+	if out := w["b"].receive(now, []*entry{copied(one, 0)}); len(out.lost) != 1 || out.lost[0].old.dot != two.dot || len(out.taken) != 0 {
+		t.Errorf("the loser is told %+v", out)
+	}
+	if out := w["a"].receive(now, []*entry{copied(two, 0)}); len(out.lost) != 0 || len(out.changes) != 0 || len(out.seen) != 1 {
+		t.Errorf("the winner is told %+v", out)
+	}
+	if out := w["c"].receive(now, []*entry{copied(two, 0), copied(one, 0)}); len(out.lost) != 0 || len(out.taken) != 1 {
+		t.Errorf("a bystander is told %+v", out)
+	}
+}
+
+// A number of one's own that comes from elsewhere is noticed.
+func TestClash(t *testing.T) {
+	now := instant{0, time.UnixMilli(0)}
+	a, b := newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20), newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20)
+	for i, r := range []*replica{a, b} {
+		planned, err := r.plan(now, []op{{key: "k", value: fmt.Sprint(i)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.commit(now, planned)
+	}
+	if out := a.receive(now, []*entry{copied(b.tree.get("k"), 0)}); !out.clash {
+		t.Error("another use of a number went unnoticed")
+	}
+	if out := a.receive(now, []*entry{copied(a.tree.get("k"), 0)}); out.clash {
+		t.Error("its own event clashed")
+	}
+	fresh := newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20) // from a backup
+	if out := fresh.receive(now, []*entry{copied(a.tree.get("k"), 0)}); !out.clash {
+		t.Error("a number that it has forgotten went unnoticed")
+	}
+}
+
+// What there is no room for is not counted as seen.
+func TestFullReplica(t *testing.T) {
+	now := instant{0, time.UnixMilli(0)}
+	big, small := newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20), newReplica(rules{"b", true, time.Hour}, "b/1", 1000)
+	var events []*entry
+	for i := range 4 {
+		planned, err := big.plan(now, []op{{key: fmt.Sprint(i), value: "v"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		big.commit(now, planned)
+		events = append(events, copied(planned[0], 0))
+	}
+	out := small.receive(now, events)
+	if !out.full || small.tree.len() != 2 || small.seen.next("a/1") != 3 {
+		t.Errorf("%d entries, next %d, %+v", small.tree.len(), small.seen.next("a/1"), out)
+	}
+	if _, err := small.plan(now, []op{{key: "mine", value: "v"}}); !errors.Is(err, ErrFull) {
+		t.Errorf("writing to a full replica: %v", err)
+	}
+}

@@ -1,0 +1,305 @@
+package sync
+
+// CORE: the living records in order, with a fingerprint of any range at hand.
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"iter"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+)
+
+const fanout = 64 // of a node; half of it after a split
+
+// An entry is a record as a replica holds it.
+type entry struct {
+	record
+	hash     digest
+	renewed  time.Duration // when its lease began, by the count of this replica
+	revision uint64        // of the change that brought it
+	batch    *batch        // that proves it; nil for what nobody has signed yet
+	leaf     int           // its place there
+}
+
+// A summary tells what is in a range: how many records, and the sum of their hashes.
+type summary struct {
+	count  int
+	hi, lo uint64
+}
+
+func (s *summary) add(o summary) {
+	var carry uint64
+	s.count += o.count
+	s.lo, carry = bits.Add64(s.lo, o.lo, 0)
+	s.hi, _ = bits.Add64(s.hi, o.hi, carry)
+}
+
+func (s *summary) sub(o summary) {
+	var borrow uint64
+	s.count -= o.count
+	s.lo, borrow = bits.Sub64(s.lo, o.lo, 0)
+	s.hi, _ = bits.Sub64(s.hi, o.hi, borrow)
+}
+
+func (e *entry) summary() summary {
+	return summary{1, binary.BigEndian.Uint64(e.hash[:8]), binary.BigEndian.Uint64(e.hash[8:])}
+}
+
+// fingerprint is a hash of the summary, so that whoever picks records cannot pick
+// their sum.
+func (s summary) fingerprint(salt []byte) digest {
+	b := append(make([]byte, 0, 64), salt...)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.count))
+	b = binary.BigEndian.AppendUint64(b, s.hi)
+	b = binary.BigEndian.AppendUint64(b, s.lo)
+	sum := sha256.Sum256(b)
+	return digest(sum[:])
+}
+
+// A tree is a B+ tree of entries by key, each node of which knows its summary.
+type tree struct{ root *node }
+
+type node struct {
+	summary
+	low      string   // at most the lowest key below it, and above all keys before it
+	entries  []*entry // of a leaf, sorted by key
+	children []*node  // of an inner node, none empty
+}
+
+// child is the place of the child that a key belongs to.
+func (n *node) child(key string) int {
+	i, found := slices.BinarySearchFunc(n.children[1:], key, func(c *node, key string) int { return strings.Compare(c.low, key) })
+	if found {
+		i++
+	}
+	return i
+}
+
+func (n *node) find(key string) (int, bool) {
+	return slices.BinarySearchFunc(n.entries, key, func(e *entry, key string) int { return strings.Compare(e.key, key) })
+}
+
+// get returns the entry of a key, nil if there is none.
+func (t *tree) get(key string) *entry {
+	if t.root == nil {
+		return nil
+	}
+	n := t.root
+	for n.children != nil {
+		n = n.children[n.child(key)]
+	}
+	if i, found := n.find(key); found {
+		return n.entries[i]
+	}
+	return nil
+}
+
+// put puts an entry in and returns the one that it replaces, if any.
+func (t *tree) put(e *entry) (old *entry) {
+	if t.root == nil {
+		t.root = &node{}
+	}
+	old, sibling := t.root.put(e)
+	if sibling != nil {
+		root := &node{children: []*node{t.root, sibling}, summary: t.root.summary}
+		root.add(sibling.summary)
+		t.root = root
+	}
+	return old
+}
+
+func (n *node) put(e *entry) (old *entry, sibling *node) {
+	if n.children == nil {
+		i, found := n.find(e.key)
+		if found {
+			old, n.entries[i] = n.entries[i], e
+			n.sub(old.summary())
+		} else {
+			n.entries = slices.Insert(n.entries, i, e)
+		}
+		n.add(e.summary())
+		return old, n.split()
+	}
+	i := n.child(e.key)
+	old, sibling = n.children[i].put(e)
+	if sibling != nil {
+		n.children = slices.Insert(n.children, i+1, sibling)
+	}
+	n.add(e.summary())
+	if old != nil {
+		n.sub(old.summary())
+	}
+	return old, n.split()
+}
+
+// split moves half of a node that is full to a new sibling.
+func (n *node) split() *node {
+	if len(n.entries) < fanout && len(n.children) < fanout {
+		return nil
+	}
+	s := &node{}
+	if n.children == nil {
+		half := len(n.entries) / 2
+		s.entries = slices.Clone(n.entries[half:])
+		n.entries = slices.Clone(n.entries[:half])
+		s.low = s.entries[0].key
+		for _, e := range s.entries {
+			s.add(e.summary())
+		}
+	} else {
+		half := len(n.children) / 2
+		s.children = slices.Clone(n.children[half:])
+		n.children = slices.Clone(n.children[:half])
+		s.low = s.children[0].low
+		for _, c := range s.children {
+			s.add(c.summary)
+		}
+	}
+	n.sub(s.summary)
+	return s
+}
+
+// remove takes the entry of a key out and returns it; nil if there is none.
+func (t *tree) remove(key string) *entry {
+	if t.root == nil {
+		return nil
+	}
+	e := t.root.remove(key)
+	for len(t.root.children) == 1 {
+		t.root = t.root.children[0]
+	}
+	if t.root.count == 0 {
+		t.root = nil
+	}
+	return e
+}
+
+func (n *node) remove(key string) (e *entry) {
+	if n.children == nil {
+		if i, found := n.find(key); found {
+			e = n.entries[i]
+			n.entries = slices.Delete(n.entries, i, i+1)
+			n.sub(e.summary())
+		}
+		return e
+	}
+	i := n.child(key)
+	if e = n.children[i].remove(key); e != nil {
+		n.sub(e.summary())
+		n.shrink(i)
+	}
+	return e
+}
+
+// shrink joins a child that has become small with the one after it, or before it.
+func (n *node) shrink(i int) {
+	c := n.children[i]
+	if c.count == 0 {
+		n.children = slices.Delete(n.children, i, i+1)
+		return
+	}
+	if len(c.entries)+len(c.children) >= fanout/4 || len(n.children) == 1 {
+		return
+	}
+	i = min(i, len(n.children)-2)
+	a, b := n.children[i], n.children[i+1]
+	if len(a.entries)+len(b.entries)+len(a.children)+len(b.children) >= fanout {
+		return
+	}
+	a.entries = append(a.entries, b.entries...)
+	a.children = append(a.children, b.children...)
+	a.add(b.summary)
+	n.children = slices.Delete(n.children, i+1, i+2)
+}
+
+// A span is a range of keys: from lo on, and below hi unless that is "", which is no
+// bound.
+type span struct{ lo, hi string }
+
+func (s span) has(key string) bool { return key >= s.lo && (s.hi == "" || key < s.hi) }
+
+// summarise returns the summary of a range.
+func (t *tree) summarise(in span) (sum summary) {
+	if t.root != nil {
+		sum = t.root.summary
+		sum.sub(t.root.below(in.lo))
+		if in.hi != "" {
+			rest := t.root.summary
+			rest.sub(t.root.below(in.hi))
+			sum.sub(rest)
+		}
+	}
+	return sum
+}
+
+// below returns the summary of the keys below one.
+func (n *node) below(key string) (sum summary) {
+	for n.children != nil {
+		i := n.child(key)
+		for _, c := range n.children[:i] {
+			sum.add(c.summary)
+		}
+		n = n.children[i]
+	}
+	i, _ := n.find(key)
+	for _, e := range n.entries[:i] {
+		sum.add(e.summary())
+	}
+	return sum
+}
+
+// at returns the i-th entry, from 0.
+func (t *tree) at(i int) *entry {
+	n := t.root
+	for n.children != nil {
+		for _, c := range n.children {
+			if i < c.count {
+				n = c
+				break
+			}
+			i -= c.count
+		}
+	}
+	return n.entries[i]
+}
+
+// len is the number of entries.
+func (t *tree) len() int {
+	if t.root == nil {
+		return 0
+	}
+	return t.root.count
+}
+
+// all returns the entries of a range in order. The tree must not change meanwhile.
+func (t *tree) all(in span) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		if t.root != nil {
+			t.root.all(in, yield)
+		}
+	}
+}
+
+func (n *node) all(in span, yield func(*entry) bool) bool {
+	if n.children == nil {
+		i, _ := n.find(in.lo)
+		for _, e := range n.entries[i:] {
+			if in.hi != "" && e.key >= in.hi {
+				return false
+			}
+			if !yield(e) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, c := range n.children[n.child(in.lo):] {
+		if !c.all(in, yield) {
+			return false
+		}
+	}
+	return true
+}
