@@ -28,6 +28,7 @@ type batch struct {
 	leaves []*entry        // nil for what is not here
 	absent map[part]digest // greatest parts of which nothing is here
 	alive  int
+	number uint64 // in the store; 0 if it is not there
 }
 
 // A part of a batch is its leaves from lo on and below hi.
@@ -93,13 +94,23 @@ func (b *batch) toSign() []byte {
 // drop takes a record out that has died.
 func (b *batch) drop(e *entry) {
 	b.alive--
+	hash := b.hashLeaf(e)
+	b.leaves[e.leaf] = nil
+	b.miss(e.leaf, hash)
+}
+
+// miss notes that a record is not here, of which the hash is known.
+func (b *batch) miss(leaf int, hash digest) {
+	b.lack(part{leaf, leaf + 1}, hash)
+	b.merge(part{0, len(b.leaves)}, leaf)
+}
+
+// lack notes that nothing of a part is here.
+func (b *batch) lack(p part, hash digest) {
 	if b.absent == nil {
 		b.absent = map[part]digest{}
 	}
-	p := part{e.leaf, e.leaf + 1}
-	b.absent[p] = b.hashLeaf(e)
-	b.leaves[e.leaf] = nil
-	b.merge(part{0, len(b.leaves)}, e.leaf)
+	b.absent[p] = hash
 }
 
 // merge joins the absent parts on the way to a leaf, and tells whether all of a part is

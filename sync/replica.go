@@ -61,7 +61,7 @@ type change struct {
 // effects are what follows from an event.
 type effects struct {
 	changes []change
-	seen    []dot    // that were not seen before
+	writers []string // of whom more has been seen
 	missing bool     // earlier events are: reconcile
 	full    bool     // there was no room for a record: this replica is not level
 	lost    []change // of this peer's records, replaced by another owner's
@@ -180,7 +180,9 @@ func (r *replica) drain(now instant, out *effects) {
 // apply lets an event take effect.
 func (r *replica) apply(now instant, e *entry, out *effects) {
 	r.seen.add(e.dot)
-	out.seen = append(out.seen, e.dot)
+	if n := len(out.writers); n == 0 || out.writers[n-1] != e.dot.writer {
+		out.writers = append(out.writers, e.dot.writer)
+	}
 	r.top = max(r.top, e.term)
 	held := r.tree.get(e.key)
 	switch {
@@ -209,10 +211,8 @@ func (r *replica) replace(now instant, old, new *entry, by string, out *effects)
 	c := change{old: old, new: new, revision: r.revision}
 	if new != nil {
 		c.key = new.key
-		new.owner, new.dot.writer, new.over.writer = r.name(new.owner), r.name(new.dot.writer), r.name(new.over.writer)
 		new.revision = r.revision
-		r.tree.put(new)
-		r.bytes += new.room()
+		r.load(new)
 	} else {
 		c.key = old.key
 		r.tree.remove(old.key)
@@ -230,6 +230,14 @@ func (r *replica) replace(now instant, old, new *entry, by string, out *effects)
 		}
 	}
 	out.changes = append(out.changes, c)
+}
+
+// load puts back a record that was stored.
+func (r *replica) load(e *entry) {
+	e.owner, e.dot.writer, e.over.writer = r.name(e.owner), r.name(e.dot.writer), r.name(e.over.writer)
+	r.tree.put(e)
+	r.bytes += e.room()
+	r.top = max(r.top, e.term)
 }
 
 // name returns a text in memory that is shared with all that are equal.
@@ -275,6 +283,9 @@ func (r *replica) unite(now instant, other seenSet, out *effects) {
 	if len(r.seen)+len(other) > 2*maxWriters {
 		out.full = true
 		return
+	}
+	for writer := range other {
+		out.writers = append(out.writers, writer)
 	}
 	r.seen.unite(other)
 	r.drain(now, out)

@@ -274,7 +274,7 @@ func TestLosersAreTold(t *testing.T) {
 	if out := w["b"].receive(now, []*entry{copied(one, 0)}); len(out.lost) != 1 || out.lost[0].old.dot != two.dot || len(out.taken) != 0 {
 		t.Errorf("the loser is told %+v", out)
 	}
-	if out := w["a"].receive(now, []*entry{copied(two, 0)}); len(out.lost) != 0 || len(out.changes) != 0 || len(out.seen) != 1 {
+	if out := w["a"].receive(now, []*entry{copied(two, 0)}); len(out.lost) != 0 || len(out.changes) != 0 || len(out.writers) != 1 {
 		t.Errorf("the winner is told %+v", out)
 	}
 	if out := w["c"].receive(now, []*entry{copied(two, 0), copied(one, 0)}); len(out.lost) != 0 || len(out.taken) != 1 {
