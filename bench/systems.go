@@ -107,7 +107,7 @@ func (g gossip) start(n int, heard func(int)) (func([]byte), func()) {
 	for i, h := range hs {
 		options := []pubsub.Option{
 			pubsub.WithMessageSignaturePolicy(g.policy), pubsub.WithFloodPublish(true),
-			// As go2p has them: with the defaults most of a load is dropped.
+			// With the defaults most of a load is dropped.
 			pubsub.WithPeerOutboundQueueSize(1024), pubsub.WithValidateQueueSize(1024),
 		}
 		if g.policy == pubsub.StrictNoSign {

@@ -66,8 +66,8 @@ func (m *Mesh) startGossip() error {
 		pubsub.WithFloodPublish(true), // a neighbour that is not grafted yet hears us, too
 		pubsub.WithSeenMessagesTTL(seenTTL),
 		pubsub.WithMaxMessageSize(gossipBytes+envelopeRoom),
-		pubsub.WithPeerOutboundQueueSize(1024),
-		pubsub.WithValidateQueueSize(1024),
+		pubsub.WithPeerOutboundQueueSize(gossipQueue),
+		pubsub.WithValidateQueueSize(gossipQueue),
 		pubsub.WithLogger(m.log),
 		pubsub.WithRPCLogger(slog.New(slog.DiscardHandler)), // a line an RPC
 	)
