@@ -420,11 +420,11 @@ func (h *history) advance(now time.Time) repairs {
 	h.given = nil
 	for _, key := range slices.SortedFunc(maps.Keys(h.runs), compareRuns) {
 		r := h.runs[key]
-		if len(r.missing) == 0 {
-			continue
-		}
 		if r.asked.to != "" && !now.Before(h.overdue(r)) {
 			h.conclude(r)
+		}
+		if len(r.missing) == 0 {
+			continue
 		}
 		out.losses = append(out.losses, h.lose(now, key, r)...)
 		if r.asked.to == "" {
@@ -575,7 +575,7 @@ func (h *history) sweep(now time.Time) {
 		if r.top == 0 { // only claims
 			quiet = len(r.claims) == 0 || len(r.missing) > 0 && now.Sub(r.missing[0].since) >= 2*window
 		}
-		if quiet && len(r.records) == 0 {
+		if quiet && len(r.records) == 0 && r.asked.to == "" {
 			delete(h.runs, key)
 			if r.top == 0 {
 				h.claimed--

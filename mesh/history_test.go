@@ -348,6 +348,31 @@ func TestHistoryAndFalseHeads(t *testing.T) {
 	}
 }
 
+// Fetches that are never answered do not count against a neighbour for ever, whether
+// what was asked for has come from elsewhere or not.
+func TestHistoryForgetsFetches(t *testing.T) {
+	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	h.join(at(0), "mute")
+	for i := range 3 * maxFetches {
+		r := run{fmt.Sprint("author", i), 1}
+		h.hear(at(0), "mute", []head{{r, 1, 1, 0, true}})
+	}
+	if n := len(h.advance(at(0)).fetch); n != maxFetches {
+		t.Fatalf("%d fetches at a time", n)
+	}
+	for i := range 3 * maxFetches {
+		if i%2 == 0 {
+			h.take(at(100), record{run: run{fmt.Sprint("author", i), 1}, first: 1, count: 1})
+		}
+	}
+	for ms := 500; ms <= 300_000; ms += 500 {
+		h.advance(at(ms))
+	}
+	if n := h.neighbours["mute"].asked; n != 0 || len(h.runs) != 0 {
+		t.Errorf("%d fetches are still counted, %d runs are left", n, len(h.runs))
+	}
+}
+
 func TestHistoryStaysBounded(t *testing.T) {
 	h := newHistory(rand.New(rand.NewPCG(1, 2)))
 	batch := make([]byte, 1<<20)
