@@ -118,6 +118,21 @@ func TestEverybodyAtOnce(t *testing.T) {
 	})
 }
 
+// overBadLinks has everybody broadcast while a third of all packets get lost.
+func (l *lab) overBadLinks(seed uint64, n int) {
+	l.t.Helper()
+	l.connectAll(seed)
+	l.Loss(0.3)
+	sent := map[int][]string{}
+	for round := range rounds(3, 100) {
+		l.everybodySends(sent, round, upTo(n)...)
+		pass(2 * time.Second)
+	}
+	l.Loss(0)
+	pass(40 * time.Second)
+	l.exactlyOnce(sent, upTo(n)...)
+}
+
 // Clocks that are a day off on a third of the peers change nothing but what is shown.
 func TestEverybodyWithWrongClocks(t *testing.T) {
 	const n = 12
@@ -131,16 +146,7 @@ func TestEverybodyWithWrongClocks(t *testing.T) {
 		for i := range n {
 			l.join(i, "lab", nil)
 		}
-		l.connectAll(seed)
-		l.Loss(0.3)
-		sent := map[int][]string{}
-		for round := range rounds(3, 100) {
-			l.everybodySends(sent, round, upTo(n)...)
-			pass(2 * time.Second)
-		}
-		l.Loss(0)
-		pass(40 * time.Second)
-		l.exactlyOnce(sent, upTo(n)...)
+		l.overBadLinks(seed, n)
 		for i, m := range l.meshes {
 			for _, p := range m.Peers() {
 				want := off[p.ID] - off[l.Hosts[i].ID()]
@@ -164,16 +170,7 @@ func TestEverybodyOverBadLinks(t *testing.T) {
 	const n = 40
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, n, nil)
-		l.connectAll(seed)
-		l.Loss(0.3)
-		sent := map[int][]string{}
-		for round := range rounds(3, 100) {
-			l.everybodySends(sent, round, upTo(n)...)
-			pass(2 * time.Second)
-		}
-		l.Loss(0)
-		pass(40 * time.Second)
-		l.exactlyOnce(sent, upTo(n)...)
+		l.overBadLinks(seed, n)
 	})
 }
 
