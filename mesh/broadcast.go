@@ -243,6 +243,9 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	if author == m.ID() { // it came back
 		return false, nil
 	}
+	if m.knows(author, b) {
+		return false, nil // gossip and repair brought it, and it was checked then
+	}
 	straight := from == author
 	if !straight && !m.verify(author, b) {
 		return false, errForeign
@@ -289,6 +292,17 @@ func (m *Mesh) lose(msg Message) {
 		Kind: EventGap, Peer: msg.From, Time: time.Now(),
 		Gap: Gap{Author: msg.From, Boot: msg.boot, First: msg.seq, Last: msg.seq},
 	})
+}
+
+// knows tells whether all messages of a batch were handled before.
+func (m *Mesh) knows(author peer.ID, b batch) bool {
+	last := b.Seq + uint64(len(b.Messages)) - 1
+	if b.Seq == 0 || last < b.Seq {
+		return false
+	}
+	m.historyMu.Lock()
+	defer m.historyMu.Unlock()
+	return len(m.history.seen.gaps(string(author), b.Boot, b.Seq, last)) == 0
 }
 
 // verify checks the signature of a batch.
