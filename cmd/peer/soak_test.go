@@ -156,7 +156,7 @@ func (s *soak) judge(spread, settled, comeBack time.Duration) {
 				if end.IsZero() {
 					end = time.Now()
 				}
-				if m.at.Add(settled).After(end) || r.up.Sub(m.at) > comeBack {
+				if had := min(end.Sub(m.at), end.Sub(r.up)); had < settled || r.up.Sub(m.at) > comeBack {
 					continue
 				}
 				expected++
