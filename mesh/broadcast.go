@@ -230,7 +230,7 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 //
 // Of what comes straight from its author the connection proves the author, as it does
 // for a whisper: it is handled first, and the signature checked before it is kept or
-// passed on. On an idle network that is a quarter of the way to the handler.
+// passed on. docs/design.md has what that saves.
 func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh bool, err error) {
 	b, err := scanBatch(data)
 	if err != nil {

@@ -14,7 +14,8 @@ const (
 
 // An outbox is what waits to be signed and published. Messages that come while an
 // earlier one is being so go out together, under one signature; when idle none waits,
-// and who broadcasts publishes by itself. It is bounded in messages and bytes: who broadcasts waits for room.
+// and who broadcasts publishes by itself. It is bounded in messages and bytes: who
+// broadcasts waits for room.
 type outbox struct {
 	mu      sync.Mutex
 	seq     uint64 // of the last message put in

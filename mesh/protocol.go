@@ -50,7 +50,7 @@ const (
 	writeTimeout = 10 * time.Second            // one write to a member
 	slowLink     = 64 << 10                    // bytes a second that a long write to a member must make at least
 	listTimeout  = 5 * time.Second             // one neighbour's answer with its peers
-	gossipQueue  = 256                         // RPCs in each of pubsub's queues: with 32 more was lost and repaired, with 4096 not less
+	gossipQueue  = 256                         // RPCs in each of pubsub's queues; longer ones, up to 4096, lost no less under load
 	settle       = time.Second                 // how long a broadcast waits for new members to subscribe
 	forgiveness  = 10 * time.Minute            // how long an offender stays outside
 	maxWaiting   = 8                           // streams of one peer that wait for its hello
