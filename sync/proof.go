@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	maxBatch      = 256       // records under one signature
-	maxBatchBytes = 256 << 10 // bytes of records in a batch of more than one
-	maxSignature  = 128       // bytes
+	maxBatch     = 256 // records under one signature
+	maxSignature = 128 // bytes
 )
 
 // A batch is records of one writer that were signed together. Its leaves are the hashes

@@ -46,7 +46,6 @@ type session struct {
 	queue  []*entry   // to be sent before the next message
 	sorted bool
 	done   bool
-	equal  bool // from the begin
 }
 
 // What is said of a range.
@@ -105,7 +104,7 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 		}
 		s.salt = m.root.salt
 		mine := s.root()
-		if s.equal = mine.sum == m.root.sum && mine.seen == m.root.seen; s.equal {
+		if mine.sum == m.root.sum && mine.seen == m.root.seen {
 			s.done = true
 			return &message{equal: true}, out, nil
 		}
@@ -114,7 +113,7 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 		s.tell(reply)
 		return reply, out, nil
 	case m.equal:
-		s.done, s.equal = true, true
+		s.done = true
 		return nil, out, nil
 	case m.proofs != nil:
 		for _, b := range m.proofs {

@@ -280,13 +280,15 @@ func (r *replica) bury(now instant, key string, d dot, out *effects) {
 // unite adds what another replica has seen, when all of its living records have been
 // adopted and the dead ones buried.
 func (r *replica) unite(now instant, other seenSet, out *effects) {
-	if len(r.seen)+len(other) > 2*maxWriters {
+	united := r.seen.clone()
+	united.unite(other)
+	if !united.fits() { // others could not read it, nor this one from its store
 		out.full = true
 		return
 	}
 	for writer := range other {
 		out.writers = append(out.writers, writer)
 	}
-	r.seen.unite(other)
+	r.seen = united
 	r.drain(now, out)
 }

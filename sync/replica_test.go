@@ -305,6 +305,21 @@ func TestClash(t *testing.T) {
 	}
 }
 
+// A seen set that could not be written down, and read again, is not taken over.
+func TestScatteredSeenSet(t *testing.T) {
+	r, scattered := testReplica("a"), seenSet{}
+	for i := range uint64(maxStretch) {
+		scattered["b/1"] = append(scattered["b/1"], stretch{4*i + 1, 4*i + 1})
+	}
+	var out effects
+	if r.unite(instant{}, scattered, &out); out.full || len(r.seen["b/1"]) != maxStretch {
+		t.Errorf("a set at the limit: %v, %d stretches", out.full, len(r.seen["b/1"]))
+	}
+	if r.unite(instant{}, seenSet{"b/1": {{3, 3}}}, &out); !out.full || len(r.seen["b/1"]) != maxStretch {
+		t.Errorf("a set beyond it: %v, %d stretches", out.full, len(r.seen["b/1"]))
+	}
+}
+
 // What there is no room for is not counted as seen.
 func TestFullReplica(t *testing.T) {
 	now := instant{0, time.UnixMilli(0)}

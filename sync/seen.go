@@ -72,6 +72,16 @@ func (s seenSet) unite(o seenSet) {
 	}
 }
 
+// fits tells whether the set is within the limits that scanSeen has.
+func (s seenSet) fits() bool {
+	for _, list := range s {
+		if len(list) > maxStretch {
+			return false
+		}
+	}
+	return len(s) <= maxWriters
+}
+
 func (s seenSet) clone() seenSet {
 	c := make(seenSet, len(s))
 	for writer, list := range s {
