@@ -7,20 +7,26 @@ import (
 )
 
 func (c *cli) whisperCmd() *cobra.Command {
+	return c.tellCmd(control.PathWhisper, "whisper PEER VALUE…", "Sends a message to one peer and waits until it has it",
+		`whisper sends to a member by its ID, neighbour or not, and exits 0 only when that one has
+acknowledged the message.
+`)
+}
+
+// tellCmd is a command that sends VALUEs to what its first argument names.
+func (c *cli) tellCmd(path, use, short, long string) *cobra.Command {
 	var f valueFlags
 	cmd := &cobra.Command{
-		Use:   "whisper PEER VALUE…",
-		Short: "Sends a message to one peer and waits until it has it",
-		Long: `whisper sends to a member by its ID, neighbour or not, and exits 0 only when that one has
-acknowledged the message.
-` + valueHelp,
-		Args: cobra.MinimumNArgs(2),
+		Use:   use,
+		Short: short,
+		Long:  long + valueHelp,
+		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out, err := c.outgoing(args, f)
 			if err != nil {
 				return err
 			}
-			return c.tell(cmd.Context(), control.PathWhisper, out)
+			return c.tell(cmd.Context(), path, out)
 		},
 	}
 	f.add(cmd)
