@@ -292,7 +292,7 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 		}
 		pass(3 * time.Second)
 		author, _ := fuzzAuthor(t) // who is not here
-		author.purpose = ms[0].purpose
+		author.secret = ms[0].secret
 		var seq uint64
 		bad := func(n int) {
 			for range n {

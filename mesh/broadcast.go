@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -65,7 +64,7 @@ func (m *Mesh) startGossip() error {
 		pubsub.WithMessageIdFn(contentID),
 		pubsub.WithFloodPublish(true), // a neighbour that is not grafted yet hears us, too
 		pubsub.WithSeenMessagesTTL(seenTTL),
-		pubsub.WithMaxMessageSize(gossipBytes+envelopeRoom),
+		pubsub.WithMaxMessageSize(MaxTopicMessage+envelopeRoom),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
 		pubsub.WithValidateQueueSize(gossipQueue),
 		pubsub.WithLogger(m.log),
@@ -193,12 +192,12 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 // seal signs messages, which are numbered from seq on, as one batch.
 func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
 	b := batch{Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages}
-	signed := b.appendBody(append(make([]byte, 0, len(m.purpose)+b.size()), m.purpose...))
-	sig, err := m.signer.Sign(signed)
+	body := b.appendBody(make([]byte, 0, b.size()))
+	sig, err := m.Sign(batchPurpose, body)
 	if err != nil {
 		return nil, err
 	}
-	return appendBatch(make([]byte, 0, len(signed)+len(sig)+entryOverhead), signed[len(m.purpose):], sig), nil
+	return appendBatch(make([]byte, 0, len(body)+len(sig)+entryOverhead), body, sig), nil
 }
 
 // judge decides about a batch that came from a neighbour: what is not properly
@@ -211,7 +210,10 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 	if mb := m.member(from); mb != nil {
 		mb.hear()
 	}
-	fresh, err := m.takeOver(from, msg.GetData(), 0)
+	fresh, err := false, ErrTooLarge // to be gossiped
+	if gossiped(len(msg.GetData())) {
+		fresh, err = m.takeOver(from, msg.GetData(), 0)
+	}
 	if err != nil {
 		m.badBatch(from, err)
 		return pubsub.ValidationReject
@@ -288,7 +290,7 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 // lose reports a broadcast that does not get to the handlers.
 func (m *Mesh) lose(msg Message) {
 	m.stats.droppedBroadcasts.Add(1)
-	m.events.publish(Event{
+	m.events.Publish(Event{
 		Kind: EventGap, Peer: msg.From, Time: time.Now(),
 		Gap: Gap{Author: msg.From, Boot: msg.boot, First: msg.seq, Last: msg.seq},
 	})
@@ -307,12 +309,7 @@ func (m *Mesh) knows(author peer.ID, b batch) bool {
 
 // verify checks the signature of a batch.
 func (m *Mesh) verify(author peer.ID, b batch) bool {
-	key, err := author.ExtractPublicKey()
-	if err != nil {
-		return false
-	}
-	ok, err := key.Verify(slices.Concat(m.purpose, b.body), b.sig)
-	return ok && err == nil
+	return m.Verify(author, batchPurpose, b.body, b.sig)
 }
 
 // messages decodes the messages of a batch whose signature holds.

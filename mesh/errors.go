@@ -3,6 +3,8 @@ package mesh
 import (
 	"errors"
 	"fmt"
+
+	"github.com/p2p-today/go2p/internal/feed"
 )
 
 var (
@@ -22,7 +24,7 @@ var (
 	ErrClosed = errors.New("mesh is closed")
 
 	// ErrLagged ends a subscriber that did not keep up with what arrived.
-	ErrLagged = errors.New("subscriber lagged behind and was ended")
+	ErrLagged = feed.ErrLagged
 
 	// ErrTooLarge says that a message is larger than MaxMessage.
 	ErrTooLarge = fmt.Errorf("message larger than %d bytes", MaxMessage)

@@ -2,12 +2,14 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/feed"
 )
 
 // An EventKind says what happened.
@@ -42,99 +44,6 @@ type Gap struct {
 	First, Last uint64
 }
 
-const (
-	backlogEvents = 1024
-	backlogBytes  = 16 << 20
-)
-
-// A broker passes events to subscribers, of which each has its own backlog, so
-// that none waits for another. One that does not keep up is ended.
-type broker struct {
-	mu     sync.Mutex
-	closed bool
-	subs   []*subscriber
-}
-
-type subscriber struct {
-	want   func(Event) bool
-	ready  chan struct{} // room for one
-	queue  []Event       // broker.mu
-	bytes  int           // broker.mu
-	lagged bool          // broker.mu
-	closed bool          // broker.mu
-}
-
-func (b *broker) publish(ev Event) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.subs {
-		if s.lagged || !s.want(ev) {
-			continue
-		}
-		if len(s.queue) >= backlogEvents || len(s.queue) > 0 && s.bytes+ev.Message.size > backlogBytes {
-			s.lagged, s.queue = true, nil
-		} else {
-			s.queue = append(s.queue, ev)
-			s.bytes += ev.Message.size
-		}
-		signal(s.ready)
-	}
-}
-
-func (b *broker) subscribe(want func(Event) bool) *subscriber {
-	s := &subscriber{want: want, ready: make(chan struct{}, 1)}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s.closed = b.closed
-	b.subs = append(b.subs, s)
-	return s
-}
-
-func (b *broker) unsubscribe(s *subscriber) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.subs = slices.DeleteFunc(b.subs, func(o *subscriber) bool { return o == s })
-}
-
-func (b *broker) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = true
-	for _, s := range b.subs {
-		s.closed = true
-		signal(s.ready)
-	}
-}
-
-// next returns the oldest event that s has not had, and waits for one.
-func (b *broker) next(ctx context.Context, s *subscriber) (Event, error) {
-	for {
-		b.mu.Lock()
-		if s.lagged {
-			b.mu.Unlock()
-			return Event{}, ErrLagged
-		}
-		if len(s.queue) > 0 {
-			ev := s.queue[0]
-			s.queue[0] = Event{}
-			s.queue = s.queue[1:]
-			s.bytes -= ev.Message.size
-			b.mu.Unlock()
-			return ev, nil
-		}
-		closed := s.closed || b.closed
-		b.mu.Unlock()
-		if closed {
-			return Event{}, ErrClosed
-		}
-		select {
-		case <-s.ready:
-		case <-ctx.Done():
-			return Event{}, ctx.Err()
-		}
-	}
-}
-
 // Events yields what happens from the call on, until the context ends, the mesh
 // is closed (the last error is then ErrClosed) or the loop is left. A loop that is
 // more than 1024 events or 16 MiB of messages behind ends with ErrLagged. The
@@ -157,14 +66,13 @@ func (m *Mesh) Messages(ctx context.Context) iter.Seq2[Message, error] {
 }
 
 func (m *Mesh) follow(ctx context.Context, want func(Event) bool) iter.Seq2[Event, error] {
-	s := m.events.subscribe(want)
-	forget := context.AfterFunc(ctx, func() { m.events.unsubscribe(s) }) // also if it is never ranged over
+	events := m.events.Follow(ctx, want)
 	return func(yield func(Event, error) bool) {
-		defer m.events.unsubscribe(s)
-		defer forget()
-		for {
-			ev, err := m.events.next(ctx, s)
-			if !yield(ev, err) || err != nil {
+		for ev, err := range events {
+			if errors.Is(err, feed.ErrClosed) {
+				err = ErrClosed
+			}
+			if !yield(ev, err) {
 				return
 			}
 		}
@@ -205,7 +113,7 @@ func (m *Mesh) dispatch() {
 		}
 		m.stats.received(msg)
 		if !m.taken(msg) {
-			m.events.publish(Event{Kind: EventMessage, Peer: msg.From, Time: time.Now(), Message: msg})
+			m.events.Publish(Event{Kind: EventMessage, Peer: msg.From, Time: time.Now(), Message: msg})
 		}
 	}
 }

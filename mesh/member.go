@@ -186,9 +186,9 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	m.historyMu.Unlock()
 	signal(m.stale)
 	m.gate.announce(p)
-	m.events.publish(Event{Kind: EventPeerUp, Peer: p, Time: now})
+	m.events.Publish(Event{Kind: EventPeerUp, Peer: p, Time: now})
 	if first {
-		m.events.publish(Event{Kind: EventConnect, Peer: p, Time: now})
+		m.events.Publish(Event{Kind: EventConnect, Peer: p, Time: now})
 	}
 	m.wakeLoop()
 	signal(m.short)
@@ -221,9 +221,9 @@ func (m *Mesh) expel(p peer.ID, why error) {
 		m.resetStreams(c)
 	}
 	m.log.Info("neighbour gone", "peer", p, "err", why)
-	m.events.publish(Event{Kind: EventPeerDown, Peer: p, Time: now, Err: why})
+	m.events.Publish(Event{Kind: EventPeerDown, Peer: p, Time: now, Err: why})
 	if last {
-		m.events.publish(Event{Kind: EventDisconnect, Peer: p, Time: now, Err: why})
+		m.events.Publish(Event{Kind: EventDisconnect, Peer: p, Time: now, Err: why})
 	}
 	m.wakeLoop()
 	signal(m.short)
@@ -242,7 +242,7 @@ func (m *Mesh) refused(p peer.ID, explicit bool) {
 		return // it tries again and again
 	}
 	m.log.Warn("connection refused", "peer", p, "err", ErrNoCommonNetwork)
-	m.events.publish(Event{Kind: EventRefused, Peer: p, Time: time.Now(), Err: ErrNoCommonNetwork})
+	m.events.Publish(Event{Kind: EventRefused, Peer: p, Time: time.Now(), Err: ErrNoCommonNetwork})
 }
 
 // pingSilent pings members that are silent and gives up those that stay so.

@@ -15,30 +15,31 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/p2p-today/go2p/internal/feed"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
 // concurrently. It is made by Join and lives until Close.
 type Mesh struct {
-	host    host.Host
-	id      peer.ID
-	name    string
-	opts    Options
-	log     *slog.Logger
-	secret  secret
-	tag     string
-	purpose []byte // what the signature of a batch covers before its body
-	signer  crypto.PrivKey
-	boot    uint64
-	epoch   time.Time // the start of this run; what is timed is timed from here
-	hub     *hub
-	gate    *gate
-	gossip  *pubsub.PubSub
-	topic   *pubsub.Topic
-	inbox   *inbox
-	outbox  *outbox
-	events  broker
-	stats   stats
+	host   host.Host
+	id     peer.ID
+	name   string
+	opts   Options
+	log    *slog.Logger
+	secret secret
+	tag    string
+	signer crypto.PrivKey
+	boot   uint64
+	epoch  time.Time // the start of this run; what is timed is timed from here
+	hub    *hub
+	gate   *gate
+	gossip *pubsub.PubSub
+	topic  *pubsub.Topic
+	inbox  *inbox
+	outbox *outbox
+	events feed.Feed[Event]
+	stats  stats
 
 	closing atomic.Bool     // Close was called
 	ctx     context.Context // ends with Close
@@ -110,6 +111,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		surveys:      map[uint64]*survey{},
 		stale:        make(chan struct{}, 1),
 		urgent:       make(chan struct{}, 1),
+		events:       feed.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
 		history:      newHistory(newRand()),
 		seenWhispers: seen{map[string]*authorSeen{}},
 		redials:      redials{newRand(), map[string]*redial{}},
@@ -130,7 +132,6 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		return nil, err
 	}
 	m.tag = m.secret.tag()
-	m.purpose = append([]byte(batchPurpose), m.secret.derive(batchPurpose)...)
 	if _, err := h.ID().ExtractPublicKey(); err != nil {
 		return nil, fmt.Errorf("peer ID %s does not carry its public key, as those of Ed25519 identities do: %w", h.ID(), err)
 	}
@@ -230,7 +231,7 @@ func (m *Mesh) stop() {
 		m.resetStreams(c)
 	}
 	m.wg.Wait()
-	m.events.close()
+	m.events.Close()
 }
 
 // ID returns this peer's ID, the author of what it sends.

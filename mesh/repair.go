@@ -67,7 +67,7 @@ func (m *Mesh) perform(out repairs) {
 		gap := Gap{Author: peer.ID(l.run.author), Boot: l.run.boot, First: l.first, Last: l.last}
 		m.stats.lostBroadcasts.Add(gap.Last - gap.First + 1)
 		m.log.Warn("broadcasts lost", "author", gap.Author, "first", gap.First, "last", gap.Last)
-		m.events.publish(Event{Kind: EventGap, Peer: gap.Author, Time: time.Now(), Gap: gap})
+		m.events.Publish(Event{Kind: EventGap, Peer: gap.Author, Time: time.Now(), Gap: gap})
 	}
 }
 

@@ -9,8 +9,14 @@ const (
 	majorBytes = 2 << 5
 	majorText  = 3 << 5
 	majorArray = 4 << 5
-	simpleTrue = 0xf5
-	simpleNo   = 0xf4
+	majorMap   = 5 << 5
+
+	simpleNo      = 0xf4
+	simpleTrue    = 0xf5
+	simpleNull    = 0xf6
+	simpleFloat16 = 0xf9
+	simpleFloat32 = 0xfa
+	simpleFloat64 = 0xfb
 )
 
 // appendHead appends the shortest head of a major type.

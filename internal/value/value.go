@@ -115,6 +115,27 @@ func number(v reflect.Value) (any, error) {
 
 var decoder = canon.Decoder(MaxValues, MaxDepth+2)
 
+// Encode normalizes and encodes one value.
+func Encode(v any) ([]byte, error) {
+	v, err := Normalize(v)
+	if err != nil {
+		return nil, err
+	}
+	return canon.Marshal(v)
+}
+
+// Decode decodes what Encode wrote.
+func Decode(data []byte) (any, error) {
+	var v any
+	if err := decoder.Unmarshal(data, &v); err != nil {
+		return nil, err
+	}
+	return Normalize(v)
+}
+
+// Valid tells whether Encode may have written something, without decoding it.
+func Valid(data []byte) bool { return canon.Valid(data, MaxValues, MaxDepth) }
+
 // Marshal encodes values, which must be normalized, as one CBOR array.
 func Marshal(values []any) ([]byte, error) { return canon.Marshal(values) }
 

@@ -167,3 +167,26 @@ func FuzzFromJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestValid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := values().Draw(t, "value")
+		data, err := Encode(want)
+		if err != nil || !Valid(data) {
+			t.Fatalf("%#v: %x, %v is not valid", want, data, err)
+		}
+		if got, err := Decode(data); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%#v came back as %#v, %v", want, got, err)
+		}
+	})
+	deep := any(nil)
+	for range MaxDepth {
+		deep = []any{deep}
+	}
+	for want, v := range map[bool]any{true: deep, false: []any{deep}} {
+		data, err := Encode(v)
+		if valid := Valid(data); (err == nil) != want || err == nil && !valid {
+			t.Errorf("%d levels: %v, valid %v", MaxDepth, err, valid)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// What follows is for services that stand on a mesh, as the packages sync and chord do:
+// they have streams, topics and signatures of their own, which only members take part
+// in, and which are worth nothing in another network.
+
+// SetStreamHandler has f handle the streams that members open with NewStream and a
+// protocol, which must be of the form /go2p/NAME/VERSION; nil ends that. Close waits
+// for handlers, whose streams it resets.
+func (m *Mesh) SetStreamHandler(id protocol.ID, f network.StreamHandler) { m.setHandler(id, f) }
+
+// NewStream opens a stream of a service to a neighbour, over any connection, also a
+// relayed one. It is reset when the peer is no neighbour any more.
+func (m *Mesh) NewStream(ctx context.Context, p peer.ID, id protocol.ID) (network.Stream, error) {
+	s, err := m.newStream(ctx, p, id)
+	if err != nil {
+		return nil, fmt.Errorf("mesh: stream to %s: %w", p, err)
+	}
+	return s, nil
+}
+
+// Sign signs with this peer's key, for one purpose and for this network alone.
+func (m *Mesh) Sign(purpose string, body []byte) ([]byte, error) {
+	return m.signer.Sign(m.signed(purpose, body))
+}
+
+// Verify tells whether a peer has signed something for a purpose in this network.
+func (m *Mesh) Verify(author peer.ID, purpose string, body, sig []byte) bool {
+	key, err := author.ExtractPublicKey()
+	if err != nil {
+		return false
+	}
+	ok, err := key.Verify(m.signed(purpose, body), sig)
+	return ok && err == nil
+}
+
+func (m *Mesh) signed(purpose string, body []byte) []byte {
+	return slices.Concat([]byte(purpose), m.secret.derive(purpose), body)
+}
+
+// Misbehaved says that a neighbour has sent what no honest peer sends. With ten of
+// these in a minute it is outside for ten minutes.
+func (m *Mesh) Misbehaved(p peer.ID, err error) { m.badFrame(p, err) }
+
+// A Verdict is what a topic's judge says of a message.
+type Verdict int
+
+// The verdicts.
+const (
+	Pass   Verdict = iota // to the other neighbours
+	Ignore                // it goes no further
+	Reject                // nor should it have been sent: Misbehaved is called for who did
+)
+
+// A Topic carries bytes to all members that have joined it, most of the time: what is
+// lost on the way is not repeated, and members behind a relay get nothing.
+type Topic struct {
+	mesh  *Mesh
+	name  string
+	topic *pubsub.Topic
+	end   context.CancelFunc
+}
+
+// MaxTopicMessage is the most bytes that may be published on a topic at once.
+const MaxTopicMessage = MaxMessage + envelopeRoom
+
+// JoinTopic joins a topic. What neighbours send is given to the judge, from several
+// goroutines at once; joined is told of each neighbour that takes part from now on.
+func (m *Mesh) JoinTopic(name string, judge func(from peer.ID, data []byte) Verdict, joined func(peer.ID)) (*Topic, error) {
+	t := &Topic{mesh: m, name: "/go2p/" + m.tag + "/" + name}
+	err := m.gossip.RegisterTopicValidator(t.name, func(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
+		if from == m.id {
+			return pubsub.ValidationAccept
+		}
+		if mb := m.member(from); mb != nil {
+			mb.hear()
+		}
+		switch judge(from, msg.GetData()) {
+		case Pass:
+			return pubsub.ValidationAccept
+		case Reject:
+			return pubsub.ValidationReject
+		}
+		return pubsub.ValidationIgnore
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mesh: topic %q: %w", name, err)
+	}
+	if t.topic, err = m.gossip.Join(t.name); err != nil {
+		return nil, fmt.Errorf("mesh: topic %q: %w", name, err)
+	}
+	events, err := t.topic.EventHandler()
+	if err != nil {
+		return nil, fmt.Errorf("mesh: topic %q: %w", name, err)
+	}
+	leave, err := t.topic.Relay() // as the mesh's own topic does
+	if err != nil {
+		return nil, fmt.Errorf("mesh: topic %q: %w", name, err)
+	}
+	ctx, cancel := context.WithCancel(m.ctx)
+	t.end = func() { cancel(); leave() }
+	m.wg.Go(func() {
+		defer events.Cancel()
+		for {
+			ev, err := events.NextPeerEvent(ctx)
+			if err != nil {
+				return
+			}
+			if ev.Type == pubsub.PeerJoin {
+				joined(ev.Peer)
+			}
+		}
+	})
+	return t, nil
+}
+
+// Publish sends something to the members that have joined the topic.
+func (t *Topic) Publish(ctx context.Context, data []byte) error {
+	if len(data) > MaxTopicMessage {
+		return fmt.Errorf("mesh: publish: %w", ErrTooLarge)
+	}
+	return t.topic.Publish(ctx, data)
+}
+
+// Close leaves the topic.
+func (t *Topic) Close() {
+	t.end()
+	t.mesh.gossip.UnregisterTopicValidator(t.name)
+	t.topic.Close()
+}
