@@ -20,6 +20,7 @@ type LeaseError struct {
 	Key   string
 	Owner string        // peer ID, or legacy:<subnet>/<id>
 	For   time.Duration // how long the lease still runs here, with its grace
+	Until time.Time     // the same as a time, by this peer's clock
 }
 
 func (e *LeaseError) Error() string {
@@ -71,7 +72,7 @@ func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err e
 	}
 	if e != nil {
 		if left := r.remaining(now, e); left > 0 {
-			return 0, 0, &LeaseError{e.key, e.owner, left}
+			return 0, 0, &LeaseError{e.key, e.owner, left, now.wall.Add(left)}
 		}
 	}
 	if top >= maxTerm {

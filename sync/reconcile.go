@@ -14,7 +14,7 @@ const (
 	laterSplit  = 16       // ranges that a range which differs is split into
 	maxListed   = 64       // records in a range that is listed rather than split
 	listBytes   = 1 << 20  // of lists in one message; what is beyond waits for the next round
-	chunkBytes  = 64 << 10 // of records in one message, if it is more than one record
+	chunkBytes  = 64 << 10 // of records in one message, if they are of more than one batch
 	maxRounds   = 64       // of one session
 	sumLength   = 8        // bytes of a fingerprint in a range
 	shortLength = 6        // bytes of a record's hash in a list
@@ -66,13 +66,20 @@ type answer struct {
 
 func (a *answer) asks() bool { return a.kind == rangeSum || a.kind == rangeList }
 
-// A message of a session is a root, equal, records with their proofs, or ranges.
+// A message of a session is a root, equal, records with their proofs, or ranges; the
+// others are not for the session.
 type message struct {
 	root   *root
 	equal  bool
 	proofs []*batch
 	seen   seenSet // with the first ranges
 	ranges []answer
+
+	params  *params // the first: those of the one who asks
+	refused *params // the answer to others: one's own
+	busy    bool    // the answer of one who catches up with somebody else
+	ask     *dot    // the first and only: tell me when you have this, and all before it
+	have    bool    // the answer
 }
 
 type root struct {
@@ -85,11 +92,17 @@ func newSession(r *replica) *session { return &session{r: r} }
 // start begins a session, as the one who asks.
 func (s *session) start(salt []byte) message {
 	s.salt = salt
-	return message{root: s.root()}
+	return message{root: s.root(salt)}
 }
 
-func (s *session) root() *root {
-	return &root{s.salt, s.r.tree.summarise(span{}).fingerprint(s.salt), s.r.seen.hash()}
+func (s *session) root(salt []byte) *root {
+	return &root{salt, s.r.tree.summarise(span{}).fingerprint(salt), s.r.seen.hash()}
+}
+
+// equals tells whether a root is the one of this replica.
+func (s *session) equals(m message) bool {
+	mine := s.root(m.root.salt)
+	return mine.sum == m.root.sum && mine.seen == m.root.seen
 }
 
 // receive takes a message, of which the proofs have been checked, and returns the
@@ -103,8 +116,7 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 			return nil, out, errReconcile
 		}
 		s.salt = m.root.salt
-		mine := s.root()
-		if mine.sum == m.root.sum && mine.seen == m.root.seen {
+		if s.equals(m) {
 			s.done = true
 			return &message{equal: true}, out, nil
 		}
@@ -198,7 +210,7 @@ func (s *session) compare(now instant, ranges []answer, out *effects) (*message,
 			for _, place := range a.dead {
 				if place < uint64(len(lists[0])) {
 					e := lists[0][place]
-					s.r.bury(now, e.key, e.dot, out)
+					s.r.bury(now, e.key, e.dot, s.theirs, out)
 				}
 			}
 			lists = lists[1:]
@@ -307,7 +319,7 @@ func (s *session) answerList(now instant, reply *message, in span, a answer, out
 		}
 	}
 	for _, e := range dead {
-		s.r.bury(now, e.key, e.dot, out)
+		s.r.bury(now, e.key, e.dot, s.theirs, out)
 	}
 	gone := make([]uint64, 0, len(places))
 	for _, place := range places {
@@ -333,8 +345,11 @@ func (s *session) chunk() (groups []group) {
 		s.sorted = true
 	}
 	bytes := 0
-	for len(s.queue) > 0 && bytes < chunkBytes {
+	for len(s.queue) > 0 {
 		e := s.queue[0]
+		if bytes >= chunkBytes && groups[len(groups)-1].batch != e.batch {
+			break
+		}
 		s.queue = s.queue[1:]
 		if e.batch.leaves[e.leaf] != e {
 			continue // it has died

@@ -82,7 +82,7 @@ func set(t rapid.TB, now instant, ops []op, replicas ...*replica) {
 		places = append(places, i)
 	}
 	data := b.append(nil, places, now.count)
-	replicas[0].commit(now, entries)
+	replicas[0].commit(now, entries, &effects{})
 	for _, r := range replicas[1:] {
 		there, err := received(data, now.count)
 		if err != nil {

@@ -111,4 +111,9 @@ func (r *record) compare(o *record) int {
 	)
 }
 
+// legacyPrefix begins the owners of what came over an old link: legacy:<subnet>/<id>.
+const legacyPrefix = "legacy:"
+
+func isLegacy(owner string) bool { return strings.HasPrefix(owner, legacyPrefix) }
+
 func compareDigests(a, b digest) int { return bytes.Compare(a[:], b[:]) }

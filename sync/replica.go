@@ -66,6 +66,7 @@ type effects struct {
 	full    bool     // there was no room for a record: this replica is not level
 	lost    []change // of this peer's records, replaced by another owner's
 	taken   []change // of others' whose lease still runs here
+	buried  []*entry // of this peer's records, dead to another replica while their lease runs
 	clash   bool     // a number of this writer was used for something else
 }
 
@@ -107,11 +108,10 @@ func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
 func (e *entry) room() int64 { return int64(entryRoom + len(e.key) + len(e.value)) }
 
 // commit lets planned records take effect.
-func (r *replica) commit(now instant, planned []*entry) (out effects) {
+func (r *replica) commit(now instant, planned []*entry, out *effects) {
 	for _, e := range planned {
-		r.apply(now, e, &out)
+		r.apply(now, e, out)
 	}
-	return out
 }
 
 // receive takes events of others, in the order of their numbers if they are of one
@@ -270,16 +270,30 @@ func (r *replica) adopt(now instant, e *entry, out *effects) {
 	r.replace(now, held, e, e.owner, out)
 }
 
-// bury takes a record out that another replica has seen the end of.
-func (r *replica) bury(now instant, key string, d dot, out *effects) {
-	if held := r.tree.get(key); held != nil && held.dot == d {
-		r.replace(now, held, nil, "", out)
+// bury takes a record out that another replica has seen the end of. If that is one of
+// this peer's, and it knows of all that it has written itself, nobody can have.
+func (r *replica) bury(now instant, key string, d dot, theirs seenSet, out *effects) {
+	held := r.tree.get(key)
+	if held == nil || held.dot != d {
+		return
 	}
+	r.replace(now, held, nil, "", out)
+	if held.owner == r.self && d.writer == r.writer && !r.behind(theirs) && r.remaining(now, held) > 0 {
+		out.buried = append(out.buried, held)
+	}
+}
+
+// behind tells whether another replica knows more of this one's writer than it has
+// written itself.
+func (r *replica) behind(theirs seenSet) bool {
+	list := theirs[r.writer]
+	return len(list) > 0 && list[len(list)-1].last >= r.seen.next(r.writer)
 }
 
 // unite adds what another replica has seen, when all of its living records have been
 // adopted and the dead ones buried.
 func (r *replica) unite(now instant, other seenSet, out *effects) {
+	out.clash = out.clash || r.behind(other)
 	united := r.seen.clone()
 	united.unite(other)
 	if !united.fits() { // others could not read it, nor this one from its store

@@ -59,7 +59,7 @@ func (w *world) write(i int, o op, loss float64) {
 			w.killers[e.over] = append(w.killers[e.over], e.dot)
 		}
 	}
-	r.commit(w.now(), planned)
+	r.commit(w.now(), planned, &effects{})
 	for j := range w.replicas {
 		if j != i && w.rng.Float64() >= loss {
 			w.flight = append(w.flight, flight{j, planned})
@@ -91,7 +91,7 @@ func (w *world) level(a, b *replica) {
 			switch {
 			case held != nil && held.dot == e.dot:
 			case toSeen.has(e.dot):
-				from.bury(w.now(), e.key, e.dot, &out)
+				from.bury(w.now(), e.key, e.dot, toSeen, &out)
 			default:
 				to.adopt(w.now(), copied(e, e.renewed), &out)
 			}
@@ -267,7 +267,7 @@ func TestLosersAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w[id].commit(now, planned)
+		w[id].commit(now, planned, &effects{})
 		return planned[0]
 	}
 	one, two := write("a", "1"), write("b", "2") // at once, without knowledge of each other
@@ -291,7 +291,7 @@ func TestClash(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.commit(now, planned)
+		r.commit(now, planned, &effects{})
 	}
 	if out := a.receive(now, []*entry{copied(b.tree.get("k"), 0)}); !out.clash {
 		t.Error("another use of a number went unnoticed")
@@ -330,7 +330,7 @@ func TestFullReplica(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		big.commit(now, planned)
+		big.commit(now, planned, &effects{})
 		events = append(events, copied(planned[0], 0))
 	}
 	out := small.receive(now, events)

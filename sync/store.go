@@ -245,18 +245,42 @@ func scanStored(sc *canon.Scanner) (*stored, error) {
 	return st, nil
 }
 
-// A commit is what is to be stored at once.
-type commit struct {
-	effects effects
-	count   time.Duration
+// write stores what has changed. The order of calls is that of the changes. What is not
+// synced is on disk before anything later is that is, and before the store is closed.
+func (s *store) write(r *replica, out effects, count time.Duration, synced bool) error {
+	tx := s.fill(r, out, count)
+	defer tx.Close()
+	how := pebble.NoSync
+	if synced {
+		how = pebble.Sync
+	}
+	if err := s.db.Apply(tx, how); err != nil {
+		return damaged(s.dir, err)
+	}
+	return nil
 }
 
-// write stores what has changed. The order of calls is that of the changes; wait
-// returns when all of it, and all before it, is durable.
-func (s *store) write(r *replica, c commit) (wait func() error, err error) {
+// begin is a synced write that is in its place when begin returns, and on disk, with
+// all before it, when wait does.
+func (s *store) begin(r *replica, out effects, count time.Duration) (wait func() error, err error) {
+	tx := s.fill(r, out, count)
+	if err := s.db.ApplyNoSyncWait(tx, pebble.Sync); err != nil {
+		return nil, errors.Join(damaged(s.dir, err), tx.Close())
+	}
+	return func() error {
+		defer tx.Close()
+		if err := tx.SyncWait(); err != nil {
+			return damaged(s.dir, err)
+		}
+		return nil
+	}, nil
+}
+
+// fill makes a transaction of what has changed.
+func (s *store) fill(r *replica, out effects, count time.Duration) *pebble.Batch {
 	tx := s.db.NewBatch()
 	touched := map[*batch]bool{}
-	for _, ch := range c.effects.changes {
+	for _, ch := range out.changes {
 		if ch.old != nil && ch.old.batch != nil {
 			touched[ch.old.batch] = true
 		}
@@ -274,22 +298,13 @@ func (s *store) write(r *replica, c commit) (wait func() error, err error) {
 			tx.Delete(batchKey(b.number), nil)
 		}
 	}
-	slices.Sort(c.effects.writers)
-	for _, writer := range slices.Compact(c.effects.writers) {
+	slices.Sort(out.writers)
+	for _, writer := range slices.Compact(out.writers) {
 		tx.Set(rowKey(rowSeen, writer), appendStretches(nil, r.seen[writer]), nil)
 	}
-	s.clock.count, s.clock.top = c.count, r.top
+	s.clock.count, s.clock.top = count, r.top
 	tx.Set([]byte{rowClock}, s.clock.append(nil), nil)
-	if err := s.db.ApplyNoSyncWait(tx, pebble.Sync); err != nil {
-		return nil, damaged(s.dir, err)
-	}
-	return func() error {
-		defer tx.Close()
-		if err := tx.SyncWait(); err != nil {
-			return damaged(s.dir, err)
-		}
-		return nil
-	}, nil
+	return tx
 }
 
 // writeBatch stores a batch that is not stored yet.

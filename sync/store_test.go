@@ -43,7 +43,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 	other := testReplica("b")
 	states := map[string]uint64{state(r): 0} // numbers of writes, by what they led to
 	var written, acknowledged uint64
-	act := func() (effects, bool) {
+	act := func() (out effects, own bool) {
 		key := fmt.Sprint("key", rng.IntN(40))
 		writer := r
 		if rng.IntN(3) == 0 {
@@ -64,10 +64,11 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		b := newBatch(writer.writer, digest{9}, entries)
 		b.sig = make([]byte, 64)
 		if writer == r {
-			return r.commit(now, entries), true
+			r.commit(now, entries, &out)
+			return out, true
 		}
 		data := b.append(nil, upTo(len(entries)), now.count)
-		other.commit(now, entries)
+		other.commit(now, entries, &effects{})
 		there, err := received(data, now.count)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +79,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		for range rng.IntN(30) {
 			out, waits := act()
 			now.count += time.Second
-			wait, err := s.write(r, commit{out, now.count})
+			wait, err := s.begin(r, out, now.count)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +145,7 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		files := vfs.NewMem()
 		s, r := mustOpen(t, files)
 		set(t, instant{}, []op{{key: "k", value: "v"}}, r)
-		if _, err := s.write(r, commit{effects{changes: []change{{key: "k", new: r.tree.get("k")}}}, 0}); err != nil {
+		if err := s.write(r, effects{changes: []change{{key: "k", new: r.tree.get("k")}}}, 0, false); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.db.Set(rowKey(row, "k"), []byte{0xff}, pebble.Sync); err != nil {
@@ -181,7 +182,9 @@ func BenchmarkLoad(b *testing.B) {
 			b.Fatal(err)
 		}
 		newBatch(r.writer, digest{}, entries).sig = make([]byte, 64)
-		if _, err := s.write(r, commit{r.commit(instant{}, entries), 0}); err != nil {
+		var out effects
+		r.commit(instant{}, entries, &out)
+		if err := s.write(r, out, 0, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -19,6 +19,11 @@ const (
 	wireEqual   = 1 // [1]
 	wireRecords = 2 // [2, [batch …]]
 	wireRanges  = 3 // [3, [] or [seen], [[shared, suffix, kind, data or places] …]]
+	wireParams  = 4 // [4, leasing, lease in ms]
+	wireRefused = 5 // [5, leasing, lease in ms]
+	wireBusy    = 6 // [6]
+	wireAsk     = 7 // [7, writer, n]
+	wireHave    = 8 // [8]
 )
 
 // append appends a message without records. The end of a range is told by how many bytes
@@ -31,6 +36,17 @@ func (m *message) append(dst []byte) []byte {
 		return canon.AppendBytes(canon.AppendBytes(dst, m.root.sum[:]), m.root.seen[:])
 	case m.equal:
 		return canon.AppendUint(canon.AppendArray(dst, 1), wireEqual)
+	case m.params != nil:
+		return m.params.append(canon.AppendUint(canon.AppendArray(dst, 3), wireParams))
+	case m.refused != nil:
+		return m.refused.append(canon.AppendUint(canon.AppendArray(dst, 3), wireRefused))
+	case m.busy:
+		return canon.AppendUint(canon.AppendArray(dst, 1), wireBusy)
+	case m.ask != nil:
+		dst = canon.AppendUint(canon.AppendArray(dst, 3), wireAsk)
+		return canon.AppendUint(canon.AppendBytes(dst, m.ask.writer), m.ask.n)
+	case m.have:
+		return canon.AppendUint(canon.AppendArray(dst, 1), wireHave)
 	}
 	dst = canon.AppendUint(canon.AppendArray(dst, 3), wireRanges)
 	if m.seen == nil {
@@ -105,6 +121,19 @@ func scanMessage(data []byte, count time.Duration) (m message, err error) {
 		if m.ranges, err = scanRanges(&s); err != nil {
 			return m, err
 		}
+	case kind == wireParams && fields == 3:
+		m.params = scanParams(&s)
+	case kind == wireRefused && fields == 3:
+		m.refused = scanParams(&s)
+	case kind == wireBusy && fields == 1:
+		m.busy = true
+	case kind == wireAsk && fields == 3:
+		m.ask = &dot{string(s.Bytes()), s.Uint()}
+		if len(m.ask.writer) > maxName {
+			return m, canon.ErrForm
+		}
+	case kind == wireHave && fields == 1:
+		m.have = true
 	default:
 		return m, canon.ErrForm
 	}

@@ -1,0 +1,471 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+// Protocol is what two replicas catch up with each other over. Who opens a stream sends
+// its parameters and asks for a comparison, or asks whether the other has a write.
+const Protocol protocol.ID = "/go2p/sync/1.0.0"
+
+const (
+	maxFrame    = 4 << 20          // a message
+	frameTime   = 10 * time.Second // for one message, to come or to go
+	sessionTime = 10 * time.Minute
+	inFlight    = 2 * time.Second // what is younger is on its way to others by itself
+	ackTime     = time.Minute     // how long a question for a write waits
+	maxServed   = 16              // streams of one neighbour
+	maxUseless  = 64 << 20        // bytes of records in a session that bring nothing
+)
+
+// errBusy says that a neighbour catches up with another one.
+var errBusy = errors.New("busy with another replica")
+
+// follow keeps up with who is a neighbour.
+func (d *Dict) follow(events iter.Seq2[mesh.Event, error]) {
+	for ev, err := range events {
+		switch {
+		case errors.Is(err, mesh.ErrLagged):
+			d.wg.Go(func() { d.follow(d.mesh.Events(d.ctx)) })
+			for _, p := range d.mesh.Peers() {
+				d.meet(p.ID)
+			}
+			return
+		case err != nil:
+			return
+		case ev.Kind == mesh.EventPeerUp:
+			d.meet(ev.Peer)
+		case ev.Kind == mesh.EventPeerDown:
+			d.levelMu.Lock()
+			d.levels.leave(string(ev.Peer))
+			d.tellMet()
+			d.levelMu.Unlock()
+		}
+	}
+}
+
+// meet notes a neighbour that is there anew, or takes part in the topic from now on.
+func (d *Dict) meet(p peer.ID) {
+	d.levelMu.Lock()
+	d.levels.join(time.Now(), string(p))
+	d.tellMet()
+	d.levelMu.Unlock()
+	d.wakeLoop()
+}
+
+// tellMet ends the waiting for news of neighbours. The caller holds levelMu.
+func (d *Dict) tellMet() {
+	close(d.met)
+	d.met = make(chan struct{})
+}
+
+func (d *Dict) wakeLoop() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// catchUp compares this replica with the neighbours when it is time to.
+func (d *Dict) catchUp() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-d.wake:
+		case <-timer.C:
+		}
+		paths := map[peer.ID]bool{}
+		for _, p := range d.mesh.Peers() {
+			paths[p.ID] = p.Path == mesh.PathRelay
+		}
+		d.levelMu.Lock()
+		for id, p := range d.levels.peers {
+			p.relayed = paths[peer.ID(id)]
+		}
+		for {
+			id, ok := d.levels.next(time.Now())
+			if !ok {
+				break
+			}
+			d.wg.Go(func() { d.compare(peer.ID(id)) })
+		}
+		timer.Reset(time.Until(d.levels.deadline(time.Now())))
+		d.levelMu.Unlock()
+	}
+}
+
+// compare compares this replica with a neighbour, and notes what came of it.
+func (d *Dict) compare(p peer.ID) {
+	news, err := d.ask(p)
+	how := levelled
+	if refusal, ok := errors.AsType[*RefusedError](err); ok {
+		how = refused
+		d.refused(refusal)
+	} else if errors.Is(err, errBusy) {
+		how = waits
+	} else if err != nil {
+		how = failed
+		d.log.Debug("cannot catch up", "peer", p, "err", err)
+	}
+	d.stats.sessions.Add(1)
+	if err == nil {
+		d.mu.Lock()
+		d.full = false
+		d.mu.Unlock()
+	}
+	d.levelMu.Lock()
+	d.levels.done(time.Now(), string(p), how, err)
+	if news {
+		d.levels.spread(time.Now(), string(p))
+	}
+	d.tellMet()
+	d.levelMu.Unlock()
+	d.wakeLoop()
+}
+
+// ask opens a session with a neighbour, and tells whether it has brought news.
+func (d *Dict) ask(p peer.ID) (news bool, err error) {
+	ctx, cancel := context.WithTimeout(d.ctx, sessionTime)
+	defer cancel()
+	s, err := d.mesh.NewStream(ctx, p, Protocol)
+	if err != nil {
+		return false, err
+	}
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	t := d.newTalk(s, true)
+	var salt [saltLength]byte
+	rand.Read(salt[:])
+	mine := d.rules.params()
+	d.mu.RLock()
+	root := t.session.start(salt[:])
+	d.mu.RUnlock()
+	if err = t.send(frame.Append(nil, (&message{params: &mine}).append(nil)), root.append(nil)); err == nil {
+		err = t.run()
+	}
+	if err != nil {
+		s.Reset()
+		return t.news, err
+	}
+	return t.news, s.Close()
+}
+
+// serve handles a stream of a neighbour.
+func (d *Dict) serve(s network.Stream) {
+	p := s.Conn().RemotePeer()
+	if !d.begin() {
+		s.Reset()
+		return
+	}
+	defer d.wg.Done()
+	d.levelMu.Lock()
+	full := d.serving[p] >= maxServed
+	if !full {
+		d.serving[p]++
+	}
+	d.levelMu.Unlock()
+	if full {
+		s.Reset()
+		return
+	}
+	defer func() {
+		d.levelMu.Lock()
+		if d.serving[p]--; d.serving[p] == 0 {
+			delete(d.serving, p)
+		}
+		d.levelMu.Unlock()
+	}()
+	ctx, cancel := context.WithTimeout(d.ctx, sessionTime)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	if err := d.answer(ctx, s); err != nil {
+		s.Reset()
+		d.log.Debug("session", "peer", p, "err", err)
+		return
+	}
+	s.Close()
+}
+
+func (d *Dict) answer(ctx context.Context, s network.Stream) error {
+	p := s.Conn().RemotePeer()
+	t := d.newTalk(s, false)
+	first, err := t.receive()
+	switch {
+	case err != nil:
+		return err
+	case first.ask != nil:
+		return d.acknowledge(ctx, t, *first.ask)
+	case first.params == nil:
+		return t.bad(errReconcile)
+	}
+	if mine := d.rules.params(); *first.params != mine {
+		d.refused(&RefusedError{p.String(), mine.duration(), first.params.duration()})
+		d.levelMu.Lock()
+		d.levels.found(time.Now(), string(p), &RefusedError{p.String(), mine.duration(), first.params.duration()})
+		d.tellMet()
+		d.levelMu.Unlock()
+		return t.send(nil, (&message{refused: &mine}).append(nil))
+	}
+	err = t.run()
+	d.levelMu.Lock()
+	if err == nil {
+		d.levels.found(time.Now(), string(p), nil)
+	}
+	if t.news {
+		d.levels.spread(time.Now(), string(p))
+	}
+	d.tellMet()
+	d.levelMu.Unlock()
+	d.wakeLoop()
+	return err
+}
+
+// refused reports a neighbour with other parameters, once while they are the same.
+func (d *Dict) refused(e *RefusedError) {
+	d.levelMu.Lock()
+	id, _ := peer.Decode(e.Peer)
+	p := d.levels.peers[string(id)]
+	known := p != nil && p.refused != nil && p.refused.Error() == e.Error()
+	d.levelMu.Unlock()
+	if known {
+		return
+	}
+	d.log.Warn("dictionary not shared", "peer", e.Peer, "err", e)
+	d.happen(Event{Kind: EventRefused, Peer: e.Peer, Err: e})
+}
+
+// A talk is one end of a session on a stream.
+type talk struct {
+	d       *Dict
+	stream  network.Stream
+	peer    peer.ID
+	in      *frame.Reader
+	session *session
+	asked   bool // by this end
+	news    bool // something has changed here
+	useless int  // bytes
+}
+
+func (d *Dict) newTalk(s network.Stream, asked bool) *talk {
+	return &talk{
+		d: d, stream: s, peer: s.Conn().RemotePeer(), in: frame.NewReader(s, maxFrame),
+		session: newSession(d.replica), asked: asked,
+	}
+}
+
+// send sends a message, behind frames that go before it.
+func (t *talk) send(before, body []byte) error {
+	t.stream.SetWriteDeadline(time.Now().Add(frameTime))
+	_, err := t.stream.Write(frame.Append(before, body))
+	return err
+}
+
+func (t *talk) receive() (message, error) {
+	t.stream.SetReadDeadline(time.Now().Add(frameTime))
+	body, err := t.in.Next()
+	if err != nil {
+		return message{}, err
+	}
+	m, err := scanMessage(body, t.d.now().count)
+	for i := 0; err == nil && i < len(m.proofs); i++ {
+		err = t.d.check(m.proofs[i])
+	}
+	if err != nil {
+		return m, t.bad(err)
+	}
+	return m, nil
+}
+
+// bad notes what no honest peer sends.
+func (t *talk) bad(err error) error {
+	t.d.reject(t.peer, err)
+	return err
+}
+
+// run goes on until both are level.
+func (t *talk) run() error {
+	for !t.session.done {
+		m, err := t.receive()
+		switch {
+		case err != nil:
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		case m.busy && t.asked:
+			return errBusy
+		case m.refused != nil && t.asked:
+			return &RefusedError{t.peer.String(), t.d.rules.params().duration(), m.refused.duration()}
+		case m.busy || m.refused != nil || m.params != nil || m.ask != nil || m.have:
+			return t.bad(errReconcile)
+		}
+		if err := t.step(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step takes a message and sends what is to be sent after it.
+func (t *talk) step(m message) error {
+	d := t.d
+	d.mu.Lock()
+	if d.failed != nil {
+		d.mu.Unlock()
+		return d.failed
+	}
+	now := d.now()
+	if m.root != nil && !t.asked && d.isBusy(t.peer) && !t.session.equals(m) {
+		d.mu.Unlock()
+		if err := t.send(nil, (&message{busy: true}).append(nil)); err != nil {
+			return err
+		}
+		return errBusy
+	}
+	reply, out, err := t.session.receive(now, m)
+	if kept := d.keep(now, out); kept != nil {
+		err = kept
+	}
+	d.mu.Unlock()
+	t.news = t.news || slices.ContainsFunc(out.changes, func(c change) bool {
+		return c.new == nil || now.count-c.new.renewed > inFlight
+	})
+	if errors.Is(err, errReconcile) {
+		return t.bad(err)
+	}
+	if err != nil {
+		return err
+	}
+	if m.proofs != nil {
+		return t.brought(m, out)
+	}
+	for {
+		d.mu.RLock()
+		var body []byte
+		groups := t.session.chunk()
+		if groups != nil {
+			body = appendRecords(nil, groups, d.now().count)
+		}
+		d.mu.RUnlock()
+		if body == nil {
+			break
+		}
+		if err := t.send(nil, body); err != nil {
+			return err
+		}
+	}
+	if reply == nil {
+		return nil
+	}
+	return t.send(nil, reply.append(nil))
+}
+
+// brought notes that records came.
+func (t *talk) brought(m message, out effects) error {
+	if len(out.changes) == 0 {
+		for _, b := range m.proofs {
+			for _, e := range b.leaves {
+				if e != nil {
+					t.useless += e.size()
+				}
+			}
+		}
+		if t.useless > maxUseless {
+			return t.bad(fmt.Errorf("%w: it sends what is known, again and again", errReconcile))
+		}
+	}
+	if t.asked {
+		t.d.levelMu.Lock()
+		t.d.levels.receive(time.Now())
+		t.d.levelMu.Unlock()
+	}
+	return nil
+}
+
+// isBusy tells whether this replica catches up with another one than p.
+func (d *Dict) isBusy(p peer.ID) bool {
+	d.levelMu.Lock()
+	defer d.levelMu.Unlock()
+	if with := d.levels.peers[string(p)]; with != nil && with.running {
+		return p.String() > d.rules.self // of two that ask each other one is answered
+	}
+	return d.levels.busy(time.Now())
+}
+
+// askFor returns nil when a neighbour has a write, and all of its writer before it.
+func (d *Dict) askFor(ctx context.Context, id string, last dot) error {
+	s, err := d.mesh.NewStream(ctx, peer.ID(id), Protocol)
+	if err != nil {
+		return err
+	}
+	defer s.Reset()
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	t := d.newTalk(s, true)
+	if err := t.send(nil, (&message{ask: &last}).append(nil)); err != nil {
+		return err
+	}
+	s.SetReadDeadline(time.Now().Add(ackTime))
+	body, err := t.in.Next()
+	if err != nil {
+		return err
+	}
+	if m, err := scanMessage(body, 0); err != nil || !m.have {
+		return t.bad(errReconcile)
+	}
+	return nil
+}
+
+// acknowledge answers when a write, and all of its writer before it, is here, and on
+// disk if there is one.
+func (d *Dict) acknowledge(ctx context.Context, t *talk, last dot) error {
+	ctx, cancel := context.WithTimeout(ctx, ackTime)
+	defer cancel()
+	for {
+		d.mu.RLock()
+		has, heard := d.replica.seen.next(last.writer) > last.n, d.heard
+		d.mu.RUnlock()
+		if has {
+			break
+		}
+		select {
+		case <-heard:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := d.flush(); err != nil {
+		return err
+	}
+	return t.send(nil, (&message{have: true}).append(nil))
+}
+
+// flush returns when all that is here is on disk, if there is one.
+func (d *Dict) flush() error {
+	d.mu.Lock()
+	if d.store == nil || d.failed != nil {
+		defer d.mu.Unlock()
+		return d.failed
+	}
+	wait, err := d.store.begin(d.replica, effects{}, d.now().count)
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return wait()
+}

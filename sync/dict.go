@@ -1,0 +1,342 @@
+package sync
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+// ErrClosed says that the dictionary was closed.
+var ErrClosed = errors.New("dictionary is closed")
+
+// A Dict is this peer's replica of its network's dictionary. Its methods may be called
+// concurrently. It is made by Open and lives until Close.
+type Dict struct {
+	mesh   *mesh.Mesh
+	opts   Options
+	log    *slog.Logger
+	rules  rules
+	topic  *mesh.Topic
+	events feed.Feed[Event]
+	stats  stats
+
+	started time.Time     // of this run
+	before  time.Duration // that the replica had run when it began
+	settled atomic.Bool   // writes need not wait for the first catch-up
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.RWMutex
+	replica *replica
+	store   *store // nil without a directory
+	journal journal
+	failed  error         // why nothing changes any more
+	full    bool          // there was no room for something, and nothing has shown since that there is
+	heard   chan struct{} // closed, and replaced, when the seen set has grown
+	renamed time.Time     // when the writer was last given another name
+
+	queueMu    sync.Mutex
+	closed     bool
+	queue      []*write
+	queued     int           // bytes
+	room       chan struct{} // closed, and replaced, when a round is over
+	committing bool
+
+	levelMu sync.Mutex
+	levels  *levels
+	met     chan struct{} // closed, and replaced, when there is news of a neighbour
+	serving map[peer.ID]int
+	wake    chan struct{} // the loop looks at levels again
+}
+
+// Open makes this peer take part in the dictionary of a mesh's network; there is one.
+// It returns when what is stored is loaded; catching up with the neighbours goes on
+// behind it. The mesh stays the caller's, and must be closed after the dictionary.
+//
+// The context bounds the call alone. Errors: wrong options, or ErrStore for a store
+// that is damaged, of a newer version, or in use.
+func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Dict, error) {
+	d, err := newDict(m, opts)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = d.load()
+	}
+	if err == nil {
+		err = d.start()
+	}
+	if err != nil {
+		d.stop()
+		return nil, fmt.Errorf("sync: open: %w", err)
+	}
+	return d, nil
+}
+
+func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
+	d := &Dict{
+		mesh: m, started: time.Now(), heard: make(chan struct{}), room: make(chan struct{}), met: make(chan struct{}),
+		serving: map[peer.ID]int{}, wake: make(chan struct{}, 1), journal: newJournal(),
+	}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if opts != nil {
+		d.opts = *opts
+	}
+	if d.opts.Lease == 0 {
+		d.opts.Lease = defaultLease
+	}
+	if d.opts.MaxBytes == 0 {
+		d.opts.MaxBytes = defaultMaxBytes
+	}
+	if d.opts.files == nil {
+		d.opts.files = vfs.Default
+	}
+	d.log = d.opts.Logger
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	d.log = d.log.With("network", m.Network())
+	if d.opts.Lease < minLease || d.opts.Lease > maxAge || d.opts.Lease%time.Millisecond != 0 {
+		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, minLease, maxAge)
+	}
+	d.rules = rules{self: m.ID().String(), leasing: !d.opts.NoLease, lease: d.opts.Lease}
+	d.levels = newLevels(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
+	return d, nil
+}
+
+// load reads what is stored. The first run has a new name as a writer, and so has each
+// one without a store.
+func (d *Dict) load() (err error) {
+	d.replica = newReplica(d.rules, "", d.opts.MaxBytes)
+	if d.opts.Dir != "" {
+		if d.store, err = openStore(d.opts.Dir, d.opts.files, d.log); err != nil {
+			return err
+		}
+		if err := d.store.load(d.replica); err != nil {
+			return err
+		}
+		d.before = d.store.clock.count
+		if d.store.clock.incarnation != 0 {
+			d.replica.writer = writerName(d.rules.self, d.store.clock.incarnation)
+			return nil
+		}
+	}
+	d.rename()
+	return nil
+}
+
+// rename gives the writer a name that no one else has used. The caller holds mu.
+func (d *Dict) rename() {
+	var random [8]byte
+	rand.Read(random[:])
+	incarnation := binary.BigEndian.Uint64(random[:])>>16 | 1
+	if d.store != nil {
+		d.store.clock.incarnation = incarnation
+	}
+	d.replica.writer = writerName(d.rules.self, incarnation)
+}
+
+// writerName names an incarnation of a peer.
+func writerName(id string, incarnation uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], incarnation)
+	return id + "/" + hex.EncodeToString(b[2:])
+}
+
+// author is the peer that a writer is of.
+func author(writer string) (peer.ID, error) {
+	id, _, ok := strings.Cut(writer, "/")
+	if !ok {
+		return "", errRecord
+	}
+	return peer.Decode(id)
+}
+
+func (d *Dict) start() (err error) {
+	if err := d.stats.register(d); err != nil {
+		return err
+	}
+	d.topic, err = d.mesh.JoinTopic(d.rules.params().topic(), d.judge, d.meet)
+	if err != nil {
+		return err
+	}
+	d.mesh.SetStreamHandler(Protocol, d.serve)
+	events := d.mesh.Events(d.ctx)
+	for _, p := range d.mesh.Peers() {
+		d.meet(p.ID)
+	}
+	d.wg.Go(func() { d.follow(events) })
+	d.wg.Go(d.catchUp)
+	return nil
+}
+
+// Close ends this peer's part in the dictionary, which other members keep. It waits for
+// writes that were begun, and may be called more than once.
+func (d *Dict) Close() error {
+	d.queueMu.Lock()
+	first := !d.closed
+	d.closed = true
+	for d.committing {
+		d.awaitRoom(context.Background())
+	}
+	d.queueMu.Unlock()
+	if !first {
+		d.wg.Wait()
+		return nil
+	}
+	return d.stop()
+}
+
+// stop ends what Open began.
+func (d *Dict) stop() error {
+	if d.topic != nil {
+		d.mesh.SetStreamHandler(Protocol, nil)
+		d.topic.Close()
+	}
+	d.stats.unregister(d.opts.Registerer)
+	d.cancel()
+	d.wg.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed = ErrClosed
+	d.events.Close()
+	d.journal.wake()
+	if d.store == nil {
+		return nil
+	}
+	var err error
+	if d.replica.writer != "" { // it was loaded
+		err = d.store.write(d.replica, effects{}, d.now().count, false)
+	}
+	return errors.Join(err, d.store.close())
+}
+
+// begin counts one more thing that Close waits for, unless it was called.
+func (d *Dict) begin() bool {
+	d.queueMu.Lock()
+	defer d.queueMu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.wg.Add(1)
+	return true
+}
+
+// now is this moment by both clocks.
+func (d *Dict) now() instant { return instant{d.before + time.Since(d.started), wall(d.rules.self)} }
+
+// wall is a peer's clock, which a lease is only ever shortened by. Tests put it out.
+var wall = func(string) time.Time { return time.Now() }
+
+// took does what follows from effects that are in the store. The caller holds mu.
+func (d *Dict) took(now instant, out effects) {
+	if len(out.writers) > 0 {
+		close(d.heard)
+		d.heard = make(chan struct{})
+	}
+	for _, c := range out.lost {
+		d.happen(Event{Kind: EventLost, Key: c.old.key, Owner: ownerOf(c.new), For: d.rules.remaining(now, c.old)})
+	}
+	if len(out.buried) > 0 {
+		d.rewrite(func(r *replica) (ops []op) {
+			for _, old := range out.buried {
+				if r.tree.get(old.key) == nil {
+					ops = append(ops, op{key: old.key, value: old.value})
+				}
+			}
+			out.buried = nil
+			return ops
+		})
+	}
+	for _, c := range out.taken {
+		d.happen(Event{Kind: EventTaken, Key: c.old.key, Owner: ownerOf(c.new), From: c.old.owner, For: d.rules.remaining(now, c.old)})
+	}
+	if out.full && !d.full {
+		d.full = true
+		d.log.Warn("not level", "err", ErrFull)
+		d.happen(Event{Kind: EventFull, Err: ErrFull})
+	}
+	if out.clash {
+		d.clash()
+	}
+	if len(out.changes) > 0 {
+		d.journal.add(now.wall, out.changes)
+		d.levelMu.Lock()
+		if d.levels.change(time.Now()) {
+			d.wakeLoop()
+		}
+		d.levelMu.Unlock()
+	}
+}
+
+func ownerOf(e *entry) string {
+	if e == nil {
+		return ""
+	}
+	return e.owner
+}
+
+// clash takes another name as a writer, since numbers of this one were used for
+// something else, and writes again what is owned here: under a number that counts as
+// seen it would reach nobody. The caller holds mu.
+func (d *Dict) clash() {
+	if !d.renamed.IsZero() && time.Since(d.renamed) < clashPause {
+		return
+	}
+	d.renamed = time.Now()
+	before := d.replica.writer
+	d.rename()
+	d.happen(Event{Kind: EventClash, Err: ErrIdentityClash})
+	d.rewrite(func(r *replica) (ops []op) {
+		for e := range r.tree.all(span{}) {
+			if e.owner == r.self && e.dot.writer != r.writer && len(ops) < rewriteKeys {
+				ops = append(ops, op{key: e.key, value: e.value})
+			}
+		}
+		return ops
+	})
+	d.log.Warn("another copy of this peer has written", "writer", before, "err", ErrIdentityClash)
+}
+
+// rewrite writes what f says, until that is nothing.
+func (d *Dict) rewrite(f func(*replica) []op) {
+	if !d.begin() {
+		return
+	}
+	go func() {
+		defer d.wg.Done()
+		for more := true; more; {
+			w := &write{build: func(r *replica) ([]op, error) {
+				ops := f(r)
+				more = len(ops) > 0
+				return ops, nil
+			}}
+			if err := d.submit(d.ctx, w); err != nil {
+				d.log.Warn("cannot write again what is owned here", "err", err)
+				return
+			}
+		}
+	}()
+}
+
+const (
+	clashPause  = 10 * time.Second // between two new names
+	rewriteKeys = 1000             // at once
+)

@@ -1,0 +1,65 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/feed"
+)
+
+// An EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventLost    EventKind = "lease-lost"     // a key that was this peer's is somebody else's, or gone
+	EventTaken   EventKind = "lease-taken"    // a key went to another owner while its lease still ran here
+	EventRefused EventKind = "sync-refused"   // a neighbour's dictionary has other leases
+	EventClash   EventKind = "identity-clash" // another copy of this peer has written
+	EventFull    EventKind = "full"           // there was no room for what others have written
+)
+
+// ErrIdentityClash says that a number of this peer's writes was used for something
+// else: its key is in use on two machines, or its directory came back from a backup. It
+// goes on under another name, and has written again what it owns.
+var ErrIdentityClash = errors.New("identity clash: this peer's key is used twice, or its data came from a backup")
+
+// ErrLagged ends a subscriber that did not keep up with what happened.
+var ErrLagged = feed.ErrLagged
+
+// An Event is something that happened to a dictionary, beside the changes that Watch
+// tells of.
+type Event struct {
+	Kind  EventKind
+	Time  time.Time     // by this peer's clock
+	Key   string        // lease-lost, lease-taken
+	Owner string        // lease-lost, lease-taken: who has the key now; "" for nobody
+	From  string        // lease-taken: who had it
+	For   time.Duration // lease-lost, lease-taken: how long the lease would still have run here
+	Peer  string        // sync-refused: the neighbour
+	Err   error         // sync-refused, identity-clash, full
+}
+
+func (d *Dict) happen(ev Event) {
+	ev.Time = time.Now()
+	d.events.Publish(ev)
+}
+
+// Events yields what happens from the call on, until the context ends, the dictionary is
+// closed (the last error is then ErrClosed) or the loop is left. A loop that is more
+// than 1024 events behind ends with ErrLagged. The sequence can be ranged over once.
+func (d *Dict) Events(ctx context.Context) iter.Seq2[Event, error] {
+	events := d.events.Follow(ctx, func(Event) bool { return true })
+	return func(yield func(Event, error) bool) {
+		for ev, err := range events {
+			if errors.Is(err, feed.ErrClosed) {
+				err = ErrClosed
+			}
+			if !yield(ev, err) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package sync
+
+// CORE: what all replicas of a dictionary must have in common.
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/canon"
+)
+
+// ErrRefused says that a neighbour has a dictionary with other leases, so that the two
+// have nothing to do with each other. Both ends are told.
+var ErrRefused = errors.New("other leases")
+
+// A RefusedError is an ErrRefused with both sides' leases.
+type RefusedError struct {
+	Peer         string        // peer ID
+	Mine, Theirs time.Duration // the lease; 0 without leasing
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%v: this peer's dictionary has %s, that of %s %s", ErrRefused, leaseText(e.Mine), e.Peer, leaseText(e.Theirs))
+}
+
+func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+func leaseText(d time.Duration) string {
+	if d == 0 {
+		return "no leases"
+	}
+	return "leases of " + d.String()
+}
+
+// params are the lease in milliseconds, or that there is none.
+type params struct {
+	leasing bool
+	lease   uint64
+}
+
+func (r rules) params() params {
+	if !r.leasing {
+		return params{}
+	}
+	return params{true, uint64(r.lease.Milliseconds())}
+}
+
+func (p params) duration() time.Duration {
+	return time.Duration(min(p.lease, uint64(maxAge.Milliseconds()))) * time.Millisecond
+}
+
+func (p params) append(dst []byte) []byte {
+	return canon.AppendUint(canon.AppendBool(dst, p.leasing), p.lease)
+}
+
+func scanParams(s *canon.Scanner) *params { return &params{s.Bool(), s.Uint()} }
+
+// topic names the topic of dictionaries with these parameters.
+func (p params) topic() string {
+	sum := sha256.Sum256(p.append([]byte("go2p-sync-1")))
+	return "sync/" + hex.EncodeToString(sum[:8])
+}

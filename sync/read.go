@@ -1,0 +1,181 @@
+package sync
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/value"
+)
+
+func (e *entry) decode() (any, error) {
+	v, err := value.Decode([]byte(e.value))
+	if err != nil {
+		return nil, fmt.Errorf("value of %q: %w", e.key, err)
+	}
+	return v, nil
+}
+
+func (d *Dict) get(key string) *entry {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.replica.tree.get(key)
+}
+
+// Get returns the value of a key, as this replica has it, which is the caller's. The
+// error is ErrNotFound if there is none.
+func (d *Dict) Get(key string) (any, error) {
+	e := d.get(key)
+	if e == nil {
+		return nil, fmt.Errorf("sync: get: %w: %q", ErrNotFound, key)
+	}
+	return e.decode()
+}
+
+// An Item is a key with its value and whose it is.
+type Item struct {
+	Key   string
+	Value any
+	Lease Lease
+	Time  time.Time // when it was written, by its author's clock
+}
+
+// A Lease says whose a key is.
+type Lease struct {
+	Owner  string        // peer ID, or legacy:<subnet>/<id>
+	Term   uint64        // raised each time the key gets another owner: a fencing token
+	For    time.Duration // how long others are kept from writing it, as this peer counts; 0 if they are not
+	Until  time.Time     // the same as a time, by this peer's clock
+	Signed bool          // the owner has signed it; what came over an old link is not
+}
+
+// Lease returns whose a key is. The error is ErrNotFound if there is no such key.
+func (d *Dict) Lease(key string) (Lease, error) {
+	e := d.get(key)
+	if e == nil {
+		return Lease{}, fmt.Errorf("sync: lease: %w: %q", ErrNotFound, key)
+	}
+	return d.lease(e), nil
+}
+
+func (d *Dict) lease(e *entry) Lease {
+	now := d.now()
+	left := d.rules.remaining(now, e)
+	return Lease{Owner: e.owner, Term: e.term, For: left, Until: now.wall.Add(left), Signed: !isLegacy(e.owner)}
+}
+
+// Item returns a key with its value and whose it is. The error is ErrNotFound if there
+// is no such key.
+func (d *Dict) Item(key string) (Item, error) {
+	e := d.get(key)
+	if e == nil {
+		return Item{}, fmt.Errorf("sync: item: %w: %q", ErrNotFound, key)
+	}
+	return d.item(e)
+}
+
+func (d *Dict) item(e *entry) (Item, error) {
+	v, err := e.decode()
+	return Item{Key: e.key, Value: v, Lease: d.lease(e), Time: time.UnixMilli(e.time)}, err
+}
+
+// Len returns the number of keys.
+func (d *Dict) Len() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.replica.tree.len()
+}
+
+// entries yields those whose keys begin with a prefix, in the order of their keys. The
+// lock is not held while the loop runs: what changes meanwhile is seen or not.
+func (d *Dict) entries(prefix string) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		chunk := make([]*entry, 0, watchChunk)
+		for next := prefix; ; next = chunk[len(chunk)-1].key + "\x00" {
+			chunk = chunk[:0]
+			d.mu.RLock()
+			for e := range d.replica.tree.all(span{lo: next}) {
+				if !strings.HasPrefix(e.key, prefix) {
+					break
+				}
+				if chunk = append(chunk, e); len(chunk) == cap(chunk) {
+					break
+				}
+			}
+			d.mu.RUnlock()
+			for _, e := range chunk {
+				if !yield(e) {
+					return
+				}
+			}
+			if len(chunk) < cap(chunk) {
+				return
+			}
+		}
+	}
+}
+
+// Keys yields the keys in order. Like the other iterators it sees what changes while it
+// runs, or does not; for one moment's view see Copy.
+func (d *Dict) Keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for e := range d.entries("") {
+			if !yield(e.key) {
+				return
+			}
+		}
+	}
+}
+
+// All yields keys and values in the order of the keys.
+func (d *Dict) All() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for e := range d.entries("") {
+			v, err := e.decode()
+			if err == nil && !yield(e.key, v) {
+				return
+			}
+		}
+	}
+}
+
+// Values yields the values in the order of their keys.
+func (d *Dict) Values() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, v := range d.All() {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Items yields all there is to know of the keys that begin with a prefix, in order.
+func (d *Dict) Items(prefix string) iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		for e := range d.entries(prefix) {
+			it, err := d.item(e)
+			if err == nil && !yield(it) {
+				return
+			}
+		}
+	}
+}
+
+// Copy returns all keys and values as they are at one moment.
+func (d *Dict) Copy() map[string]any {
+	d.mu.RLock()
+	entries := make([]*entry, 0, d.replica.tree.len())
+	for e := range d.replica.tree.all(span{}) {
+		entries = append(entries, e)
+	}
+	d.mu.RUnlock()
+	m := make(map[string]any, len(entries))
+	for _, e := range entries {
+		if v, err := e.decode(); err == nil {
+			m[e.key] = v
+		}
+	}
+	return m
+}

@@ -1,0 +1,123 @@
+package sync
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/value"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+var (
+	errForged = errors.New("records that are not signed by their writer for this network")
+	errValue  = errors.New("a value outside of the data model")
+)
+
+// judge takes a batch that a neighbour has sent or passed on.
+func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
+	sc := canon.Scan(data)
+	b, err := scanBatch(&sc, d.now().count)
+	if err == nil {
+		err = sc.End()
+	}
+	if err == nil && b.alive != len(b.leaves) {
+		err = fmt.Errorf("%w: a part of a batch", errForged)
+	}
+	if err == nil && d.knows(b) {
+		return mesh.Ignore
+	}
+	if err == nil {
+		err = d.check(b)
+	}
+	if err != nil {
+		d.reject(from, err)
+		return mesh.Reject
+	}
+	fresh, err := d.receive(from, b)
+	if err != nil || !fresh {
+		return mesh.Ignore
+	}
+	return mesh.Pass
+}
+
+// knows tells whether nothing in a batch is new here. What bears the name of this
+// writer is looked at anyway: it may be another's.
+func (d *Dict) knows(b *batch) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if b.writer == d.replica.writer {
+		return false
+	}
+	for _, e := range b.leaves {
+		if !d.replica.seen.has(e.dot) {
+			return false
+		}
+	}
+	return true
+}
+
+// check checks who has signed a batch, and that what is in it is what a peer may write.
+func (d *Dict) check(b *batch) error {
+	by, err := author(b.writer)
+	if err != nil || !d.mesh.Verify(by, batchPurpose, b.toSign(), b.sig) {
+		return errForged
+	}
+	for _, e := range b.leaves {
+		if e == nil {
+			continue
+		}
+		if e.owner != by.String() && !isLegacy(e.owner) {
+			return fmt.Errorf("%w: of another owner", errForged)
+		}
+		if !e.deleted && !value.Valid([]byte(e.value)) {
+			return errValue
+		}
+	}
+	return nil
+}
+
+// reject counts what no honest peer sends against a neighbour.
+func (d *Dict) reject(from peer.ID, err error) {
+	d.stats.rejected.Add(1)
+	d.log.Debug("rejected", "peer", from, "err", err)
+	d.mesh.Misbehaved(from, fmt.Errorf("sync: %w", err))
+}
+
+// receive takes a batch that has been checked, and tells whether there is news in it.
+func (d *Dict) receive(from peer.ID, b *batch) (fresh bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.failed != nil {
+		return false, d.failed
+	}
+	now := d.now()
+	out := d.replica.receive(now, b.leaves)
+	if err := d.keep(now, out); err != nil {
+		return false, err
+	}
+	d.stats.received.Add(uint64(len(b.leaves)))
+	if out.missing {
+		d.levelMu.Lock()
+		d.levels.gap(time.Now(), string(from))
+		d.levelMu.Unlock()
+		d.wakeLoop()
+	}
+	return len(out.writers) > 0 || out.missing, nil
+}
+
+// keep stores effects and does what follows from them. The caller holds mu.
+func (d *Dict) keep(now instant, out effects) error {
+	if d.store != nil && (len(out.changes) > 0 || len(out.writers) > 0) {
+		if err := d.store.write(d.replica, out, now.count, false); err != nil {
+			d.failed = err
+			d.log.Error("nothing can be written any more", "err", err)
+			return err
+		}
+	}
+	d.took(now, out)
+	return nil
+}

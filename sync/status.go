@@ -1,0 +1,134 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A Status is a snapshot of a dictionary.
+type Status struct {
+	Writer   string        // this peer and its incarnation, as others see who wrote
+	Lease    time.Duration // 0 without leasing
+	Keys     int
+	Bytes    int64 // of memory, roughly, that counts towards MaxBytes
+	MaxBytes int64
+	Full     bool   // more is known to others than there is room for here
+	Waiting  int    // events that wait for earlier ones
+	Term     uint64 // the highest seen
+	Durable  bool   // it is kept on disk
+	Failed   error  // why nothing can be written any more
+	Peers    []PeerStatus
+
+	Received uint64 // records in the batches that came
+	Rejected uint64 // batches and messages that no honest peer sends
+	Sessions uint64 // comparisons that this peer asked for
+}
+
+// A PeerStatus is how this replica stands with that of a neighbour.
+type PeerStatus struct {
+	Peer    peer.ID
+	Level   time.Time // when the two were last found or made equal; zero for never
+	Busy    bool      // they are being compared
+	Refused error     // a *RefusedError if they have other leases
+	Skew    time.Duration
+}
+
+// Status returns a snapshot, which is the caller's.
+func (d *Dict) Status() Status {
+	d.mu.RLock()
+	r := d.replica
+	s := Status{
+		Writer: r.writer, Lease: d.rules.params().duration(), Keys: r.tree.len(), Bytes: r.bytes, MaxBytes: r.maxBytes,
+		Full: d.full, Waiting: len(r.waiting), Term: r.top, Durable: d.store != nil, Failed: d.failed,
+		Received: d.stats.received.Load(), Rejected: d.stats.rejected.Load(), Sessions: d.stats.sessions.Load(),
+	}
+	d.mu.RUnlock()
+	skews := map[peer.ID]time.Duration{}
+	for _, p := range d.mesh.Peers() {
+		skews[p.ID] = p.Skew
+	}
+	d.levelMu.Lock()
+	for id, p := range d.levels.peers {
+		s.Peers = append(s.Peers, PeerStatus{peer.ID(id), p.level, p.running, p.refused, skews[peer.ID(id)]})
+	}
+	d.levelMu.Unlock()
+	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(string(a.Peer), string(b.Peer)) })
+	return s
+}
+
+// AwaitLevel returns when this replica has been level with a neighbour. Errors: those
+// of the mesh's AwaitNeighbour, a *RefusedError if all neighbours have refused,
+// ErrClosed, or the context's.
+func (d *Dict) AwaitLevel(ctx context.Context) error {
+	for {
+		if err := d.mesh.AwaitNeighbour(ctx); err != nil {
+			return err
+		}
+		d.levelMu.Lock()
+		met, level, why := d.met, d.levels.level(), d.levels.alone()
+		d.levelMu.Unlock()
+		if level || why != nil {
+			return why
+		}
+		select {
+		case <-met:
+		case <-d.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// stats counts what a dictionary does.
+type stats struct {
+	received, rejected, sessions atomic.Uint64
+	collectors                   []prometheus.Collector
+}
+
+// register offers the counters to the registerer of the options.
+func (s *stats) register(d *Dict) error {
+	if d.opts.Registerer == nil {
+		return nil
+	}
+	labels := prometheus.Labels{"network": d.mesh.Network()}
+	counter := func(name, help string, n *atomic.Uint64) {
+		s.collectors = append(s.collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "go2p", Subsystem: "sync", Name: name, Help: help, ConstLabels: labels,
+		}, func() float64 { return float64(n.Load()) }))
+	}
+	gauge := func(name, help string, f func(*replica) float64) {
+		s.collectors = append(s.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "go2p", Subsystem: "sync", Name: name, Help: help, ConstLabels: labels,
+		}, func() float64 {
+			d.mu.RLock()
+			defer d.mu.RUnlock()
+			return f(d.replica)
+		}))
+	}
+	counter("received_total", "Records in the batches that came.", &s.received)
+	counter("rejected_total", "Batches and messages that no honest peer sends.", &s.rejected)
+	counter("sessions_total", "Comparisons that this peer asked for.", &s.sessions)
+	gauge("keys", "Keys in the dictionary.", func(r *replica) float64 { return float64(r.tree.len()) })
+	gauge("bytes", "Memory that counts towards the limit.", func(r *replica) float64 { return float64(r.bytes) })
+	for i, c := range s.collectors {
+		if err := d.opts.Registerer.Register(c); err != nil {
+			s.collectors = s.collectors[:i]
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *stats) unregister(r prometheus.Registerer) {
+	for _, c := range s.collectors {
+		r.Unregister(c)
+	}
+}
