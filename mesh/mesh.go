@@ -240,6 +240,10 @@ func (m *Mesh) ID() peer.ID { return m.id }
 // Network returns the name of the network.
 func (m *Mesh) Network() string { return m.name }
 
+// Tag returns 16 hex digits that follow from the network's name and key. All members
+// have the same, and of another network or key others; it tells nothing of either.
+func (m *Mesh) Tag() string { return m.tag }
+
 // loop owns what happens at a certain time: pings, redials, saving.
 func (m *Mesh) loop() {
 	timer := time.NewTimer(0)

@@ -113,8 +113,8 @@ func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.log = d.log.With("network", m.Network())
-	if d.opts.Lease < minLease || d.opts.Lease > maxAge || d.opts.Lease%time.Millisecond != 0 {
-		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, minLease, maxAge)
+	if d.opts.Lease < MinLease || d.opts.Lease > MaxLease || d.opts.Lease%time.Millisecond != 0 {
+		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, MinLease, MaxLease)
 	}
 	d.rules = rules{self: m.ID().String(), leasing: !d.opts.NoLease, lease: d.opts.Lease}
 	d.levels = newLevels(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))

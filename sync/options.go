@@ -18,7 +18,8 @@ type Options struct {
 
 	// Lease is for how long a key belongs to its writer after a write. It must be the
 	// same at all members: those with another one have nothing to do with this
-	// dictionary, and both sides are told. At least a second, at most 366 days.
+	// dictionary, and both sides are told. From MinLease to MaxLease, which are a
+	// second and 366 days, in milliseconds.
 	// Default: one hour.
 	Lease time.Duration
 
@@ -44,5 +45,10 @@ type Options struct {
 const (
 	defaultLease    = time.Hour
 	defaultMaxBytes = 1 << 30
-	minLease        = time.Second
+)
+
+// Limits of a lease.
+const (
+	MinLease = time.Second
+	MaxLease = maxAge
 )

@@ -1,46 +1,105 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
-	"path/filepath"
-	"strings"
+	"os/exec"
+	"syscall"
+	"time"
 
-	"github.com/gofrs/flock"
+	"github.com/spf13/cobra"
 
 	"github.com/p2p-today/go2p/cmd/peer/control"
-	"github.com/p2p-today/go2p/internal/file"
 )
 
-// lockData makes the data directory this process's own. The system gives the lock
-// back when the process ends, however it does; a file that is left means nothing.
-func lockData(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, failure(err)
+// stopping is how long a command that has lost its lock has to end by itself.
+const stopping = 5 * time.Second
+
+func (c *cli) lockCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lock KEY -- COMMAND…",
+		Short: "Runs a command while this peer holds the lease of a key",
+		Long: `lock takes a key of the dictionary, waiting for it up to --timeout, runs the command, and
+removes the key when that has ended. The lease is renewed meanwhile; when it is lost, the command
+gets SIGTERM, and SIGKILL five seconds later. lock exits with the command's code.
+
+The command finds the lease's term in PEER_TERM. It rises with each holder: who guards a thing
+should refuse a lower term than it has seen, since in a network that has fallen apart each part
+may have a holder.`,
+		Example: `  peer lock nightly-report -- ./report.sh`,
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.lock(cmd.Context(), args[0], args[1:])
+		},
 	}
-	pidFile := filepath.Join(dir, "pid")
-	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
-	held, err := lock.TryLock()
-	if err != nil {
-		return nil, failure(fmt.Errorf("cannot lock %s: %w", dir, err))
+}
+
+func (c *cli) lock(ctx context.Context, key string, args []string) error {
+	if _, err := keyRequest(key); err != nil {
+		return err
 	}
-	if !held {
-		pid, err := os.ReadFile(pidFile)
-		if err != nil {
-			pid = []byte("unknown")
+	held, release := context.WithCancel(ctx)
+	defer release()
+	states := make(chan control.Locked)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(states)
+		for st, err := range control.Lines[control.Locked](held, c.client(), control.PathLock+"?key="+url.QueryEscape(key)) {
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case states <- st:
+			case <-held.Done():
+				return
+			}
 		}
-		return nil, &control.Error{
-			Text: fmt.Sprintf("%s is in use by the peer with the process id %s", dir, strings.TrimSpace(string(pid))),
-			Exit: control.ExitFailure,
-			Hint: "talk to it with `peer status`, or start a second peer with another --data",
+	}()
+	st, ok := <-states
+	if !ok {
+		select {
+		case err := <-failed:
+			return err
+		default:
+			return &control.Error{Text: "the peer went down", Exit: control.ExitNoPeer}
 		}
 	}
-	if err := file.Replace(pidFile, fmt.Appendln(nil, os.Getpid())); err != nil {
-		lock.Unlock()
-		return nil, failure(err)
+	run := exec.Command(args[0], args[1:]...)
+	run.Env = append(os.Environ(), fmt.Sprintf("PEER_TERM=%d", st.Term))
+	run.Stdin, run.Stdout, run.Stderr = c.in, c.out, c.err
+	if err := run.Start(); err != nil {
+		return failure(err)
 	}
-	return func() {
-		os.Remove(pidFile)
-		lock.Unlock()
-	}, nil
+	ended := make(chan error, 1)
+	go func() { ended <- run.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-states: // lost, or the peer went down
+		c.say("the lease of %q is lost: stopping the command", key)
+		stop(run, ended)
+		return &control.Error{Text: fmt.Sprintf("the lease of %q was lost, and the command stopped", key), Exit: control.ExitLease}
+	case <-ctx.Done():
+		stop(run, ended)
+		return &control.Error{Text: "interrupted", Exit: control.ExitFailure}
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return &control.Error{Text: fmt.Sprintf("%s: %v", args[0], exit), Exit: max(exit.ExitCode(), 1)}
+	}
+	return failure(err)
+}
+
+// stop ends a command, kindly at first.
+func stop(run *exec.Cmd, ended <-chan error) {
+	run.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(stopping):
+		run.Process.Kill()
+		<-ended
+	}
 }

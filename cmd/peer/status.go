@@ -43,6 +43,9 @@ func statusText(s control.Status) string {
 	line("sent", "%d broadcasts, %d whispers", s.Sent.Broadcasts, s.Sent.Whispers)
 	line("received", "%d broadcasts, %d whispers, %d messages waiting for recv", s.Received.Broadcasts, s.Received.Whispers, s.Waiting)
 	line("trouble", "%d broadcasts dropped, %d with bad signatures", s.Dropped, s.BadSigs)
+	for l := range strings.SplitSeq(syncText(s.Sync), "\n") {
+		b.WriteString(l + "\n")
+	}
 	line("running", "for %v, process %d, data in %s", time.Duration(s.Uptime*float64(time.Second)).Round(time.Second), s.PID, s.Data)
 	for _, e := range s.Errors {
 		line("error", "%s %s: %s", e.Time.Format(time.TimeOnly), e.Peer, e.Error)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -17,6 +18,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/host"
 	"github.com/p2p-today/go2p/mesh"
+	p2psync "github.com/p2p-today/go2p/sync"
 )
 
 // upFlags are the settings of a peer.
@@ -24,6 +26,8 @@ type upFlags struct {
 	network, networkKey string
 	listen, join, via   []string
 	noMDNS, relay       bool
+	lease               time.Duration
+	noLease             bool
 	logLevel            string
 }
 
@@ -51,6 +55,8 @@ With --json the first line says when the peer is ready:
 	flags.BoolVar(&f.noMDNS, "no-mdns", false, "do not look for peers on the local network, nor be found there")
 	flags.BoolVar(&f.relay, "relay", false, "let peers that cannot be reached be reached by way of this one, which can be")
 	flags.StringArrayVar(&f.via, "via", nil, "multiaddr of a peer with --relay by way of which this one is to be reached, may be repeated")
+	flags.DurationVar(&f.lease, "lease", time.Hour, "how long a key of the dictionary belongs to its writer; the same at all peers")
+	flags.BoolVar(&f.noLease, "no-lease", false, "let everybody write every key at any time; likewise")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -79,6 +85,9 @@ func (c *cli) up(ctx context.Context, f *upFlags) error {
 		if meshOptions.Key, err = readNetworkKey(f.networkKey); err != nil {
 			return failure(err)
 		}
+	}
+	if f.lease < p2psync.MinLease || f.lease > p2psync.MaxLease {
+		return usage("--lease %v: it is from %v to %v", f.lease, p2psync.MinLease, p2psync.MaxLease)
 	}
 	unlock, err := lockData(c.data)
 	if err != nil {
@@ -113,11 +122,18 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	d, err := p2psync.Open(ctx, m, &p2psync.Options{
+		Dir: filepath.Join(c.data, "sync", m.Tag()), Lease: f.lease, NoLease: f.noLease, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
 	l, err := control.Listen(c.data)
 	if err != nil {
 		return err
 	}
-	s := control.Serve(l, h, m, c.data, !f.noMDNS)
+	s := control.Serve(l, h, m, d, c.data, !f.noMDNS)
 	defer func() { err = errors.Join(err, s.Close()) }()
 	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
 	defer refused()

@@ -40,6 +40,7 @@ type Status struct {
 	Dropped    uint64     `json:"dropped"`
 	BadSigs    uint64     `json:"bad_signatures"`
 	Waiting    int        `json:"waiting"`
+	Sync       SyncStatus `json:"sync"`
 	Errors     []LogEntry `json:"errors"`
 }
 

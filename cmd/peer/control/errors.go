@@ -15,7 +15,8 @@ const (
 	ExitUsage   = 2
 	ExitMissing = 3 // not found
 	ExitTimeout = 4 // timeout, not delivered, nobody there
-	ExitRefused = 5 // network, membership
+	ExitRefused = 5 // network, membership, leasing
+	ExitLease   = 6 // lease held by another
 	ExitNoPeer  = 7 // no peer running
 )
 
@@ -48,6 +49,7 @@ func toError(err error) *Error {
 		e.Exit = ExitTimeout
 		e.Hint = "connect to a peer with `peer mesh connect ADDR`"
 	}
+	syncError(e, err)
 	return e
 }
 
@@ -62,6 +64,8 @@ func (e *Error) status() int {
 		return http.StatusGatewayTimeout
 	case ExitRefused:
 		return http.StatusForbidden
+	case ExitLease:
+		return http.StatusConflict
 	}
 	return http.StatusInternalServerError
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
+	p2psync "github.com/p2p-today/go2p/sync"
 )
 
 const (
@@ -28,6 +29,7 @@ const (
 type Server struct {
 	host    host.Host
 	mesh    *mesh.Mesh
+	dict    *p2psync.Dict
 	dir     string
 	mdns    bool
 	box     mailbox
@@ -35,13 +37,17 @@ type Server struct {
 	http    http.Server
 	end     context.CancelFunc
 	wg      sync.WaitGroup
+	started time.Time
+
+	locksMu sync.Mutex
+	locks   map[string]*queue // by key
 }
 
 // Serve answers on a listener until Close, for a peer with a data directory that
-// looks for others by mDNS or does not. The host and the mesh stay the caller's, and
-// must outlive the server.
-func Serve(l net.Listener, h host.Host, m *mesh.Mesh, dir string, mdns bool) *Server {
-	s := &Server{host: h, mesh: m, dir: dir, mdns: mdns}
+// looks for others by mDNS or does not. The host, the mesh and the dictionary stay the
+// caller's, and must outlive the server.
+func Serve(l net.Listener, h host.Host, m *mesh.Mesh, d *p2psync.Dict, dir string, mdns bool) *Server {
+	s := &Server{host: h, mesh: m, dict: d, dir: dir, mdns: mdns, started: time.Now(), locks: map[string]*queue{}}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
@@ -83,16 +89,21 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST "+PathWhisper, answer(s.whisper))
 	mux.HandleFunc("POST "+PathAsk, answer(s.ask))
 	mux.HandleFunc("POST "+PathReply, answer(s.reply))
+	s.routeSync(mux)
 	return mux
 }
 
 // answer reads a request, bounds its time by what the client waits, and writes
 // what f returns.
 func answer[Q, A any](f func(context.Context, Q) (A, error)) http.HandlerFunc {
+	return answerUpTo(maxRequest, f)
+}
+
+func answerUpTo[Q, A any](limit int64, f func(context.Context, Q) (A, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var q Q
 		if r.Method == http.MethodPost {
-			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&q); err != nil {
+			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)).Decode(&q); err != nil {
 				fail(w, badRequest(err))
 				return
 			}
@@ -142,6 +153,7 @@ func (s *Server) status(context.Context, struct{}) (Status, error) {
 		Sent:     Counts{m.SentBroadcasts, m.SentWhispers},
 		Received: Counts{m.ReceivedBroadcasts, m.ReceivedWhispers},
 		Dropped:  m.DroppedBroadcasts, BadSigs: m.BadSignatures, Waiting: s.box.len(), Errors: []LogEntry{},
+		Sync: s.dictionary(),
 	}
 	for _, e := range m.Errors {
 		st.Errors = append(st.Errors, LogEntry{e.Time, e.Peer.String(), e.Err.Error()})

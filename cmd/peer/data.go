@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+	"github.com/p2p-today/go2p/internal/file"
+)
+
+// lockData makes the data directory this process's own. The system gives the lock
+// back when the process ends, however it does; a file that is left means nothing.
+func lockData(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, failure(err)
+	}
+	pidFile := filepath.Join(dir, "pid")
+	lock := flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, failure(fmt.Errorf("cannot lock %s: %w", dir, err))
+	}
+	if !held {
+		pid, err := os.ReadFile(pidFile)
+		if err != nil {
+			pid = []byte("unknown")
+		}
+		return nil, &control.Error{
+			Text: fmt.Sprintf("%s is in use by the peer with the process id %s", dir, strings.TrimSpace(string(pid))),
+			Exit: control.ExitFailure,
+			Hint: "talk to it with `peer status`, or start a second peer with another --data",
+		}
+	}
+	if err := file.Replace(pidFile, fmt.Appendln(nil, os.Getpid())); err != nil {
+		lock.Unlock()
+		return nil, failure(err)
+	}
+	return func() {
+		os.Remove(pidFile)
+		lock.Unlock()
+	}, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+)
+
+func (c *cli) syncWatchCmd() *cobra.Command {
+	var from string
+	var n int
+	cmd := &cobra.Command{
+		Use:   "watch [PREFIX]",
+		Short: "Prints what there is of the keys that begin with PREFIX, then what changes",
+		Long: `watch prints a line a change: update KEY VALUE, or delete KEY. It goes on until it has -n of
+them, is interrupted, or --timeout is over if one is given. With --json each line has a
+"revision"; --from goes on after one of those. If too much has changed since, or this command
+did not keep up, a line says reset, and what is there follows anew.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if cmd.Flags().Changed("timeout") {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, c.timeout)
+				defer cancel()
+			}
+			q := url.Values{"prefix": {optional(args)}, "from": {from}}
+			seen := 0
+			for change, err := range control.Lines[control.Change](ctx, c.client(), control.PathWatch+"?"+q.Encode()) {
+				if err != nil && (cmd.Context().Err() != nil || n == 0 && ctx.Err() != nil) {
+					return nil // as it was asked to
+				}
+				if err == nil {
+					err = c.printChange(change)
+				}
+				if err != nil {
+					return err
+				}
+				if seen++; seen == n {
+					return nil
+				}
+			}
+			return &control.Error{Text: "the peer went down", Exit: control.ExitFailure}
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "go on after this revision")
+	cmd.Flags().IntVarP(&n, "count", "n", 0, "end after this many changes (default: no limit)")
+	return cmd
+}
+
+func (c *cli) printChange(change control.Change) error {
+	line := change.Event
+	if change.Key != nil {
+		line += " " + string(*change.Key)
+	}
+	if change.Event == "update" {
+		v, err := json.Marshal(change.Value)
+		if err != nil {
+			return failure(err)
+		}
+		line += fmt.Sprintf(" %s", v)
+	}
+	return c.print(change, line)
+}

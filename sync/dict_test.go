@@ -1,0 +1,409 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+// A lab is a simulated network with a dictionary on each host.
+type lab struct {
+	*testnet.Net
+	t      *testing.T
+	meshes []*mesh.Mesh
+	dicts  []*Dict
+	events [][]Event
+}
+
+func newLab(t *testing.T, seed uint64, n int) *lab {
+	t.Helper()
+	return &lab{
+		Net: testnet.New(t, seed, n), t: t,
+		meshes: make([]*mesh.Mesh, n), dicts: make([]*Dict, n), events: make([][]Event, n),
+	}
+}
+
+// open starts the mesh and the dictionary of host i.
+func (l *lab) open(i int, opts *Options) *Dict {
+	l.t.Helper()
+	m, err := mesh.Join(l.t.Context(), l.Hosts[i], "lab", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { m.Close() })
+	d, err := Open(l.t.Context(), m, opts)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { d.Close() })
+	l.meshes[i], l.dicts[i] = m, d
+	events := d.Events(context.Background())
+	go func() {
+		for ev, err := range events {
+			if err != nil {
+				return
+			}
+			l.events[i] = append(l.events[i], ev)
+		}
+	}()
+	return d
+}
+
+// openAll opens all, and connects each to the next.
+func (l *lab) openAll(opts *Options) {
+	l.t.Helper()
+	for i := range l.Hosts {
+		l.open(i, opts)
+	}
+	for i := range len(l.Hosts) - 1 {
+		l.connect(i, i+1)
+	}
+	pass(3 * time.Second)
+}
+
+func (l *lab) connect(i, j int) {
+	l.t.Helper()
+	if err := l.meshes[i].Connect(l.ctx(), l.Info(j)); err != nil {
+		l.t.Fatalf("%d to %d: %v", i, j, err)
+	}
+}
+
+// ctx ends a minute from now, in virtual time.
+func (l *lab) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	l.t.Cleanup(cancel)
+	return ctx
+}
+
+// pass lets virtual time pass, and all that follows from it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (l *lab) set(i int, key string, v any, opts ...WriteOption) {
+	l.t.Helper()
+	if err := l.dicts[i].Set(l.ctx(), key, v, opts...); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// has checks the value of a key at some hosts.
+func (l *lab) has(key string, want any, at ...int) {
+	l.t.Helper()
+	for _, i := range at {
+		if got, err := l.dicts[i].Get(key); err != nil || !reflect.DeepEqual(got, want) {
+			l.t.Errorf("%q at %d is %v, %v; want %v", key, i, got, err, want)
+		}
+	}
+}
+
+func (l *lab) lacks(key string, at ...int) {
+	l.t.Helper()
+	for _, i := range at {
+		if got, err := l.dicts[i].Get(key); !errors.Is(err, ErrNotFound) {
+			l.t.Errorf("%q at %d is %v, %v; it should not be there", key, i, got, err)
+		}
+	}
+}
+
+// equal tells whether the replicas are, down to the fingerprint and what was seen.
+func (l *lab) equal() bool {
+	first := ""
+	for _, d := range l.dicts {
+		if d == nil {
+			continue
+		}
+		d.mu.RLock()
+		s := state(d.replica)
+		d.mu.RUnlock()
+		if first == "" {
+			first = s
+		}
+		if s != first {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *lab) happened(i int, kind EventKind) bool {
+	return slices.ContainsFunc(l.events[i], func(ev Event) bool { return ev.Kind == kind })
+}
+
+func TestSharedDictionary(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 4)
+		for i := range 3 {
+			l.open(i, nil)
+		}
+		l.connect(0, 1)
+		l.connect(1, 2)
+		pass(3 * time.Second)
+		l.set(0, "color", "blue")
+		l.set(0, "empty", "")
+		l.set(1, "list", []any{int64(1), 1.0, nil, []byte{0xff}})
+		pass(time.Second)
+		l.has("color", "blue", 0, 1, 2)
+		l.has("empty", "", 0, 1, 2)
+		l.has("list", []any{int64(1), 1.0, nil, []byte{0xff}}, 0, 1, 2)
+
+		lease := (*LeaseError)(nil)
+		if err := l.dicts[2].Set(l.ctx(), "color", "red"); !errors.As(err, &lease) || lease.Owner != l.Hosts[0].ID().String() || lease.For < 59*time.Minute {
+			t.Errorf("a write against a lease: %v", err)
+		}
+		if err := l.dicts[2].Delete(l.ctx(), "color"); !errors.As(err, &lease) {
+			t.Errorf("a delete against a lease: %v", err)
+		}
+		err := l.dicts[2].Update(l.ctx(), map[string]any{"a": 1, "color": 2, "d": 3})
+		if l.lacks("a", 2); !errors.As(err, &lease) {
+			t.Errorf("an update against a lease: %v", err)
+		}
+		if err := l.dicts[0].Delete(l.ctx(), "color"); err != nil {
+			t.Error(err)
+		}
+		pass(time.Second)
+		l.lacks("color", 0, 1, 2)
+		l.set(2, "color", "red")
+		pass(time.Second)
+		l.has("color", "red", 0, 1, 2)
+		if at, err := l.dicts[0].Lease("color"); err != nil || at.Term < 2 || !at.Signed || at.Owner != l.Hosts[2].ID().String() {
+			t.Errorf("the lease is %+v, %v", at, err)
+		}
+
+		l.open(3, nil) // late
+		l.connect(3, 2)
+		pass(time.Second)
+		l.has("color", "red", 3)
+		l.has("empty", "", 3)
+		if !l.equal() {
+			t.Error("not equal")
+		}
+
+		pass(time.Hour + 4*time.Minute) // lease and grace
+		l.set(1, "color", "green")
+		pass(time.Second)
+		l.has("color", "green", 0, 1, 2, 3)
+		if !l.happened(2, EventLost) {
+			t.Error("the owner was not told")
+		}
+	})
+}
+
+func TestOperations(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 1)
+		d := l.open(0, nil)
+		ctx := l.ctx()
+		if err := d.Update(ctx, map[string]any{"b": 2, "a": 1, "c": map[string]any{"x": 1}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Collect(d.Keys()); !slices.Equal(got, []string{"a", "b", "c"}) {
+			t.Errorf("keys %v", got)
+		}
+		if err := d.ApplyDelta(ctx, "c", map[string]any{"y": 2}); err != nil {
+			t.Error(err)
+		}
+		if err := d.ApplyDelta(ctx, "new", map[string]any{"z": 3}); err != nil {
+			t.Error(err)
+		}
+		if err := d.ApplyDelta(ctx, "a", map[string]any{}); !errors.Is(err, ErrNoMap) {
+			t.Errorf("a delta on a number: %v", err)
+		}
+		want := map[string]any{"a": int64(1), "b": int64(2), "c": map[string]any{"x": int64(1), "y": int64(2)}, "new": map[string]any{"z": int64(3)}}
+		if got := d.Copy(); !reflect.DeepEqual(got, want) {
+			t.Errorf("copy %v", got)
+		}
+		if v, err := d.Pop(ctx, "b"); err != nil || v != int64(2) {
+			t.Errorf("pop: %v, %v", v, err)
+		}
+		if _, err := d.Pop(ctx, "b"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("pop of what is not there: %v", err)
+		}
+		if k, v, err := d.PopItem(ctx); err != nil || k != "a" || v != int64(1) {
+			t.Errorf("pop item: %v, %v, %v", k, v, err)
+		}
+		for range 2 {
+			d.PopItem(ctx)
+		}
+		if _, _, err := d.PopItem(ctx); !errors.Is(err, ErrNotFound) || d.Len() != 0 {
+			t.Errorf("pop item of nothing: %v, %d keys", err, d.Len())
+		}
+		if err := d.Set(ctx, strings.Repeat("k", MaxKey+1), 1); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("a key too large: %v", err)
+		}
+		if err := d.Set(ctx, "k", make([]byte, MaxValue)); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("a value too large: %v", err)
+		}
+		if err := d.Set(ctx, "k", make(chan int)); err == nil {
+			t.Error("a channel is a value")
+		}
+		d.Close()
+		if err := d.Set(ctx, "k", 1); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+// Many writers at once share signatures, and everything arrives.
+func TestManyWriters(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		l.openAll(nil)
+		done := make(chan error)
+		const n = 2000
+		for i := range n {
+			go func() { done <- l.dicts[i%3].Set(l.ctx(), fmt.Sprint("key", i), i) }()
+		}
+		for range n {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(3 * time.Second)
+		if !l.equal() || l.dicts[0].Len() != n {
+			t.Errorf("%d keys, equal %v", l.dicts[0].Len(), l.equal())
+		}
+	})
+}
+
+// Other leases are refused, at both ends with the same reason, and the mesh goes on.
+func TestOtherLeasesAreRefused(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 2)
+		l.open(0, nil)
+		l.open(1, &Options{NoLease: true})
+		l.connect(0, 1)
+		pass(5 * time.Second)
+		for i, d := range l.dicts {
+			err := d.Set(l.ctx(), "k", 1)
+			if refusal, ok := errors.AsType[*RefusedError](err); !ok || !errors.Is(err, ErrRefused) || refusal.Mine == refusal.Theirs {
+				t.Errorf("set at %d: %v", i, err)
+			}
+			if err := d.AwaitLevel(l.ctx()); !errors.Is(err, ErrRefused) {
+				t.Errorf("level at %d: %v", i, err)
+			}
+			if n := len(l.events[i]); n != 1 || l.events[i][0].Kind != EventRefused {
+				t.Errorf("events at %d: %v", i, l.events[i])
+			}
+			if len(l.meshes[i].Peers()) != 1 {
+				t.Error("the membership has ended")
+			}
+		}
+		pass(time.Minute)
+		if n := len(l.events[0]); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	})
+}
+
+func TestWithoutLeases(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 2)
+		l.openAll(&Options{NoLease: true})
+		for i := range 6 {
+			l.set(i%2, "k", i)
+			pass(time.Second)
+			l.has("k", int64(i), 0, 1)
+		}
+		if err := l.dicts[0].Delete(l.ctx(), "k"); err != nil {
+			t.Error(err)
+		}
+		pass(time.Second)
+		l.lacks("k", 0, 1)
+	})
+}
+
+func TestAcks(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		l.openAll(nil)
+		l.connect(0, 2)
+		pass(time.Second)
+		l.set(0, "k", 1, Acks(2))
+		l.has("k", int64(1), 1, 2)
+		l.Cut(2)
+		ctx, cancel := context.WithTimeout(l.ctx(), 3*time.Second)
+		defer cancel()
+		if err := l.dicts[0].Set(ctx, "k", 2, Acks(2)); !errors.Is(err, ErrUnacknowledged) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without one of two: %v", err)
+		}
+		l.has("k", int64(2), 0, 1)
+	})
+}
+
+func TestWatch(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 2)
+		l.openAll(nil)
+		l.set(0, "a/1", 1)
+		l.set(0, "b/1", 1)
+		pass(time.Second)
+		ctx, cancel := context.WithCancel(l.ctx())
+		var got []Change
+		go func() {
+			for c, err := range l.dicts[1].Watch(ctx, "a/", "") {
+				if err != nil {
+					return
+				}
+				got = append(got, c)
+			}
+		}()
+		pass(0)
+		l.set(0, "a/2", 2)
+		l.set(0, "b/2", 2)
+		l.set(0, "a/1", 3)
+		l.dicts[0].Delete(l.ctx(), "a/2")
+		pass(time.Second)
+		cancel()
+		pass(0)
+		var texts []string
+		for _, c := range got {
+			texts = append(texts, fmt.Sprint(c.Kind, c.Key, c.Value, c.Old, c.Owner == l.Hosts[0].ID().String()))
+		}
+		want := []string{"updatea/1 1 <nil> true", "updatea/2 2 <nil> true", "updatea/1 3 1 true", "deletea/2 <nil> 2 true"}
+		if len(texts) != 4 {
+			t.Fatalf("watched %q", texts)
+		}
+		for i := range want {
+			if strings.ReplaceAll(texts[i], " ", "") != strings.ReplaceAll(want[i], " ", "") {
+				t.Errorf("watched %q, want %q", texts, want)
+			}
+		}
+		// From a revision on, only what came after.
+		watch := func(i int, from Revision) (kinds []string, last Revision) {
+			ctx, cancel := context.WithTimeout(l.ctx(), time.Second)
+			defer cancel()
+			for c, err := range l.dicts[i].Watch(ctx, "a/", from) {
+				if err != nil {
+					break
+				}
+				kinds = append(kinds, fmt.Sprint(c.Kind, " ", c.Key))
+				last = c.Revision
+			}
+			return kinds, last
+		}
+		if got, _ := watch(1, got[1].Revision); !slices.Equal(got, []string{"update a/1", "delete a/2"}) {
+			t.Errorf("resumed with %q", got)
+		}
+		if got, _ := watch(1, "other-1"); !slices.Equal(got, []string{"reset ", "update a/1"}) {
+			t.Errorf("from another run: %q", got)
+		}
+		_, now := watch(0, "")
+		for i := range maxJournal + 1 {
+			l.set(0, "b/2", i)
+		}
+		if got, _ := watch(0, now); !slices.Equal(got, []string{"reset ", "update a/1"}) {
+			t.Errorf("after too much has changed: %q", got)
+		}
+	})
+}
