@@ -24,20 +24,35 @@ type scale struct {
 	idle     int           // broadcasts on an idle network
 	requests int           // whispers
 	peers    []int
+	puts     int // one after the other
+	keys     int // of a dictionary written to
+	late     int // of a dictionary joined
+	equal    int // of two that are equal
 }
 
 func main() {
 	smoke := flag.Bool("smoke", false, "one short run")
 	runs := flag.Int("runs", 5, "how often everything is measured")
+	part := flag.String("part", "", "mesh or sync; both if it is not given")
 	flag.Parse()
-	s := scale{runs: *runs, load: 2 * time.Second, idle: 200, requests: 5000, peers: []int{3, 8, 20}}
+	s := scale{runs: *runs, load: 2 * time.Second, idle: 200, requests: 5000, peers: []int{3, 8, 20},
+		puts: 200, keys: 10_000, late: 100_000, equal: 1_000_000}
 	if *smoke {
-		s = scale{runs: 1, load: 200 * time.Millisecond, idle: 5, requests: 50, peers: []int{3}}
+		s = scale{runs: 1, load: 200 * time.Millisecond, idle: 5, requests: 50, peers: []int{3}, puts: 5, keys: 100, late: 1000, equal: 1000}
 	}
 	fmt.Printf("%s, %d cores, %s/%s, %d runs, medians; all peers in one process on loopback\n\n",
 		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, s.runs)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	defer out.Flush()
+	if *part != "sync" {
+		measureMesh(out, s)
+	}
+	if *part != "mesh" {
+		measureSync(out, s)
+	}
+}
+
+func measureMesh(out *tabwriter.Writer, s scale) {
 	for _, size := range []int{100, 10 << 10} {
 		for _, n := range s.peers {
 			title := fmt.Sprintf("broadcast %d B under load, %d peers, messages/s to all", size, n)
@@ -56,6 +71,21 @@ func main() {
 		out.Flush()
 	}
 	row(out, "100 B to one peer and its acknowledgement, p50 µs", s.runs, callers, func(c caller) float64 { return roundTrip(c, s.requests) })
+	out.Flush()
+}
+
+func measureSync(out *tabwriter.Writer, s scale) {
+	row(out, "one put seen by another peer, 3 replicas, p50 µs", s.runs, replicateds, func(r replicated) float64 { return onePut(r, s.puts) })
+	out.Flush()
+	title := fmt.Sprintf("%d keys written at one replica until 3 have them, ms", s.keys)
+	row(out, title, s.runs, replicateds, func(r replicated) float64 { return manyPuts(r, s.keys) })
+	out.Flush()
+	title = fmt.Sprintf("late joiner with %d keys of 100 B, ms", s.late)
+	row(out, title, s.runs, replicateds, func(r replicated) float64 { return lateJoiner(r, s.late) })
+	out.Flush()
+	title = fmt.Sprintf("memory a key of 100 B and replica, 2 replicas of %d keys, B", s.late)
+	row(out, title, s.runs, replicateds, func(r replicated) float64 { return memory(r, s.late) })
+	out.Flush()
 }
 
 // row measures one thing with all systems in turn, several times, and prints the

@@ -301,25 +301,60 @@ func (t *talk) bad(err error) error {
 // run goes on until both are level.
 func (t *talk) run() error {
 	for !t.session.done {
-		m, err := t.receive()
-		switch {
-		case err != nil:
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
-		case m.busy && t.asked:
-			return errBusy
-		case m.refused != nil && t.asked:
-			return &RefusedError{t.peer.String(), t.d.rules.params().duration(), m.refused.duration()}
-		case m.busy || m.refused != nil || m.params != nil || m.ask != nil || m.have:
-			return t.bad(errReconcile)
-		}
-		if err := t.step(m); err != nil {
+		if err := t.turn(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// turn takes what the other end sends until that waits for an answer, and answers.
+// Records are read and proven while those before them are applied.
+func (t *talk) turn() error {
+	ahead := make(chan message, 2)
+	stop := make(chan struct{})
+	var failed error
+	go func() {
+		defer close(ahead)
+		for more := true; more; {
+			m, err := t.receive()
+			if err != nil {
+				failed = err
+				return
+			}
+			select {
+			case ahead <- m:
+			case <-stop:
+				return
+			}
+			more = m.proofs != nil
+		}
+	}()
+	for m := range ahead {
+		if err := t.take(m); err != nil {
+			close(stop)
+			t.stream.Reset()
+			for range ahead {
+			}
+			return err
+		}
+	}
+	if errors.Is(failed, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return failed
+}
+
+func (t *talk) take(m message) error {
+	switch {
+	case m.busy && t.asked:
+		return errBusy
+	case m.refused != nil && t.asked:
+		return &RefusedError{t.peer.String(), t.d.rules.params().duration(), m.refused.duration()}
+	case m.busy || m.refused != nil || m.params != nil || m.ask != nil || m.have:
+		return t.bad(errReconcile)
+	}
+	return t.step(m)
 }
 
 // step takes a message and sends what is to be sent after it.

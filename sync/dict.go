@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,15 +157,6 @@ func writerName(id string, incarnation uint64) string {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], incarnation)
 	return id + "/" + hex.EncodeToString(b[2:])
-}
-
-// author is the peer that a writer is of.
-func author(writer string) (peer.ID, error) {
-	id, _, ok := strings.Cut(writer, "/")
-	if !ok {
-		return "", errRecord
-	}
-	return peer.Decode(id)
 }
 
 func (d *Dict) start() (err error) {

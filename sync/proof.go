@@ -5,7 +5,7 @@ package sync
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
+
 	"time"
 
 	"github.com/p2p-today/go2p/internal/canon"
@@ -54,9 +54,10 @@ func newBatch(writer string, nonce digest, entries []*entry) *batch {
 }
 
 func (b *batch) hashLeaf(e *entry) digest {
-	var room [512]byte
-	buf := append(append(room[:0], 0), b.nonce[:]...)
-	sum := sha256.Sum256(e.record.append(buf))
+	var buf [1 + 2*len(digest{})]byte
+	copy(buf[1:], b.nonce[:])
+	copy(buf[17:], e.hash[:])
+	sum := sha256.Sum256(buf[:])
 	return digest(sum[:])
 }
 
@@ -149,11 +150,12 @@ func (b *batch) append(dst []byte, places []int, count time.Duration) []byte {
 	dst = canon.AppendBytes(canon.AppendBytes(dst, b.nonce[:]), b.sig)
 	dst = canon.AppendUint(dst, uint64(len(b.leaves)))
 	dst = canon.AppendArray(dst, len(places))
+	by := namesOf(b.writer)
 	for _, i := range places {
 		e := b.leaves[i]
 		dst = canon.AppendUint(canon.AppendArray(dst, 3), uint64(i))
 		dst = canon.AppendUint(dst, uint64(max(0, count-e.renewed).Milliseconds()))
-		dst = e.record.append(dst)
+		dst = e.record.appendShort(dst, by)
 	}
 	var hashes []digest
 	walk(part{0, len(b.leaves)}, places, func(p part) { hashes = append(hashes, b.hash(p)) })
@@ -194,21 +196,17 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 	copy(b.nonce[:], nonce)
 	b.sig = append([]byte(nil), sig...)
 	b.leaves, b.alive = make([]*entry, n), k
-	places := make([]int, k)
+	places, by := make([]int, k), namesOf(b.writer)
 	for i := range places {
 		s.Tuple(3)
 		place, age := s.Uint(), s.Uint()
 		if s.Bad() || place >= n || i > 0 && int(place) <= places[i-1] {
 			return nil, canon.ErrForm
 		}
-		rec, err := scanRecord(s)
+		rec, err := scanShort(s, by)
 		if err != nil {
 			return nil, err
 		}
-		if rec.dot.writer != b.writer {
-			return nil, fmt.Errorf("%w: in a batch of another writer", errRecord)
-		}
-		rec.dot.writer = b.writer
 		places[i] = int(place)
 		e := &entry{record: rec, hash: rec.hash(), batch: b, leaf: int(place)}
 		e.renewed = count - time.Duration(min(age, uint64(maxAge/time.Millisecond)))*time.Millisecond

@@ -3,7 +3,6 @@ package sync
 // CORE: two replicas find what differs between them, from fingerprints of ranges.
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"slices"
@@ -44,7 +43,7 @@ type session struct {
 	rounds int
 	lists  [][]*entry // that wait for their answers, in order
 	queue  []*entry   // to be sent before the next message
-	sorted bool
+	groups []group    // of what was queued
 	done   bool
 }
 
@@ -153,7 +152,6 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 	if err != nil {
 		return nil, out, err
 	}
-	s.sorted = false
 	asking := slices.ContainsFunc(reply.ranges, func(a answer) bool { return a.asks() })
 	if asked := slices.ContainsFunc(m.ranges, func(a answer) bool { return a.asks() }); asked {
 		s.tell(reply)
@@ -307,9 +305,12 @@ func (s *session) answerList(now instant, reply *message, in span, a answer, out
 	}
 	var dead []*entry
 	for e := range s.r.tree.all(in) {
-		h := s.short(e)
-		_, listed := places[h]
-		delete(places, h)
+		listed := false
+		if len(places) > 0 {
+			h := s.short(e)
+			_, listed = places[h]
+			delete(places, h)
+		}
 		switch {
 		case listed:
 		case s.theirs.has(e.dot):
@@ -335,31 +336,37 @@ type group struct {
 	places []int
 }
 
-// chunk returns some of the records that are to be sent, none when there are no more.
-// Those of one batch go together, since they share most of their proof.
-func (s *session) chunk() (groups []group) {
-	if !s.sorted {
-		slices.SortFunc(s.queue, func(a, b *entry) int {
-			return cmp.Or(cmp.Compare(a.dot.writer, b.dot.writer), cmp.Compare(a.dot.n, b.dot.n))
-		})
-		s.sorted = true
+// regroup puts what is queued into groups: records of one batch share most of their
+// proof.
+func (s *session) regroup() {
+	of := map[*batch]int{}
+	for _, e := range s.queue {
+		i, ok := of[e.batch]
+		if !ok {
+			i = len(s.groups)
+			of[e.batch] = i
+			s.groups = append(s.groups, group{batch: e.batch})
+		}
+		s.groups[i].places = append(s.groups[i].places, e.leaf)
 	}
-	bytes := 0
-	for len(s.queue) > 0 {
-		e := s.queue[0]
-		if bytes >= chunkBytes && groups[len(groups)-1].batch != e.batch {
-			break
+	for _, g := range s.groups {
+		slices.Sort(g.places)
+	}
+	s.queue = nil
+}
+
+// chunk returns some of the records that are to be sent, none when there are no more.
+func (s *session) chunk() (groups []group) {
+	s.regroup()
+	for bytes := 0; len(s.groups) > 0 && bytes < chunkBytes; s.groups = s.groups[1:] {
+		g := s.groups[0]
+		g.places = slices.DeleteFunc(g.places, func(i int) bool { return g.batch.leaves[i] == nil }) // dead meanwhile
+		for _, i := range g.places {
+			bytes += int(g.batch.leaves[i].room())
 		}
-		s.queue = s.queue[1:]
-		if e.batch.leaves[e.leaf] != e {
-			continue // it has died
+		if len(g.places) > 0 {
+			groups = append(groups, g)
 		}
-		if n := len(groups); n == 0 || groups[n-1].batch != e.batch {
-			groups = append(groups, group{batch: e.batch})
-		}
-		g := &groups[len(groups)-1]
-		g.places = append(g.places, e.leaf)
-		bytes += int(e.room())
 	}
 	return groups
 }

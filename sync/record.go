@@ -64,20 +64,55 @@ func (r *record) append(dst []byte) []byte {
 // errRecord says that a record is none that a peer may write.
 var errRecord = errors.New("record that nobody may write")
 
-// scanRecord reads a record with the scanner, and checks its limits. Its strings are
-// its own.
-func scanRecord(s *canon.Scanner) (record, error) {
-	var r record
-	s.Tuple(10)
+// names are what the records of one writer have in common.
+type names struct{ writer, owner string }
+
+// namesOf returns the names of a writer, which is an incarnation of its owner.
+func namesOf(writer string) names {
+	owner, _, _ := strings.Cut(writer, "/")
+	return names{writer, owner}
+}
+
+// appendShort appends a record without what is common to those of its writer:
+//
+//	[key, value, owner or "", term, seq, n, over: [], [n] or [writer, n], time, deleted]
+func (r *record) appendShort(dst []byte, by names) []byte {
+	dst = canon.AppendBytes(canon.AppendArray(dst, 9), r.key)
+	dst = canon.AppendBytes(dst, r.value)
+	if r.owner == by.owner {
+		dst = canon.AppendBytes(dst, "")
+	} else {
+		dst = canon.AppendBytes(dst, r.owner)
+	}
+	dst = canon.AppendUint(canon.AppendUint(canon.AppendUint(dst, r.term), r.seq), r.dot.n)
+	switch {
+	case r.over.n == 0:
+		dst = canon.AppendArray(dst, 0)
+	case r.over.writer == by.writer:
+		dst = canon.AppendUint(canon.AppendArray(dst, 1), r.over.n)
+	default:
+		dst = canon.AppendUint(canon.AppendBytes(canon.AppendArray(dst, 2), r.over.writer), r.over.n)
+	}
+	return canon.AppendBool(canon.AppendInt(dst, r.time), r.deleted)
+}
+
+// scanShort reads what appendShort writes, and checks its limits. The strings of the
+// record are its own, or those of the names.
+func scanShort(s *canon.Scanner, by names) (record, error) {
+	r := record{owner: by.owner, dot: dot{writer: by.writer}}
+	s.Tuple(9)
 	key, value := s.Bytes(), s.Bytes()
-	r.owner = string(s.Bytes())
-	r.term, r.seq = s.Uint(), s.Uint()
-	r.dot = dot{string(s.Bytes()), s.Uint()}
-	if s.Array(2) == 2 {
-		r.over = dot{string(s.Bytes()), s.Uint()}
-		if r.over.n == 0 {
-			return r, errRecord
+	if owner := s.Bytes(); len(owner) > 0 {
+		r.owner = string(owner)
+	}
+	r.term, r.seq, r.dot.n = s.Uint(), s.Uint(), s.Uint()
+	over := s.Array(2)
+	if over > 0 {
+		r.over.writer = by.writer
+		if over == 2 {
+			r.over.writer = string(s.Bytes())
 		}
+		r.over.n = s.Uint()
 	}
 	r.time, r.deleted = s.Int(), s.Bool()
 	switch {
@@ -85,10 +120,15 @@ func scanRecord(s *canon.Scanner) (record, error) {
 		return r, canon.ErrForm
 	case len(key) > MaxKey || len(value) > MaxValue || max(len(r.owner), len(r.dot.writer), len(r.over.writer)) > maxName:
 		return r, fmt.Errorf("%w: too large", errRecord)
-	case r.dot.n == 0 || r.owner == "" || r.dot.writer == "" || r.term == 0 || r.term > maxTerm || r.deleted && (len(value) > 0 || r.over.n == 0):
+	case r.dot.n == 0 || r.owner == "" || r.dot.writer == "" || r.term == 0 || r.term > maxTerm,
+		over > 0 && (r.over.n == 0 || r.over.writer == ""), r.deleted && (len(value) > 0 || over == 0):
 		return r, errRecord
 	}
-	r.key, r.value = string(key), string(value)
+	var both strings.Builder // one piece of memory
+	both.Grow(len(key) + len(value))
+	both.Write(key)
+	both.Write(value)
+	r.key, r.value = both.String()[:len(key)], both.String()[len(key):]
 	return r, nil
 }
 

@@ -5,6 +5,7 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Errors of writing.
@@ -35,13 +36,14 @@ type replica struct {
 	bytes    int64  // taken, roughly
 	maxBytes int64
 	waiting  map[dot]*entry
-	waited   int // bytes of those
+	behind   map[dot][]*entry // of those, the ones that also wait for a dot of another writer
+	waited   int              // bytes of those that wait
 	revision uint64
 	names    map[string]string // owners and writers, each once
 }
 
 func newReplica(r rules, writer string, maxBytes int64) *replica {
-	return &replica{rules: r, writer: writer, seen: seenSet{}, maxBytes: maxBytes, waiting: map[dot]*entry{}, names: map[string]string{}}
+	return &replica{rules: r, writer: writer, seen: seenSet{}, maxBytes: maxBytes, waiting: map[dot]*entry{}, behind: map[dot][]*entry{}, names: map[string]string{}}
 }
 
 // An op is what somebody wants to do with a key: set it, or delete it.
@@ -125,16 +127,52 @@ func (r *replica) receive(now instant, events []*entry) (out effects) {
 		out.clash = out.clash || e.dot.writer == r.writer // which this peer has not used yet
 		if r.ready(e) && r.fits(e, &out) {
 			r.apply(now, e, &out)
+			r.follow(now, e.dot, &out)
 			continue
 		}
 		out.missing = true
 		if r.waiting[e.dot] == nil && len(r.waiting) < maxWaiting && r.waited+int(e.room()) <= maxWaitingBytes {
-			r.waiting[e.dot] = e
-			r.waited += int(e.room())
+			r.wait(e)
 		}
 	}
-	r.drain(now, &out)
 	return out
+}
+
+// wait keeps an event for which it is too early.
+func (r *replica) wait(e *entry) {
+	r.waiting[e.dot] = e
+	r.waited += int(e.room())
+	if e.over.n != 0 && e.over.writer != e.dot.writer {
+		r.behind[e.over] = append(r.behind[e.over], e)
+	}
+}
+
+// unwait forgets an event that waited.
+func (r *replica) unwait(e *entry) {
+	delete(r.waiting, e.dot)
+	r.waited -= int(e.room())
+	list := slices.DeleteFunc(r.behind[e.over], func(o *entry) bool { return o == e })
+	if r.behind[e.over] = list; len(list) == 0 {
+		delete(r.behind, e.over)
+	}
+}
+
+// follow applies what has waited for a dot that was seen just now.
+func (r *replica) follow(now instant, d dot, out *effects) {
+	for seen := []dot{d}; len(seen) > 0; {
+		d, seen = seen[0], seen[1:]
+		next := r.behind[d]
+		if e := r.waiting[dot{d.writer, d.n + 1}]; e != nil {
+			next = append(slices.Clone(next), e)
+		}
+		for _, e := range slices.Clone(next) {
+			if r.waiting[e.dot] == e && r.ready(e) && r.fits(e, out) {
+				r.unwait(e)
+				r.apply(now, e, out)
+				seen = append(seen, e.dot)
+			}
+		}
+	}
 }
 
 // fits tells whether there is room for an event, and for its writer.
@@ -158,19 +196,18 @@ func (r *replica) ready(e *entry) bool {
 	return r.seen.next(e.dot.writer) == e.dot.n && (e.over.n == 0 || r.seen.has(e.over))
 }
 
-// drain applies what waits no longer.
+// drain applies what waits no longer after much has been seen at once.
 func (r *replica) drain(now instant, out *effects) {
 	for again := true; again; {
 		again = false
 		for d, e := range r.waiting {
-			seen := r.seen.has(d)
-			if !seen && !(r.ready(e) && r.fits(e, out)) {
-				continue
-			}
-			delete(r.waiting, d)
-			r.waited -= int(e.room())
-			if !seen {
+			switch {
+			case r.seen.has(d):
+				r.unwait(e)
+			case r.ready(e) && r.fits(e, out):
+				r.unwait(e)
 				r.apply(now, e, out)
+				r.follow(now, d, out)
 				again = true
 			}
 		}
@@ -278,14 +315,14 @@ func (r *replica) bury(now instant, key string, d dot, theirs seenSet, out *effe
 		return
 	}
 	r.replace(now, held, nil, "", out)
-	if held.owner == r.self && d.writer == r.writer && !r.behind(theirs) && r.remaining(now, held) > 0 {
+	if held.owner == r.self && d.writer == r.writer && !r.outdated(theirs) && r.remaining(now, held) > 0 {
 		out.buried = append(out.buried, held)
 	}
 }
 
-// behind tells whether another replica knows more of this one's writer than it has
+// outdated tells whether another replica knows more of this one's writer than it has
 // written itself.
-func (r *replica) behind(theirs seenSet) bool {
+func (r *replica) outdated(theirs seenSet) bool {
 	list := theirs[r.writer]
 	return len(list) > 0 && list[len(list)-1].last >= r.seen.next(r.writer)
 }
@@ -293,7 +330,7 @@ func (r *replica) behind(theirs seenSet) bool {
 // unite adds what another replica has seen, when all of its living records have been
 // adopted and the dead ones buried.
 func (r *replica) unite(now instant, other seenSet, out *effects) {
-	out.clash = out.clash || r.behind(other)
+	out.clash = out.clash || r.outdated(other)
 	united := r.seen.clone()
 	united.unite(other)
 	if !united.fits() { // others could not read it, nor this one from its store

@@ -3,6 +3,7 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -62,7 +63,8 @@ func (d *Dict) knows(b *batch) bool {
 
 // check checks who has signed a batch, and that what is in it is what a peer may write.
 func (d *Dict) check(b *batch) error {
-	by, err := author(b.writer)
+	owner, _, _ := strings.Cut(b.writer, "/")
+	by, err := peer.Decode(owner)
 	if err != nil || !d.mesh.Verify(by, batchPurpose, b.toSign(), b.sig) {
 		return errForged
 	}
@@ -70,7 +72,7 @@ func (d *Dict) check(b *batch) error {
 		if e == nil {
 			continue
 		}
-		if e.owner != by.String() && !isLegacy(e.owner) {
+		if e.owner != owner && !isLegacy(e.owner) {
 			return fmt.Errorf("%w: of another owner", errForged)
 		}
 		if !e.deleted && !value.Valid([]byte(e.value)) {

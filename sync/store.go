@@ -162,9 +162,12 @@ func (s *store) load(r *replica) error {
 	err = s.rows(rowRecord, func(key string, sc *canon.Scanner) error {
 		sc.Tuple(4)
 		renewed, number, place := milliseconds(sc.Uint()), sc.Uint(), sc.Uint()
-		rec, err := scanRecord(sc)
 		b := batches[number]
-		if err != nil || rec.key != key || b == nil || place >= uint64(len(b.batch.leaves)) {
+		if b == nil || place >= uint64(len(b.batch.leaves)) {
+			return canon.ErrForm
+		}
+		rec, err := scanShort(sc, namesOf(b.batch.writer))
+		if err != nil || rec.key != key {
 			return cmp.Or(err, canon.ErrForm)
 		}
 		e := &entry{record: rec, hash: rec.hash(), renewed: renewed, batch: b.batch, leaf: int(place)}
@@ -288,7 +291,7 @@ func (s *store) fill(r *replica, out effects, count time.Duration) *pebble.Batch
 			s.writeBatch(tx, e.batch)
 			row := canon.AppendUint(canon.AppendArray(nil, 4), uint64(max(0, e.renewed).Milliseconds()))
 			row = canon.AppendUint(canon.AppendUint(row, e.batch.number), uint64(e.leaf))
-			tx.Set(rowKey(rowRecord, ch.key), e.record.append(row), nil)
+			tx.Set(rowKey(rowRecord, ch.key), e.record.appendShort(row, namesOf(e.dot.writer)), nil)
 		} else {
 			tx.Delete(rowKey(rowRecord, ch.key), nil)
 		}

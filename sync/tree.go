@@ -8,7 +8,6 @@ import (
 	"iter"
 	"math/bits"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -71,15 +70,27 @@ type node struct {
 
 // child is the place of the child that a key belongs to.
 func (n *node) child(key string) int {
-	i, found := slices.BinarySearchFunc(n.children[1:], key, func(c *node, key string) int { return strings.Compare(c.low, key) })
-	if found {
-		i++
+	lo, hi := 0, len(n.children)-1
+	for lo < hi {
+		if at := (lo + hi + 1) / 2; n.children[at].low <= key {
+			lo = at
+		} else {
+			hi = at - 1
+		}
 	}
-	return i
+	return lo
 }
 
 func (n *node) find(key string) (int, bool) {
-	return slices.BinarySearchFunc(n.entries, key, func(e *entry, key string) int { return strings.Compare(e.key, key) })
+	lo, hi := 0, len(n.entries)
+	for lo < hi {
+		if at := (lo + hi) / 2; n.entries[at].key < key {
+			lo = at + 1
+		} else {
+			hi = at
+		}
+	}
+	return lo, lo < len(n.entries) && n.entries[lo].key == key
 }
 
 // get returns the entry of a key, nil if there is none.
