@@ -75,8 +75,9 @@ type Topic struct {
 // MaxTopicMessage is the most bytes that may be published on a topic at once.
 const MaxTopicMessage = MaxMessage + envelopeRoom
 
-// JoinTopic joins a topic. What neighbours send is given to the judge, from several
-// goroutines at once; joined is told of each neighbour that takes part from now on.
+// JoinTopic joins a topic. What neighbours send is given to the judge, about in the order
+// of its arrival, from as many goroutines as there are cores; what comes meanwhile, also
+// of other topics, waits. Joined is told of each neighbour that takes part from now on.
 func (m *Mesh) JoinTopic(name string, judge func(from peer.ID, data []byte) Verdict, joined func(peer.ID)) (*Topic, error) {
 	t := &Topic{mesh: m, name: "/go2p/" + m.tag + "/" + name}
 	err := m.gossip.RegisterTopicValidator(t.name, func(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
@@ -93,7 +94,7 @@ func (m *Mesh) JoinTopic(name string, judge func(from peer.ID, data []byte) Verd
 			return pubsub.ValidationReject
 		}
 		return pubsub.ValidationIgnore
-	})
+	}, pubsub.WithValidatorInline(true))
 	if err != nil {
 		return nil, fmt.Errorf("mesh: topic %q: %w", name, err)
 	}

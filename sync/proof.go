@@ -138,6 +138,15 @@ func (b *batch) merge(p part, leaf int) bool {
 	return okL && okR
 }
 
+// size is how many bytes append takes, roughly: rather too many.
+func (b *batch) size(places []int) int {
+	n := 256 + 17*16
+	for _, i := range places {
+		n += b.leaves[i].size()
+	}
+	return n
+}
+
 // append appends some of the records that are here, by their places in order, with
 // their proof and the ages of their leases:
 //

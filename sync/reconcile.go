@@ -128,6 +128,7 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 		return nil, out, nil
 	case m.proofs != nil:
 		for _, b := range m.proofs {
+			out.changes = slices.Grow(out.changes, b.alive)
 			for _, e := range b.leaves {
 				if e != nil {
 					s.r.adopt(now, e, &out)

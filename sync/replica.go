@@ -15,8 +15,8 @@ var (
 )
 
 const (
-	maxWaiting      = 4096    // events that wait for earlier ones
-	maxWaitingBytes = 8 << 20 //
+	maxWaiting      = 1 << 15  // events that wait for earlier ones
+	maxWaitingBytes = 16 << 20 //
 	entryRoom       = 357     // bytes that an entry takes beside its key and value, at most
 )
 
@@ -119,6 +119,7 @@ func (r *replica) commit(now instant, planned []*entry, out *effects) {
 // receive takes events of others, in the order of their numbers if they are of one
 // writer. Those for which it is too early wait, as long as there is room.
 func (r *replica) receive(now instant, events []*entry) (out effects) {
+	out.changes = make([]change, 0, len(events))
 	for _, e := range events {
 		if r.seen.has(e.dot) {
 			out.clash = out.clash || e.dot.writer == r.writer && r.differs(e)

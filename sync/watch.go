@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	mathrand "math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,8 @@ const (
 // A journal has the last changes.
 type journal struct {
 	run     uint64
-	changes []noted
+	changes []noted // from cut on
+	cut     int
 	bytes   int
 	lost    uint64        // revision of the last change that is remembered no more
 	last    uint64        // revision of the last change
@@ -76,14 +78,16 @@ func (j *journal) add(now time.Time, changes []change) {
 		j.bytes += c.bytes()
 		j.last = c.revision
 	}
-	cut := 0
-	for len(j.changes)-cut > maxJournal || j.bytes > maxJournalBytes {
-		j.bytes -= j.changes[cut].bytes()
-		j.lost = j.changes[cut].revision
-		cut++
+	for len(j.changes)-j.cut > maxJournal || j.bytes > maxJournalBytes {
+		j.bytes -= j.changes[j.cut].bytes()
+		j.lost = j.changes[j.cut].revision
+		j.changes[j.cut] = noted{}
+		j.cut++
 	}
-	clear(j.changes[:cut])
-	j.changes = j.changes[cut:]
+	if j.cut > maxJournal { // seldom
+		j.changes = slices.Delete(j.changes, 0, j.cut)
+		j.cut = 0
+	}
 	j.wake()
 }
 

@@ -3,6 +3,7 @@ package sync
 // CORE: the bytes of the messages of a session.
 
 import (
+	"slices"
 	"time"
 
 	"github.com/p2p-today/go2p/internal/canon"
@@ -79,6 +80,11 @@ func (m *message) append(dst []byte) []byte {
 // appendRecords appends a message of records, with the ages that their leases have at a
 // moment.
 func appendRecords(dst []byte, groups []group, count time.Duration) []byte {
+	size := 0
+	for _, g := range groups {
+		size += g.batch.size(g.places)
+	}
+	dst = slices.Grow(dst, size)
 	dst = canon.AppendUint(canon.AppendArray(dst, 2), wireRecords)
 	dst = canon.AppendArray(dst, len(groups))
 	for _, g := range groups {

@@ -335,7 +335,7 @@ func (d *Dict) sign(entries []*entry) (messages [][]byte, err error) {
 		for i := range places {
 			places[i] = i
 		}
-		messages = append(messages, b.append(nil, places, b.leaves[0].renewed))
+		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, b.leaves[0].renewed))
 		for _, e := range entries[:n] {
 			if d.replica.tree.get(e.key) != e { // a delete, or replaced already
 				b.drop(e)
@@ -347,9 +347,6 @@ func (d *Dict) sign(entries []*entry) (messages [][]byte, err error) {
 }
 
 const batchPurpose = "go2p-sync-batch-1"
-
-// size is roughly how many bytes a record takes in a message.
-func (e *entry) size() int { return len(e.key) + len(e.value) + 256 }
 
 // awaitFirst waits until this replica has caught up with a neighbour after its start, or
 // there is none, or two seconds have passed: before that it may not know what is its
