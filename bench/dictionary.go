@@ -82,6 +82,9 @@ func lateJoiner(sys replicated, n int) float64 {
 	first.holds(n)
 	runtime.GC()
 	start := time.Now()
+	if prehook != nil {
+		prehook()
+	}
 	late := add()
 	late.holds(n)
 	return float64(time.Since(start).Microseconds()) / 1000
@@ -119,3 +122,4 @@ func heap() float64 {
 }
 
 var memhook func()
+var prehook func()

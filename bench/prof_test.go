@@ -39,3 +39,11 @@ func TestProfNone(t *testing.T) {
 		t.Log(lateJoiner(go2pSync{}, 1))
 	}
 }
+
+func TestOneLate(t *testing.T) {
+	runtime.SetCPUProfileRate(2000)
+	f, _ := os.Create("/tmp/one.prof")
+	prehook = func() { pprof.StartCPUProfile(f) }
+	t.Log(lateJoiner(go2pSync{}, 100000))
+	pprof.StopCPUProfile()
+}

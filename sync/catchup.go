@@ -374,6 +374,7 @@ func (t *talk) step(m message) error {
 		return errBusy
 	}
 	reply, out, err := t.session.receive(now, m)
+	d.named = d.named || t.session.done && err == nil
 	if kept := d.keep(now, out); kept != nil {
 		err = kept
 	}

@@ -49,7 +49,10 @@ type Dict struct {
 	failed  error         // why nothing changes any more
 	full    bool          // there was no room for something, and nothing has shown since that there is
 	heard   chan struct{} // closed, and replaced, when the seen set has grown
-	renamed time.Time     // when the writer was last given another name
+	named   bool          // nobody else can have the writer's name
+	first   uint64        // number of the first write of this run under it
+	renamed time.Time     // when it was last changed since somebody has
+	pause   time.Duration // until it may be again
 
 	queueMu    sync.Mutex
 	closed     bool
@@ -120,8 +123,7 @@ func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 	return d, nil
 }
 
-// load reads what is stored. The first run has a new name as a writer, and so has each
-// one without a store.
+// load reads what is stored.
 func (d *Dict) load() (err error) {
 	d.replica = newReplica(d.rules, "", d.opts.MaxBytes)
 	if d.opts.Dir != "" {
@@ -132,24 +134,25 @@ func (d *Dict) load() (err error) {
 			return err
 		}
 		d.before = d.store.clock.count
-		if d.store.clock.incarnation != 0 {
-			d.replica.writer = writerName(d.rules.self, d.store.clock.incarnation)
-			return nil
-		}
 	}
-	d.rename()
+	if d.store != nil && d.store.clock.incarnation != 0 {
+		d.replica.writer = writerName(d.rules.self, d.store.clock.incarnation)
+	} else {
+		d.replica.writer, d.named = d.newName(), true
+	}
+	d.first = d.replica.seen.next(d.replica.writer)
 	return nil
 }
 
-// rename gives the writer a name that no one else has used. The caller holds mu.
-func (d *Dict) rename() {
+// newName is a name for the writer that no one has used. The caller holds mu.
+func (d *Dict) newName() string {
 	var random [8]byte
 	rand.Read(random[:])
 	incarnation := binary.BigEndian.Uint64(random[:])>>16 | 1
 	if d.store != nil {
 		d.store.clock.incarnation = incarnation
 	}
-	d.replica.writer = writerName(d.rules.self, incarnation)
+	return writerName(d.rules.self, incarnation)
 }
 
 // writerName names an incarnation of a peer.
@@ -264,7 +267,7 @@ func (d *Dict) took(now instant, out effects) {
 		d.happen(Event{Kind: EventFull, Err: ErrFull})
 	}
 	if out.clash {
-		d.clash()
+		d.clash(now)
 	}
 	if len(out.changes) > 0 {
 		d.journal.add(now.wall, out.changes)
@@ -283,27 +286,43 @@ func ownerOf(e *entry) string {
 	return e.owner
 }
 
-// clash takes another name as a writer, since numbers of this one were used for
-// something else, and writes again what is owned here: under a number that counts as
-// seen it would reach nobody. The caller holds mu.
-func (d *Dict) clash() {
-	if !d.renamed.IsZero() && time.Since(d.renamed) < clashPause {
+// clash takes another name as a writer, since another copy of this peer has used the
+// numbers of this one, and writes again what was written under them in this run. The
+// caller holds mu.
+func (d *Dict) clash(now instant) {
+	if !d.renamed.IsZero() && time.Since(d.renamed) < d.pause {
 		return
 	}
-	d.renamed = time.Now()
-	before := d.replica.writer
-	d.rename()
+	d.renamed, d.pause = time.Now(), min(max(firstClash, 2*d.pause), lastClash)
+	d.log.Warn("another copy of this peer has written", "writer", d.replica.writer, "err", ErrIdentityClash)
 	d.happen(Event{Kind: EventClash, Err: ErrIdentityClash})
-	d.rewrite(func(r *replica) (ops []op) {
-		for e := range r.tree.all(span{}) {
-			if e.owner == r.self && e.dot.writer != r.writer && len(ops) < rewriteKeys {
-				ops = append(ops, op{key: e.key, value: e.value})
-			}
-		}
-		return ops
-	})
-	d.log.Warn("another copy of this peer has written", "writer", before, "err", ErrIdentityClash)
+	out := effects{writers: []string{d.replica.writer}}
+	ops := d.replica.rename(d.newName(), d.first)
+	d.named, d.first = true, 1
+	planned, err := d.replica.plan(now, ops)
+	var messages [][]byte
+	if err == nil {
+		d.replica.commit(now, planned, &out)
+		messages, err = d.sign(planned)
+	}
+	if err == nil {
+		err = d.keep(now, out)
+	}
+	if err != nil {
+		d.log.Error("cannot write again what is owned here", "err", err)
+	} else if d.begin() {
+		go func() {
+			defer d.wg.Done()
+			d.publish(messages)
+		}()
+	}
 }
+
+// The pause between two new names, which doubles: a member that cheats could cause them.
+const (
+	firstClash = 10 * time.Second
+	lastClash  = time.Hour
+)
 
 // rewrite writes what f says, until that is nothing.
 func (d *Dict) rewrite(f func(*replica) []op) {
@@ -325,8 +344,3 @@ func (d *Dict) rewrite(f func(*replica) []op) {
 		}
 	}()
 }
-
-const (
-	clashPause  = 10 * time.Second // between two new names
-	rewriteKeys = 1000             // at once
-)

@@ -8,11 +8,23 @@ import (
 	"time"
 )
 
-// maxTerm is the highest term, far beyond what counting leads to.
-const maxTerm = 1 << 53
+const (
+	maxTerm   = 1 << 53 // the highest term
+	countTerm = 1 << 48 // the highest that counting could lead to; one above is of a member that cheats
+)
 
-// errTerms says that a member has used up the terms, which only one that cheats can.
-var errTerms = errors.New("no term is left, since a member has used the highest: the network needs a new key")
+// raise is the highest term seen, after one more. One that nobody counted to holds for
+// its key alone: it does not use up the terms for the others.
+func raise(top, term uint64) uint64 {
+	if term > countTerm {
+		return top
+	}
+	return max(top, term)
+}
+
+// errTerms says that a member has used up the terms of a key, which only one that cheats
+// can.
+var errTerms = errors.New("no term is left for this key, since a member has used the highest")
 
 // A LeaseError says that a key cannot be written or deleted since another peer has its
 // lease.
@@ -64,8 +76,8 @@ func (r rules) remaining(now instant, e *entry) time.Duration {
 }
 
 // write says with which term and number the key of an entry may be written now, or
-// deleted. The entry is nil if nobody has the key, and top is the highest term that was
-// seen on any.
+// deleted. The entry is nil if nobody has the key, and top is what raise has made of the
+// terms seen on any.
 func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err error) {
 	if e != nil && e.owner == r.self {
 		return e.term, e.seq + 1, nil
@@ -74,6 +86,9 @@ func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err e
 		if left := r.remaining(now, e); left > 0 {
 			return 0, 0, &LeaseError{e.key, e.owner, left, now.wall.Add(left)}
 		}
+	}
+	if e != nil {
+		top = max(top, e.term)
 	}
 	if top >= maxTerm {
 		return 0, 0, errTerms

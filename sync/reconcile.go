@@ -23,6 +23,9 @@ const (
 // errReconcile says that the other replica does not keep to the protocol.
 var errReconcile = errors.New("the other replica does not keep to the rules of reconciliation")
 
+// errClash says that another copy of this peer has written.
+var errClash = errors.New("the other replica knows more of what this peer has written than it does itself")
+
 // A session compares this replica with another one. The messages go to and fro:
 //
 //	A → B  root: a fingerprint of everything. If B has the same, it says so: the end.
@@ -145,6 +148,10 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 	}
 	if m.seen != nil {
 		s.theirs = m.seen
+		if s.r.outdated(m.seen) {
+			out.clash = true
+			return nil, out, errClash
+		}
 	}
 	if s.theirs == nil || s.salt == nil {
 		return nil, out, errReconcile

@@ -17,7 +17,7 @@ var (
 const (
 	maxWaiting      = 1 << 15  // events that wait for earlier ones
 	maxWaitingBytes = 16 << 20 //
-	entryRoom       = 357     // bytes that an entry takes beside its key and value, at most
+	entryRoom       = 357      // bytes that an entry takes beside its key and value, at most
 )
 
 // A replica has the living record of each key, and knows which events it has seen.
@@ -86,7 +86,7 @@ func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		top = max(top, term)
+		top = raise(top, term)
 		e := &entry{renewed: now.count, record: record{
 			key: o.key, value: o.value, owner: r.self, term: term, seq: seq,
 			dot: dot{r.writer, next + uint64(i)}, time: now.wall.UnixMilli(), deleted: o.delete,
@@ -125,7 +125,10 @@ func (r *replica) receive(now instant, events []*entry) (out effects) {
 			out.clash = out.clash || e.dot.writer == r.writer && r.differs(e)
 			continue
 		}
-		out.clash = out.clash || e.dot.writer == r.writer // which this peer has not used yet
+		if e.dot.writer == r.writer { // which this peer has not used yet
+			out.clash = true
+			continue
+		}
 		if r.ready(e) && r.fits(e, &out) {
 			r.apply(now, e, &out)
 			r.follow(now, e.dot, &out)
@@ -221,7 +224,7 @@ func (r *replica) apply(now instant, e *entry, out *effects) {
 	if n := len(out.writers); n == 0 || out.writers[n-1] != e.dot.writer {
 		out.writers = append(out.writers, e.dot.writer)
 	}
-	r.top = max(r.top, e.term)
+	r.top = raise(r.top, e.term)
 	held := r.tree.get(e.key)
 	switch {
 	case e.deleted:
@@ -275,7 +278,7 @@ func (r *replica) load(e *entry) {
 	e.owner, e.dot.writer, e.over.writer = r.name(e.owner), r.name(e.dot.writer), r.name(e.over.writer)
 	r.tree.put(e)
 	r.bytes += e.room()
-	r.top = max(r.top, e.term)
+	r.top = raise(r.top, e.term)
 }
 
 // name returns a text in memory that is shared with all that are equal.
@@ -294,17 +297,15 @@ func (r *replica) name(s string) string {
 // out.
 func (r *replica) adopt(now instant, e *entry, out *effects) {
 	if r.seen.has(e.dot) {
-		out.clash = out.clash || e.dot.writer == r.writer && r.differs(e)
 		e.discard()
 		return
 	}
-	out.clash = out.clash || e.dot.writer == r.writer
 	held := r.tree.get(e.key)
 	if held != nil && held.record.compare(&e.record) >= 0 || !r.fits(e, out) {
 		e.discard()
 		return
 	}
-	r.top = max(r.top, e.term)
+	r.top = raise(r.top, e.term)
 	r.replace(now, held, e, e.owner, out)
 }
 
@@ -328,10 +329,32 @@ func (r *replica) outdated(theirs seenSet) bool {
 	return len(list) > 0 && list[len(list)-1].last >= r.seen.next(r.writer)
 }
 
+// rename gives the writer another name, after another copy of this peer has used some of
+// its numbers. Those from one on are not what this replica has seen, and the records that
+// it has written under them are returned, to be written again.
+func (r *replica) rename(name string, from uint64) (ops []op) {
+	list := r.seen[r.writer]
+	for len(list) > 0 && list[len(list)-1].first >= from {
+		list = list[:len(list)-1]
+	}
+	if n := len(list); n > 0 {
+		list[n-1].last = min(list[n-1].last, from-1)
+		r.seen[r.writer] = list
+	} else {
+		delete(r.seen, r.writer)
+	}
+	for e := range r.tree.all(span{}) {
+		if e.dot.writer == r.writer && e.dot.n >= from {
+			ops = append(ops, op{key: e.key, value: e.value})
+		}
+	}
+	r.writer = name
+	return ops
+}
+
 // unite adds what another replica has seen, when all of its living records have been
 // adopted and the dead ones buried.
 func (r *replica) unite(now instant, other seenSet, out *effects) {
-	out.clash = out.clash || r.outdated(other)
 	united := r.seen.clone()
 	united.unite(other)
 	if !united.fits() { // others could not read it, nor this one from its store

@@ -243,8 +243,13 @@ func TestWhoMayWrite(t *testing.T) {
 			t.Errorf("%s: term %d, seq %d", name, term, seq)
 		}
 	}
-	if _, _, err := (rules{"x", true, time.Hour}).write(instant{}, nil, maxTerm); !errors.Is(err, errTerms) {
+	absurd := held("y")
+	absurd.term = maxTerm
+	if _, _, err := (rules{"x", true, time.Hour}).write(at(3*time.Hour, 0), absurd, 9); !errors.Is(err, errTerms) {
 		t.Errorf("beyond the highest term: %v", err)
+	}
+	if raise(9, 12) != 12 || raise(9, 7) != 9 || raise(9, maxTerm) != 9 {
+		t.Error("terms that nobody counts to count")
 	}
 	own := rules{"x", true, time.Hour}
 	if left := own.remaining(at(0, 24*time.Hour), held("x")); left != 0 {

@@ -263,6 +263,9 @@ func (d *Dict) commit(writes []*write) {
 		fail(d.failed)
 		return
 	}
+	if !d.named { // it was not compared with others in this run: perhaps it came from a backup
+		d.replica.writer, d.first, d.named = d.newName(), 1, true
+	}
 	now := d.now()
 	var out effects
 	var entries []*entry
@@ -301,6 +304,12 @@ func (d *Dict) commit(writes []*write) {
 		fail(err)
 		return
 	}
+	d.publish(messages)
+}
+
+// publish sends batches to the other members. Nobody may hold mu: pubsub waits for those
+// who judge, who wait for it.
+func (d *Dict) publish(messages [][]byte) {
 	for _, data := range messages {
 		if err := d.topic.Publish(d.ctx, data); err != nil {
 			d.log.Warn("cannot send: others catch up later", "err", err)

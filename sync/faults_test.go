@@ -1,0 +1,210 @@
+package sync
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/p2p-today/go2p/internal/testnet"
+)
+
+// restart kills a host and starts it again after a while, with what its disk has after
+// a crash.
+func (l *lab) restart(i int, away time.Duration, disk *vfs.MemFS) *vfs.MemFS {
+	l.t.Helper()
+	l.dicts[i].Close()
+	l.meshes[i].Close()
+	l.dicts[i] = nil
+	l.Kill(i)
+	disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(1, 2))})
+	pass(away)
+	l.Restart(i)
+	l.open(i, &Options{Dir: "store", files: disk})
+	return disk
+}
+
+// P5: what was deleted while a replica was away for days stays deleted when it comes
+// back, although it has it on its disk, and whoever deleted it is not there any more.
+func TestDeletedStaysDeleted(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		disks := []*vfs.MemFS{vfs.NewCrashableMem(), vfs.NewCrashableMem(), vfs.NewCrashableMem()}
+		for i := range 3 {
+			l.open(i, &Options{Dir: "store", files: disks[i]})
+		}
+		l.connect(0, 1)
+		l.connect(1, 2)
+		l.connect(0, 2)
+		pass(3 * time.Second)
+		for i := range 30 {
+			l.set(i%3, fmt.Sprint("key", i), i, Acks(2))
+		}
+		l.dicts[2].Close()
+		l.meshes[2].Close()
+		l.dicts[2] = nil
+		l.Kill(2)
+		for i := range 30 {
+			key := fmt.Sprint("key", i)
+			if i%3 == 2 {
+				continue // of the one that is away
+			}
+			if err := l.dicts[i%3].Delete(l.ctx(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(3 * time.Second)
+		pass(2 * time.Hour)
+		disks[1] = l.restart(1, time.Minute, disks[1])
+		l.connect(1, 0)
+		pass(2 * time.Second)
+		for i := 2; i < 30; i += 3 { // whose leases have run out
+			if err := l.dicts[1].Delete(l.ctx(), fmt.Sprint("key", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(time.Second)
+		l.dicts[0].Close()
+		l.meshes[0].Close()
+		l.dicts[0] = nil
+		l.Restart(2)
+		l.open(2, &Options{Dir: "store", files: disks[2]})
+		if n := l.dicts[2].Len(); n != 30 {
+			t.Errorf("%d keys on the disk of the one that was away", n)
+		}
+		l.connect(2, 1)
+		pass(2 * time.Second)
+		if n := l.dicts[2].Len() + l.dicts[1].Len(); n != 0 || !l.equal() {
+			t.Errorf("%d keys are back", n)
+		}
+	})
+}
+
+// P6: a takeover happens only when the lease has run out for the one who takes over; one
+// that both sides of a partition have at once ends with the higher term, everywhere, and
+// the owner that lost is told.
+func TestTakeover(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		l.openAll(nil)
+		l.connect(0, 2)
+		l.set(0, "k", "first")
+		pass(time.Second)
+		l.Cut(0)
+		pass(time.Minute)
+		lease := (*LeaseError)(nil)
+		for range 11 { // the owner goes on writing, but nobody hears of it
+			if err := l.dicts[1].Set(l.ctx(), "k", "second"); !errors.As(err, &lease) {
+				t.Fatalf("taken over while the lease ran: %v", err)
+			}
+			l.set(0, "k", "renewed")
+			pass(5 * time.Minute)
+		}
+		pass(9 * time.Minute)
+		l.set(1, "k", "second")
+		pass(time.Second)
+		l.has("k", "second", 1, 2)
+		l.has("k", "renewed", 0)
+		l.Cut()
+		for !l.reconnected(map[int]bool{0: true}) {
+			pass(time.Second)
+		}
+		pass(2 * time.Second)
+		l.has("k", "second", 0, 1, 2)
+		if !l.equal() || !l.happened(0, EventLost) {
+			t.Errorf("equal %v, events of the owner that lost %v", l.equal(), l.events[0])
+		}
+		if err := l.dicts[0].Set(l.ctx(), "k", "third"); !errors.As(err, &lease) {
+			t.Errorf("the old owner writes: %v", err)
+		}
+	})
+}
+
+// With a directory that comes back from a backup, or was copied, nothing is lost of what
+// was written with it or before, whether it is written to before or after others are met.
+func TestBackup(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		testnet.Run(t, func(t *testing.T, seed uint64) { restore(t, seed, alone) })
+	}
+}
+
+func restore(t *testing.T, seed uint64, alone bool) {
+	l := newLab(t, seed, 3)
+	disk := vfs.NewCrashableMem()
+	l.open(0, &Options{Dir: "store", files: disk})
+	l.open(1, nil)
+	l.open(2, nil)
+	l.connect(0, 1)
+	l.connect(1, 2)
+	pass(3 * time.Second)
+	l.set(0, "before", 1)
+	backup := disk.CrashClone(vfs.CrashCloneCfg{})
+	l.set(0, "after", 2)
+	l.set(0, "before", 2)
+	l.set(0, "gone", 1)
+	pass(time.Second)
+	if err := l.dicts[0].Delete(l.ctx(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	pass(time.Second)
+	// The backup is put back.
+	l.dicts[0].Close()
+	l.meshes[0].Close()
+	l.Kill(0)
+	l.Restart(0)
+	l.open(0, &Options{Dir: "store", files: backup})
+	l.has("before", int64(1), 0)
+	if alone {
+		l.set(0, "alone", 3)
+	}
+	l.connect(0, 1)
+	if !alone {
+		pass(time.Second)
+		l.set(0, "alone", 3)
+	}
+	pass(5 * time.Second)
+	l.has("alone", int64(3), 0, 1, 2)
+	l.has("after", int64(2), 0, 1, 2)
+	l.has("before", int64(2), 0, 1, 2)
+	l.lacks("gone", 0, 1, 2)
+	if !l.equal() || l.happened(0, EventClash) == alone {
+		t.Errorf("alone %v: equal %v, events %v", alone, l.equal(), l.events[0])
+	}
+	l.set(0, "later", 4)
+	pass(time.Second)
+	l.has("later", int64(4), 0, 1, 2)
+}
+
+// A peer whose key is in use on two machines finds it out when it hears of a write that
+// it has not made: it takes another name, and writes again what it has written itself.
+func TestCopy(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		l.openAll(nil)
+		l.set(0, "mine", 1)
+		d := l.dicts[0]
+		copied := newReplica(d.rules, d.replica.writer, 1<<30)
+		now := d.now()
+		other := &Dict{mesh: d.mesh, replica: copied}
+		var out effects
+		planned, err := copied.plan(now, []op{{key: "theirs", value: "\x01"}, {key: "more", value: "\x02"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied.commit(now, planned, &out)
+		messages, err := other.sign(planned)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.dicts[2].publish(messages)
+		pass(10 * time.Second)
+		l.has("mine", int64(1), 0, 1, 2)
+		l.has("more", int64(2), 0, 1, 2)
+		if !l.equal() || !l.happened(0, EventClash) {
+			t.Errorf("equal %v, events %v", l.equal(), l.events[0])
+		}
+	})
+}

@@ -1,0 +1,286 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh"
+)
+
+// A villain is a proper member that does something hostile to the first of the others.
+type villain struct {
+	*lab
+	mesh   *mesh.Mesh
+	topic  *mesh.Topic
+	params params
+	n      uint64
+}
+
+// batch is records of the villain's, changed by somebody after they were made and
+// before they are signed.
+func (v *villain) batch(change func(i int, r *record), keys ...string) *batch {
+	id := v.mesh.ID().String()
+	var entries []*entry
+	for i, key := range keys {
+		v.n++
+		e := &entry{record: record{
+			key: key, value: "\x01", owner: id, term: 1, dot: dot{id + "/1", v.n}, time: time.Now().UnixMilli(),
+		}}
+		change(i, &e.record)
+		e.hash = e.record.hash()
+		entries = append(entries, e)
+	}
+	b := newBatch(id+"/1", digest{byte(v.n)}, entries)
+	var err error
+	if b.sig, err = v.mesh.Sign(batchPurpose, b.toSign()); err != nil {
+		v.t.Fatal(err)
+	}
+	return b
+}
+
+func (v *villain) gossip(b *batch) {
+	v.topic.Publish(v.ctx(), b.append(nil, upTo(len(b.leaves)), 0))
+	pass(20 * time.Millisecond)
+}
+
+// say sends frames on a stream of its own to the victim, and leaves it open.
+func (v *villain) say(frames ...[]byte) network.Stream {
+	ctx, cancel := context.WithTimeout(v.ctx(), time.Second)
+	defer cancel()
+	s, err := v.mesh.NewStream(ctx, v.Hosts[0].ID(), Protocol)
+	if err != nil {
+		return nil // it has been put outside, or may open no more
+	}
+	s.SetWriteDeadline(time.Now().Add(time.Second))
+	for _, f := range frames {
+		if _, err := s.Write(frame.Append(nil, f)); err != nil {
+			break
+		}
+	}
+	return s
+}
+
+// ask begins a session with the victim.
+func (v *villain) ask(more ...message) network.Stream {
+	root := message{root: &root{make([]byte, saltLength), digest{1}, digest{1}}}
+	frames := [][]byte{(&message{params: &v.params}).append(nil), root.append(nil)}
+	for _, m := range more {
+		frames = append(frames, m.append(nil))
+	}
+	return v.say(frames...)
+}
+
+func nothing(int, *record) {}
+
+var villainies = []struct {
+	name string
+	do   func(v *villain)
+	hits EventKind // what the victim tells of it, if anything
+}{
+	{"a forged owner", func(v *villain) {
+		for range 20 {
+			v.gossip(v.batch(func(_ int, r *record) { r.owner, r.term = v.Hosts[0].ID().String(), 99 }, "mine"))
+		}
+	}, ""},
+	{"forged signatures", func(v *villain) {
+		for range 20 {
+			b := v.batch(nothing, "a")
+			b.sig[0] ^= 1
+			v.gossip(b)
+		}
+	}, ""},
+	{"forged proofs", func(v *villain) {
+		for range 20 {
+			b := v.batch(nothing, "a", "b")
+			b.leaves[1].value = "\x02"
+			v.gossip(b)
+		}
+	}, ""},
+	{"somebody else's writer", func(v *villain) {
+		for range 20 {
+			b := v.batch(nothing, "a")
+			b.writer = v.Hosts[1].ID().String() + "/1"
+			v.gossip(b)
+		}
+	}, ""},
+	{"absurd terms", func(v *villain) {
+		for i := range 50 {
+			v.gossip(v.batch(func(_ int, r *record) { r.term = maxTerm }, fmt.Sprint("absurd", i)))
+		}
+	}, ""},
+	{"numbers that are far away", func(v *villain) {
+		for i := range 200 {
+			v.n += 1 << 40
+			v.gossip(v.batch(nothing, fmt.Sprint("far", i)))
+		}
+	}, ""},
+	{"large values that wait for what does not come", func(v *villain) {
+		v.n = 1 << 30
+		for i := range 60 {
+			v.gossip(v.batch(func(_ int, r *record) {
+				r.value = "\x5a\x00\x0f\x00\x00" + strings.Repeat("x", 0xf0000)
+			}, fmt.Sprint("large", i)))
+		}
+	}, ""},
+	{"values outside of the data model", func(v *villain) {
+		for range 20 {
+			v.gossip(v.batch(func(_ int, r *record) { r.value = "\xc1\x00" }, "a"))
+		}
+	}, ""},
+	{"keys too large", func(v *villain) {
+		for range 20 {
+			v.gossip(v.batch(func(_ int, r *record) { r.key = strings.Repeat("k", MaxKey+1) }, "a"))
+		}
+	}, ""},
+	{"noise", func(v *villain) {
+		for i := range 20 {
+			v.say(bytes.Repeat([]byte{byte(i)}, 1000))
+		}
+	}, ""},
+	{"frames that never end", func(v *villain) {
+		for range 30 {
+			if s := v.say(); s != nil {
+				s.Write([]byte{0xff, 0xff, 0xff, 0x7f, 1, 2, 3})
+			}
+		}
+	}, ""},
+	{"a thousand streams", func(v *villain) {
+		for range 1000 {
+			v.say()
+		}
+	}, ""},
+	{"sessions that say nothing more", func(v *villain) {
+		for range 100 {
+			v.ask()
+		}
+	}, ""},
+	{"a seen set that has everything", func(v *villain) {
+		for range 20 {
+			s := seenSet{}
+			for _, d := range v.dicts {
+				if d != nil {
+					s[d.replica.writer] = []stretch{{1, 1 << 60}}
+				}
+			}
+			v.ask(message{seen: s, ranges: []answer{{kind: rangeList}}})
+			pass(50 * time.Millisecond)
+		}
+	}, EventClash},
+	{"a false seen set", func(v *villain) {
+		for range 20 {
+			s := seenSet{v.dicts[0].replica.writer: {{1, v.dicts[0].replica.seen.next(v.dicts[0].replica.writer) - 1}}}
+			v.ask(message{seen: s, ranges: []answer{{kind: rangeList}}})
+			pass(50 * time.Millisecond)
+		}
+	}, EventLost},
+	{"a seen set of very many writers", func(v *villain) {
+		s := seenSet{}
+		for i := range maxWriters {
+			s[fmt.Sprintf("%030d", i)] = []stretch{{1, 1}}
+		}
+		for range 5 {
+			v.ask(message{seen: s, ranges: []answer{{kind: rangeList}}})
+		}
+	}, ""},
+	{"comparing for ever", func(v *villain) {
+		for range 3 {
+			sums := message{ranges: []answer{{kind: rangeSum, data: make([]byte, sumLength)}}}
+			first := sums
+			first.seen = seenSet{}
+			list := []message{first}
+			for range 200 {
+				list = append(list, sums)
+			}
+			v.ask(list...)
+		}
+	}, ""},
+	{"the same records again and again", func(v *villain) {
+		var keys []string
+		for i := range 100 {
+			keys = append(keys, fmt.Sprint("again", i))
+		}
+		b := v.batch(func(_ int, r *record) { r.value = "\x59\x10\x00" + strings.Repeat("x", 0x1000) }, keys...)
+		records := appendRecords(nil, []group{{b, upTo(100)}}, 0)
+		root := message{root: &root{make([]byte, saltLength), digest{1}, digest{1}}}
+		frames := [][]byte{(&message{params: &v.params}).append(nil), root.append(nil)}
+		for range 300 {
+			frames = append(frames, records)
+		}
+		v.say(frames...)
+	}, ""},
+	{"questions for what never comes", func(v *villain) {
+		for range 200 {
+			v.say((&message{ask: &dot{"nobody/1", 1 << 50}}).append(nil))
+		}
+	}, ""},
+}
+
+// P10: whatever a member sends, the others go on, in memory that stays bounded.
+func TestHostileMembers(t *testing.T) {
+	for _, c := range villainies {
+		t.Run(c.name, func(t *testing.T) {
+			testnet.Run(t, func(t *testing.T, seed uint64) {
+				l := newLab(t, seed, 3)
+				l.open(0, nil)
+				l.open(1, nil)
+				l.connect(0, 1)
+				m, err := mesh.Join(l.ctx(), l.Hosts[2], "lab", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				v := &villain{lab: l, mesh: m, params: l.dicts[0].rules.params()}
+				v.topic, err = m.JoinTopic(v.params.topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 2 {
+					if err := m.Connect(l.ctx(), l.Info(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				pass(3 * time.Second)
+				l.set(0, "mine", "kept", Acks(1))
+				before, routines := heap(), runtime.NumGoroutine()
+				c.do(v)
+				pass(10 * time.Second)
+				for i := range 2 {
+					key := fmt.Sprint("from", i)
+					l.set(i, key, i)
+					pass(2 * time.Second)
+					l.has(key, int64(i), 0, 1)
+				}
+				l.has("mine", "kept", 0, 1)
+				if c.hits != "" && !l.happened(0, c.hits) {
+					t.Errorf("it did not hit: %v", l.events[0])
+				}
+				if held, err := l.dicts[1].Lease("mine"); err != nil || held.Owner != l.Hosts[0].ID().String() {
+					t.Errorf("the lease is %v, %v", held, err)
+				}
+				if grown := heap() - before; grown > 64<<20 {
+					t.Errorf("the heap has grown by %d bytes", grown)
+				}
+				if n := runtime.NumGoroutine(); n > routines+200 {
+					t.Errorf("%d goroutines, %d before", n, routines)
+				}
+			})
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

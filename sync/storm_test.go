@@ -1,0 +1,157 @@
+package sync
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/p2p-today/go2p/internal/testnet"
+)
+
+// putClocksOut has a third of the replicas show times a day off, until the end of a
+// test.
+func putClocksOut(t *testing.T) {
+	right := wall
+	wall = func(self string) time.Time {
+		h := fnv.New32()
+		h.Write([]byte(self))
+		off := []time.Duration{0, 0, 0, 0, 24 * time.Hour, -24 * time.Hour}[h.Sum32()%6]
+		return right(self).Add(off)
+	}
+	t.Cleanup(func() { wall = right })
+}
+
+// P4 and P5: whatever is written and deleted on both sides of partitions of minutes, with
+// a fifth of all packets lost, replicas killed and started again and clocks a day off,
+// all replicas are equal five seconds after the first connection between the halves.
+func TestAllBecomeEqual(t *testing.T) {
+	n, rounds := 8, 1
+	if os.Getenv("GO2P_LONG") == "1" {
+		n, rounds = 30, 10
+	}
+	for range rounds {
+		testnet.Run(t, func(t *testing.T, seed uint64) { becomeEqual(t, seed, n) })
+	}
+}
+
+func becomeEqual(t *testing.T, seed uint64, n int) {
+	putClocksOut(t)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	l := newLab(t, seed, n)
+	disks := make([]*vfs.MemFS, n)
+	open := func(i int) {
+		opts := &Options{Lease: 2 * time.Minute}
+		if disks[i] != nil {
+			opts.Dir, opts.files = "store", disks[i]
+		}
+		l.open(i, opts)
+	}
+	for i := range n {
+		if i%2 == 0 {
+			disks[i] = vfs.NewCrashableMem()
+		}
+		open(i)
+	}
+	link := func(i int) {
+		for range 2 {
+			if j := rng.IntN(n); j != i {
+				l.meshes[i].Connect(l.ctx(), l.Info(j))
+			}
+		}
+	}
+	for i := range n {
+		l.connect(i, (i+1)%n)
+		link(i)
+	}
+	pass(5 * time.Second)
+	writes := 0
+	act := func(i int) {
+		key := fmt.Sprint("key", rng.IntN(200))
+		d := l.dicts[i]
+		var err error
+		if _, held := d.Get(key); held == nil && rng.IntN(3) == 0 {
+			err = d.Delete(l.ctx(), key)
+		} else {
+			err = d.Set(l.ctx(), key, rng.IntN(1000))
+		}
+		if err == nil {
+			writes++
+		} else if _, held := errors.AsType[*LeaseError](err); !held && !errors.Is(err, ErrNotFound) {
+			t.Fatalf("%d: %v", i, err)
+		}
+	}
+	l.Loss(0.2)
+	for range 3 {
+		half := rng.Perm(n)[:n/2]
+		side := map[int]bool{}
+		for _, i := range half {
+			side[i] = true
+		}
+		l.Cut(half...)
+		for range 60 { // two minutes
+			for range n {
+				act(rng.IntN(n))
+			}
+			pass(2 * time.Second)
+		}
+		victim := rng.IntN(n)
+		l.dicts[victim].Close()
+		l.meshes[victim].Close()
+		l.Kill(victim)
+		if disks[victim] != nil {
+			disks[victim] = disks[victim].CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
+		}
+		pass(time.Second)
+		l.Restart(victim)
+		open(victim)
+		if side[victim] { // Restart has put it on the other side
+			l.Cut(half...)
+		}
+		link(victim)
+		l.Cut()
+		start := time.Now()
+		for !l.reconnected(side) {
+			pass(100 * time.Millisecond)
+			if time.Since(start) > 10*time.Minute {
+				t.Fatal("the halves do not find each other")
+			}
+		}
+		pass(5 * time.Second)
+		if !l.equal() {
+			for i := range n {
+				l.report(i)
+			}
+			t.Fatalf("not equal 5 s after the first reconnection, which took %v", time.Since(start)-5*time.Second)
+		}
+	}
+	t.Logf("%d writes, %d keys in the end", writes, l.dicts[0].Len())
+}
+
+// reconnected tells whether anybody of one side has a neighbour of the other.
+func (l *lab) reconnected(side map[int]bool) bool {
+	for i, m := range l.meshes {
+		for _, p := range m.Peers() {
+			for j := range l.Hosts {
+				if l.Hosts[j].ID() == p.ID && side[i] != side[j] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// report shows what a replica has.
+func (l *lab) report(i int) {
+	d := l.dicts[i]
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	h := d.replica.seen.hash()
+	l.t.Logf("%d: %v %x, %d wait, %d neighbours, sessions %d", i, d.replica.tree.summarise(span{}), h[:4], len(d.replica.waiting), len(l.meshes[i].Peers()), d.stats.sessions.Load())
+}
