@@ -118,7 +118,7 @@ type result struct {
 func (p *peerProcess) peer(args ...string) result { return p.pipe("", args...) }
 
 func (p *peerProcess) pipe(in string, args ...string) result {
-	return command(in, append(args, "--data", p.dir)...)
+	return command(in, append([]string{"--data", p.dir}, args...)...)
 }
 
 func command(in string, args ...string) result {
