@@ -1,10 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/metrics"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/mesh"
+	p2psync "github.com/p2p-today/go2p/sync"
 )
 
 func tempDir() string {
@@ -82,12 +90,64 @@ func lateJoiner(sys replicated, n int) float64 {
 	first.holds(n)
 	runtime.GC()
 	start := time.Now()
-	if prehook != nil {
-		prehook()
-	}
 	late := add()
 	late.holds(n)
 	return float64(time.Since(start).Microseconds()) / 1000
+}
+
+// meet returns how many milliseconds it takes two equal replicas of go2p that meet to
+// know that they are, and how many bytes of their protocol they have sent for it, each
+// asking the other.
+func meet(n int) (ms, bytes float64) {
+	traffic = metrics.NewBandwidthCounter()
+	defer func() { traffic = nil }()
+	ctx := context.Background()
+	hs := hosts(2)
+	var ms2 [2]*mesh.Mesh
+	var ds [2]*p2psync.Dict
+	for i, h := range hs {
+		m, err := mesh.Join(ctx, h, "bench", nil)
+		check(err)
+		d, err := p2psync.Open(ctx, m, nil)
+		check(err)
+		ms2[i], ds[i] = m, d
+	}
+	defer func() {
+		for i := range hs {
+			ds[i].Close()
+			ms2[i].Close()
+		}
+		closeAll(hs)
+	}()
+	other := peer.AddrInfo{ID: hs[1].ID(), Addrs: hs[1].Addrs()}
+	check(ms2[0].Connect(ctx, other))
+	value := make([]byte, 100)
+	for list := keys("k", n); len(list) > 0; {
+		chunk := list[:min(len(list), 1000)]
+		list = list[len(chunk):]
+		go2pReplica{Dict: ds[0]}.putAll(chunk, value)
+	}
+	for ds[1].Len() < n {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(20 * time.Second) // all is quiet
+	check(ms2[0].Disconnect(hs[1].ID()))
+	time.Sleep(2 * time.Second)
+	sent := func() (all float64) {
+		time.Sleep(2 * time.Second) // the counter brings its totals up to date once a second
+		for id, s := range traffic.GetBandwidthByProtocol() {
+			if strings.HasSuffix(string(id), "/sync/1.0.0") {
+				all += float64(s.TotalOut)
+			}
+		}
+		return all
+	}
+	before := sent()
+	start := time.Now()
+	check(ms2[0].Connect(ctx, other))
+	check(ds[0].AwaitLevel(ctx))
+	ms = float64(time.Since(start).Microseconds()) / 1000
+	return ms, sent() - before
 }
 
 // memory returns how many bytes of memory a key takes in each of two replicas.
@@ -106,11 +166,7 @@ func memory(sys replicated, n int) float64 {
 	}
 	first.holds(n)
 	time.Sleep(10 * time.Second) // what gossipsub keeps to repeat is gone
-	total := heap() - before
-	if memhook != nil {
-		memhook()
-	}
-	return total / float64(2*n)
+	return (heap() - before) / float64(2*n)
 }
 
 func heap() float64 {
@@ -120,6 +176,3 @@ func heap() float64 {
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)
 }
-
-var memhook func()
-var prehook func()

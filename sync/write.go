@@ -62,9 +62,15 @@ func (d *Dict) Set(ctx context.Context, key string, v any, opts ...WriteOption) 
 // setting checks a key and a value.
 func setting(key string, v any) (op, error) {
 	data, err := value.Encode(v)
-	switch {
-	case err != nil:
+	if err != nil {
 		return op{}, err
+	}
+	return encoded(key, data)
+}
+
+// encoded checks a key, and the size of a value.
+func encoded(key string, data []byte) (op, error) {
+	switch {
 	case len(key) > MaxKey:
 		return op{}, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), MaxKey)
 	case len(data) > MaxValue:
@@ -93,16 +99,23 @@ func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOptio
 // changed. Others may see one before another. Errors: those of Set.
 func (d *Dict) Update(ctx context.Context, items map[string]any, opts ...WriteOption) error {
 	ops := make([]op, 0, len(items))
-	bytes := 0
 	for _, key := range slices.Sorted(maps.Keys(items)) {
 		o, err := setting(key, items[key])
 		if err != nil {
 			return fmt.Errorf("sync: update %q: %w", key, err)
 		}
-		if bytes += len(o.key) + len(o.value); bytes > MaxUpdate {
-			return fmt.Errorf("sync: update: %w: more than %d bytes", ErrTooLarge, MaxUpdate)
-		}
 		ops = append(ops, o)
+	}
+	return d.update(ctx, ops, opts)
+}
+
+func (d *Dict) update(ctx context.Context, ops []op, opts []WriteOption) error {
+	bytes := 0
+	for _, o := range ops {
+		bytes += len(o.key) + len(o.value)
+	}
+	if bytes > MaxUpdate {
+		return fmt.Errorf("sync: update: %w: more than %d bytes", ErrTooLarge, MaxUpdate)
 	}
 	return d.do(ctx, "update", bytes, opts, func(*replica) ([]op, error) { return ops, nil })
 }
