@@ -187,3 +187,25 @@ func TestReadme(t *testing.T) {
 	s.await("answerer", regexp.MustCompile(`broadcast \[ping\]`), printed)
 	s.await("peer mesh recv", regexp.MustCompile("you said ping"), func() string { return s.run("peer mesh recv") })
 }
+
+// What docs/tutorial.md shows is what happens.
+func TestTutorial(t *testing.T) {
+	s := newShell(t)
+	for _, block := range blocks(t, "docs/tutorial.md", "console") {
+		s.transcript(block)
+	}
+	programs, outputs := blocks(t, "docs/tutorial.md", "go"), blocks(t, "docs/tutorial.md", "text")
+	if len(programs) != len(outputs) {
+		t.Fatalf("%d programs and %d outputs", len(programs), len(outputs))
+	}
+	for i, program := range programs {
+		source := filepath.Join(s.dir, "main.go")
+		if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.build("program", source)
+		if got := s.run("timeout 60 program"); got != strings.TrimSpace(outputs[i]) {
+			t.Errorf("program %d printed\n%s\ninstead of\n%s", i, got, outputs[i])
+		}
+	}
+}

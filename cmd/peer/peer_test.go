@@ -636,6 +636,11 @@ func TestBehindARelay(t *testing.T) {
 		t.Errorf("received %+v", msg)
 	}
 
+	a.ok("sync", "set", "color", "blue", "--acks", "2")
+	if got := b.ok("sync", "get", "color"); got != "blue\n" {
+		t.Errorf("color is %q", got)
+	}
+
 	hub.Forward(t)
 	direct := ""
 	for _, addr := range b.Addrs {
