@@ -407,3 +407,44 @@ func TestWatch(t *testing.T) {
 		}
 	})
 }
+
+func TestTyped(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 1)
+		d := l.open(0, nil)
+		type room struct {
+			Celsius float64 `cbor:"c"`
+			Tags    []string
+		}
+		rooms := NewTyped[string, room](d, "room/")
+		l.set(0, "room/odd", "text")
+		l.set(0, "rooms", 1)
+		items := map[string]room{"a": {1.5, []string{"x"}}, "b": {2, []string{}}}
+		if err := rooms.Update(l.ctx(), items); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]room{}
+		for k, v := range rooms.All() {
+			got[k] = v
+		}
+		if !reflect.DeepEqual(got, items) {
+			t.Errorf("%v", got)
+		}
+		l.has("room/a", map[string]any{"c": 1.5, "Tags": []any{"x"}}, 0)
+		if _, err := rooms.Get("odd"); err == nil {
+			t.Error("a text is a room")
+		}
+		if _, err := rooms.Get("none"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("none: %v", err)
+		}
+		if err := rooms.Delete(l.ctx(), "a"); err != nil {
+			t.Error(err)
+		}
+		l.lacks("room/a", 0)
+		if err := NewTyped[string, map[int]string](d, "").Set(l.ctx(), "k", map[int]string{1: "x"}); err == nil {
+			t.Error("a map with numbers as keys is of the data model")
+		} else if _, ok := errors.AsType[*TypeError](err); !ok {
+			t.Errorf("%v", err)
+		}
+	})
+}

@@ -8,8 +8,12 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh"
 )
 
 // restart kills a host and starts it again after a while, with what its disk has after
@@ -205,6 +209,40 @@ func TestCopy(t *testing.T) {
 		l.has("more", int64(2), 0, 1, 2)
 		if !l.equal() || !l.happened(0, EventClash) {
 			t.Errorf("equal %v, events %v", l.equal(), l.events[0])
+		}
+	})
+}
+
+// Two that reach each other by way of a relay only, which topics pass over, share all the
+// same.
+func TestByWayOfARelay(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		l.Block(0, 2, true)
+		for _, i := range []int{0, 2} {
+			if err := l.Hosts[i].Connect(l.ctx(), l.Info(1)); err != nil {
+				t.Fatal(err)
+			}
+			l.open(i, nil)
+		}
+		if _, err := client.Reserve(l.ctx(), l.Hosts[2], l.Info(1)); err != nil {
+			t.Fatal(err)
+		}
+		way := ma.StringCast(fmt.Sprintf("%s/p2p/%s/p2p-circuit", l.Hosts[1].Addrs()[0], l.Hosts[1].ID()))
+		if err := l.meshes[0].Connect(l.ctx(), peer.AddrInfo{ID: l.Hosts[2].ID(), Addrs: []ma.Multiaddr{way}}); err != nil {
+			t.Fatal(err)
+		}
+		pass(3 * time.Second)
+		for i := range 5 {
+			l.set(0, "k", i)
+			pass(500 * time.Millisecond)
+			l.has("k", int64(i), 2)
+			l.set(2, "l", i)
+			pass(500 * time.Millisecond)
+			l.has("l", int64(i), 0)
+		}
+		if path := l.meshes[0].Peers()[0].Path; path != mesh.PathRelay {
+			t.Errorf("path %s", path)
 		}
 	})
 }

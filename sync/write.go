@@ -374,6 +374,7 @@ const batchPurpose = "go2p-sync-batch-1"
 // there is none, or two seconds have passed: before that it may not know what is its
 // own. It also says if all neighbours have refused.
 func (d *Dict) awaitFirst(ctx context.Context) error {
+	var end <-chan time.Time
 	for {
 		d.levelMu.Lock()
 		met := d.met
@@ -388,11 +389,12 @@ func (d *Dict) awaitFirst(ctx context.Context) error {
 			d.settled.Store(true)
 			return nil
 		}
-		wait := time.NewTimer(firstWait - time.Since(d.started))
-		defer wait.Stop()
+		if end == nil {
+			end = time.After(firstWait - time.Since(d.started))
+		}
 		select {
 		case <-met:
-		case <-wait.C:
+		case <-end:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
