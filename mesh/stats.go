@@ -1,14 +1,14 @@
 package mesh
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/p2p-today/go2p/internal/metrics"
 )
 
 // maxErrors is how many of the last errors are kept for Status.
@@ -19,7 +19,6 @@ type stats struct {
 	sentBroadcasts, sentWhispers                                         atomic.Uint64
 	gotBroadcasts, gotWhispers                                           atomic.Uint64
 	droppedBroadcasts, lostBroadcasts, repairedBroadcasts, badSignatures atomic.Uint64
-	collectors                                                           []prometheus.Collector
 
 	mu     sync.Mutex
 	errors []PeerError
@@ -96,44 +95,18 @@ func (s *stats) received(msg Message) {
 	}
 }
 
-// register offers the counters to the registerer of the options.
-func (s *stats) register(m *Mesh) error {
-	if m.opts.Registerer == nil {
-		return nil
-	}
-	counter := func(name, help, label, value string, n *atomic.Uint64) {
-		labels := prometheus.Labels{"network": m.name}
-		if label != "" {
-			labels[label] = value
-		}
-		s.collectors = append(s.collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "go2p", Subsystem: "mesh", Name: name, Help: help, ConstLabels: labels,
-		}, func() float64 { return float64(n.Load()) }))
-	}
+// offer returns the counters and what else can be measured.
+func (m *Mesh) offer() *metrics.Set {
+	set, s := metrics.New("mesh", m.name), &m.stats
 	const sent, received = "Messages sent.", "Messages handed to the handlers."
-	counter("sent_total", sent, "kind", "broadcast", &s.sentBroadcasts)
-	counter("sent_total", sent, "kind", "whisper", &s.sentWhispers)
-	counter("received_total", received, "kind", "broadcast", &s.gotBroadcasts)
-	counter("received_total", received, "kind", "whisper", &s.gotWhispers)
-	counter("dropped_total", "Broadcasts crowded out of a full inbox.", "", "", &s.droppedBroadcasts)
-	counter("repaired_total", "Broadcasts fetched from a neighbour.", "", "", &s.repairedBroadcasts)
-	counter("lost_total", "Broadcasts that were nowhere to be had in time.", "", "", &s.lostBroadcasts)
-	counter("bad_signatures_total", "Broadcasts whose signature does not hold.", "", "", &s.badSignatures)
-	s.collectors = append(s.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "go2p", Subsystem: "mesh", Name: "neighbours", Help: "Members connected.",
-		ConstLabels: prometheus.Labels{"network": m.name},
-	}, func() float64 { return float64(len(m.memberIDs())) }))
-	for i, c := range s.collectors {
-		if err := m.opts.Registerer.Register(c); err != nil {
-			s.collectors = s.collectors[:i]
-			return fmt.Errorf("metrics: %w", err)
-		}
-	}
-	return nil
-}
-
-func (s *stats) unregister(r prometheus.Registerer) {
-	for _, c := range s.collectors {
-		r.Unregister(c)
-	}
+	set.Counter("sent_total", sent, &s.sentBroadcasts, "kind", "broadcast")
+	set.Counter("sent_total", sent, &s.sentWhispers, "kind", "whisper")
+	set.Counter("received_total", received, &s.gotBroadcasts, "kind", "broadcast")
+	set.Counter("received_total", received, &s.gotWhispers, "kind", "whisper")
+	set.Counter("dropped_total", "Broadcasts crowded out of a full inbox.", &s.droppedBroadcasts)
+	set.Counter("repaired_total", "Broadcasts fetched from a neighbour.", &s.repairedBroadcasts)
+	set.Counter("lost_total", "Broadcasts that were nowhere to be had in time.", &s.lostBroadcasts)
+	set.Counter("bad_signatures_total", "Broadcasts whose signature does not hold.", &s.badSignatures)
+	set.Gauge("neighbours", "Members connected.", func() float64 { return float64(len(m.memberIDs())) })
+	return set
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/mesh"
 )
 
@@ -26,13 +27,14 @@ var ErrClosed = errors.New("dictionary is closed")
 // A Dict is this peer's replica of its network's dictionary. Its methods may be called
 // concurrently. It is made by Open and lives until Close.
 type Dict struct {
-	mesh   *mesh.Mesh
-	opts   Options
-	log    *slog.Logger
-	rules  rules
-	topic  *mesh.Topic
-	events feed.Feed[Event]
-	stats  stats
+	mesh    *mesh.Mesh
+	opts    Options
+	log     *slog.Logger
+	rules   rules
+	topic   *mesh.Topic
+	events  feed.Feed[Event]
+	stats   stats
+	metrics *metrics.Set
 
 	started time.Time     // of this run
 	before  time.Duration // that the replica had run when it began
@@ -163,7 +165,8 @@ func writerName(id string, incarnation uint64) string {
 }
 
 func (d *Dict) start() (err error) {
-	if err := d.stats.register(d); err != nil {
+	d.metrics = d.offer()
+	if err := d.metrics.Register(d.opts.Registerer); err != nil {
 		return err
 	}
 	d.topic, err = d.mesh.JoinTopic(d.rules.params().topic(), d.judge, d.meet)
@@ -203,7 +206,9 @@ func (d *Dict) stop() error {
 		d.mesh.SetStreamHandler(Protocol, nil)
 		d.topic.Close()
 	}
-	d.stats.unregister(d.opts.Registerer)
+	if d.metrics != nil {
+		d.metrics.Unregister(d.opts.Registerer)
+	}
 	d.cancel()
 	d.wg.Wait()
 	d.mu.Lock()

@@ -2,14 +2,14 @@ package sync
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/p2p-today/go2p/internal/metrics"
 )
 
 // A Status is a snapshot of a dictionary.
@@ -88,47 +88,22 @@ func (d *Dict) AwaitLevel(ctx context.Context) error {
 }
 
 // stats counts what a dictionary does.
-type stats struct {
-	received, rejected, sessions atomic.Uint64
-	collectors                   []prometheus.Collector
-}
+type stats struct{ received, rejected, sessions atomic.Uint64 }
 
-// register offers the counters to the registerer of the options.
-func (s *stats) register(d *Dict) error {
-	if d.opts.Registerer == nil {
-		return nil
-	}
-	labels := prometheus.Labels{"network": d.mesh.Network()}
-	counter := func(name, help string, n *atomic.Uint64) {
-		s.collectors = append(s.collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "go2p", Subsystem: "sync", Name: name, Help: help, ConstLabels: labels,
-		}, func() float64 { return float64(n.Load()) }))
-	}
-	gauge := func(name, help string, f func(*replica) float64) {
-		s.collectors = append(s.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "go2p", Subsystem: "sync", Name: name, Help: help, ConstLabels: labels,
-		}, func() float64 {
+// offer returns the counters and what else can be measured.
+func (d *Dict) offer() *metrics.Set {
+	gauge := func(f func(*replica) float64) func() float64 {
+		return func() float64 {
 			d.mu.RLock()
 			defer d.mu.RUnlock()
 			return f(d.replica)
-		}))
-	}
-	counter("received_total", "Records in the batches that came.", &s.received)
-	counter("rejected_total", "Batches and messages that no honest peer sends.", &s.rejected)
-	counter("sessions_total", "Comparisons that this peer asked for.", &s.sessions)
-	gauge("keys", "Keys in the dictionary.", func(r *replica) float64 { return float64(r.tree.len()) })
-	gauge("bytes", "Memory that counts towards the limit.", func(r *replica) float64 { return float64(r.bytes) })
-	for i, c := range s.collectors {
-		if err := d.opts.Registerer.Register(c); err != nil {
-			s.collectors = s.collectors[:i]
-			return fmt.Errorf("metrics: %w", err)
 		}
 	}
-	return nil
-}
-
-func (s *stats) unregister(r prometheus.Registerer) {
-	for _, c := range s.collectors {
-		r.Unregister(c)
-	}
+	s := metrics.New("sync", d.mesh.Network())
+	s.Counter("received_total", "Records in the batches that came.", &d.stats.received)
+	s.Counter("rejected_total", "Batches and messages that no honest peer sends.", &d.stats.rejected)
+	s.Counter("sessions_total", "Comparisons that this peer asked for.", &d.stats.sessions)
+	s.Gauge("keys", "Keys in the dictionary.", gauge(func(r *replica) float64 { return float64(r.tree.len()) }))
+	s.Gauge("bytes", "Memory that counts towards the limit.", gauge(func(r *replica) float64 { return float64(r.bytes) }))
+	return s
 }
