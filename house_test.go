@@ -22,8 +22,8 @@ var arrows = []struct {
 	why  string
 }{
 	{"host", []string{"internal/file"}, "host is a leaf: who has a libp2p host needs nothing from it"},
-	{"mesh", []string{"internal/canon", "internal/feed", "internal/frame", "internal/value", "internal/file"}, "mesh stands on libp2p's host.Host alone, so that any host will do"},
-	{"sync", []string{"mesh", "internal/canon", "internal/feed", "internal/frame", "internal/value", "internal/file"}, "sync stands on a mesh; compat is the one that knows of old nodes"},
+	{"mesh", []string{"internal/canon", "internal/feed", "internal/frame", "internal/metrics", "internal/value", "internal/file"}, "mesh stands on libp2p's host.Host alone, so that any host will do"},
+	{"sync", []string{"mesh", "internal/canon", "internal/feed", "internal/frame", "internal/metrics", "internal/value", "internal/file"}, "sync stands on a mesh; compat is the one that knows of old nodes"},
 	{"internal/", []string{"internal/"}, "internal packages serve the others and know none of them"},
 	{"cmd/peer", []string{"cmd/peer/", "host", "mesh", "sync", "internal/"}, ""},
 	{"cmd/peer/control", []string{"mesh", "sync", "internal/"}, "the control API shows what the library has, and does not configure it"},

@@ -17,29 +17,31 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/metrics"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
 // concurrently. It is made by Join and lives until Close.
 type Mesh struct {
-	host   host.Host
-	id     peer.ID
-	name   string
-	opts   Options
-	log    *slog.Logger
-	secret secret
-	tag    string
-	signer crypto.PrivKey
-	boot   uint64
-	epoch  time.Time // the start of this run; what is timed is timed from here
-	hub    *hub
-	gate   *gate
-	gossip *pubsub.PubSub
-	topic  *pubsub.Topic
-	inbox  *inbox
-	outbox *outbox
-	events feed.Feed[Event]
-	stats  stats
+	host    host.Host
+	id      peer.ID
+	name    string
+	opts    Options
+	log     *slog.Logger
+	secret  secret
+	tag     string
+	signer  crypto.PrivKey
+	boot    uint64
+	epoch   time.Time // the start of this run; what is timed is timed from here
+	hub     *hub
+	gate    *gate
+	gossip  *pubsub.PubSub
+	topic   *pubsub.Topic
+	inbox   *inbox
+	outbox  *outbox
+	events  feed.Feed[Event]
+	stats   stats
+	metrics *metrics.Set
 
 	closing atomic.Bool     // Close was called
 	ctx     context.Context // ends with Close
@@ -141,6 +143,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	if m.book, m.boot, err = openBook(m.opts.Dir, m.tag, wall(m.id)); err != nil {
 		return nil, err
 	}
+	m.metrics = m.offer()
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -153,7 +156,7 @@ func newRand() *mathrand.Rand {
 func (m *Mesh) start() error {
 	m.setHandler(LinkProtocol, m.handleLink)
 	m.setHandler(WhisperProtocol, m.handleWhispers)
-	if err := m.stats.register(m); err != nil {
+	if err := m.metrics.Register(m.opts.Registerer); err != nil {
 		return err
 	}
 	if err := m.startGossip(); err != nil {
@@ -226,7 +229,7 @@ func (m *Mesh) flush() {
 // stop ends what start began.
 func (m *Mesh) stop() {
 	m.cancel()
-	m.stats.unregister(m.opts.Registerer)
+	m.metrics.Unregister(m.opts.Registerer)
 	for _, c := range m.host.Network().Conns() {
 		m.resetStreams(c)
 	}
