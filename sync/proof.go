@@ -212,12 +212,12 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 		if s.Bad() || place >= n || i > 0 && int(place) <= places[i-1] {
 			return nil, canon.ErrForm
 		}
-		rec, err := scanShort(s, by)
-		if err != nil {
+		places[i] = int(place)
+		e := &entry{batch: b, leaf: int(place)}
+		if err := e.scanShort(s, by); err != nil {
 			return nil, err
 		}
-		places[i] = int(place)
-		e := &entry{record: rec, hash: rec.hash(), batch: b, leaf: int(place)}
+		e.hash = e.record.hash()
 		e.renewed = count - time.Duration(min(age, uint64(maxAge/time.Millisecond)))*time.Millisecond
 		b.leaves[place] = e
 	}

@@ -347,18 +347,28 @@ type group struct {
 // regroup puts what is queued into groups: records of one batch share most of their
 // proof.
 func (s *session) regroup() {
-	of := map[*batch]int{}
+	if len(s.queue) == 0 {
+		return
+	}
+	first := len(s.groups)
+	type chosen [maxBatch]bool
+	of := map[*batch]*chosen{}
 	for _, e := range s.queue {
-		i, ok := of[e.batch]
-		if !ok {
-			i = len(s.groups)
-			of[e.batch] = i
+		c := of[e.batch]
+		if c == nil {
+			c = &chosen{}
+			of[e.batch] = c
 			s.groups = append(s.groups, group{batch: e.batch})
 		}
-		s.groups[i].places = append(s.groups[i].places, e.leaf)
+		c[e.leaf] = true
 	}
-	for _, g := range s.groups {
-		slices.Sort(g.places)
+	for i := range s.groups[first:] {
+		g := &s.groups[first+i]
+		for place := range g.batch.leaves {
+			if of[g.batch][place] {
+				g.places = append(g.places, place)
+			}
+		}
 	}
 	s.queue = nil
 }

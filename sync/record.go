@@ -96,10 +96,10 @@ func (r *record) appendShort(dst []byte, by names) []byte {
 	return canon.AppendBool(canon.AppendInt(dst, r.time), r.deleted)
 }
 
-// scanShort reads what appendShort writes, and checks its limits. The strings of the
-// record are its own, or those of the names.
-func scanShort(s *canon.Scanner, by names) (record, error) {
-	r := record{owner: by.owner, dot: dot{writer: by.writer}}
+// scanShort reads what appendShort writes into an empty record, and checks its limits.
+// The strings of the record are its own, or those of the names.
+func (r *record) scanShort(s *canon.Scanner, by names) error {
+	r.owner, r.dot.writer = by.owner, by.writer
 	s.Tuple(9)
 	key, value := s.Bytes(), s.Bytes()
 	if owner := s.Bytes(); len(owner) > 0 {
@@ -117,19 +117,19 @@ func scanShort(s *canon.Scanner, by names) (record, error) {
 	r.time, r.deleted = s.Int(), s.Bool()
 	switch {
 	case s.Bad():
-		return r, canon.ErrForm
+		return canon.ErrForm
 	case len(key) > MaxKey || len(value) > MaxValue || max(len(r.owner), len(r.dot.writer), len(r.over.writer)) > maxName:
-		return r, fmt.Errorf("%w: too large", errRecord)
+		return fmt.Errorf("%w: too large", errRecord)
 	case r.dot.n == 0 || r.owner == "" || r.dot.writer == "" || r.term == 0 || r.term > maxTerm,
 		over > 0 && (r.over.n == 0 || r.over.writer == ""), r.deleted && (len(value) > 0 || over == 0):
-		return r, errRecord
+		return errRecord
 	}
 	var both strings.Builder // one piece of memory
 	both.Grow(len(key) + len(value))
 	both.Write(key)
 	both.Write(value)
 	r.key, r.value = both.String()[:len(key)], both.String()[len(key):]
-	return r, nil
+	return nil
 }
 
 // hash names the record and all that is in it.
@@ -143,12 +143,12 @@ func (r *record) hash() digest {
 // in knowledge of another is higher than that, and no clock is in it. A higher term
 // wins, then the lower owner (the old tie-break), then what its owner wrote later.
 func (r *record) compare(o *record) int {
-	return cmp.Or(
-		cmp.Compare(r.term, o.term),
-		strings.Compare(o.owner, r.owner),
-		cmp.Compare(r.seq, o.seq),
-		compareDigests(r.hash(), o.hash()),
-	)
+	c := cmp.Or(cmp.Compare(r.term, o.term), strings.Compare(o.owner, r.owner), cmp.Compare(r.seq, o.seq))
+	if c == 0 {
+		a, b := r.hash(), o.hash()
+		c = bytes.Compare(a[:], b[:])
+	}
+	return c
 }
 
 // size is roughly how many bytes a record takes in a message, rather too many.
@@ -158,5 +158,3 @@ func (r *record) size() int { return len(r.key) + len(r.value) + len(r.over.writ
 const legacyPrefix = "legacy:"
 
 func isLegacy(owner string) bool { return strings.HasPrefix(owner, legacyPrefix) }
-
-func compareDigests(a, b digest) int { return bytes.Compare(a[:], b[:]) }

@@ -129,7 +129,7 @@ func (r *replica) receive(now instant, events []*entry) (out effects) {
 			out.clash = true
 			continue
 		}
-		if r.ready(e) && r.fits(e, &out) {
+		if r.ready(e) && r.fits(e, r.tree.get(e.key), &out) {
 			r.apply(now, e, &out)
 			r.follow(now, e.dot, &out)
 			continue
@@ -170,7 +170,7 @@ func (r *replica) follow(now instant, d dot, out *effects) {
 			next = append(slices.Clone(next), e)
 		}
 		for _, e := range slices.Clone(next) {
-			if r.waiting[e.dot] == e && r.ready(e) && r.fits(e, out) {
+			if r.waiting[e.dot] == e && r.ready(e) && r.fits(e, r.tree.get(e.key), out) {
 				r.unwait(e)
 				r.apply(now, e, out)
 				seen = append(seen, e.dot)
@@ -179,9 +179,10 @@ func (r *replica) follow(now instant, d dot, out *effects) {
 	}
 }
 
-// fits tells whether there is room for an event, and for its writer.
-func (r *replica) fits(e *entry, out *effects) bool {
-	fits := r.bytes+e.room() <= r.maxBytes || e.deleted || r.tree.get(e.key) != nil
+// fits tells whether there is room for an event, and for its writer. Held is what is
+// there of its key.
+func (r *replica) fits(e, held *entry, out *effects) bool {
+	fits := r.bytes+e.room() <= r.maxBytes || e.deleted || held != nil
 	if r.seen[e.dot.writer] == nil && len(r.seen) >= maxWriters {
 		fits = false
 	}
@@ -208,7 +209,7 @@ func (r *replica) drain(now instant, out *effects) {
 			switch {
 			case r.seen.has(d):
 				r.unwait(e)
-			case r.ready(e) && r.fits(e, out):
+			case r.ready(e) && r.fits(e, r.tree.get(e.key), out):
 				r.unwait(e)
 				r.apply(now, e, out)
 				r.follow(now, d, out)
@@ -225,16 +226,27 @@ func (r *replica) apply(now instant, e *entry, out *effects) {
 		out.writers = append(out.writers, e.dot.writer)
 	}
 	r.top = raise(r.top, e.term)
-	held := r.tree.get(e.key)
-	switch {
-	case e.deleted:
+	if e.deleted {
 		e.discard()
-		if held != nil && held.dot == e.over {
-			r.replace(now, held, nil, e.owner, out)
+		if held := r.tree.get(e.key); held != nil && held.dot == e.over {
+			r.tree.remove(e.key)
+			r.replaced(now, held, nil, e.owner, out)
 		}
-	case held == nil || held.record.compare(&e.record) < 0:
-		r.replace(now, held, e, e.owner, out)
-	case held != e:
+		return
+	}
+	r.offer(now, e, out, func(*entry) bool { return true })
+}
+
+// offer puts an entry in the place of what is there of its key, if that is lower and
+// somebody agrees. Otherwise it is dead.
+func (r *replica) offer(now instant, e *entry, out *effects, agree func(held *entry) bool) {
+	old, in := r.tree.put(e, func(held *entry) bool {
+		return (held == nil || held.record.compare(&e.record) < 0) && agree(held)
+	})
+	switch {
+	case in:
+		r.replaced(now, old, e, e.owner, out)
+	case old != e:
 		e.discard()
 	}
 }
@@ -246,17 +258,17 @@ func (e *entry) discard() {
 	}
 }
 
-// replace puts an entry in the place of another; either may be nil.
-func (r *replica) replace(now instant, old, new *entry, by string, out *effects) {
+// replaced does what follows when an entry is there instead of another; either may be
+// nil.
+func (r *replica) replaced(now instant, old, new *entry, by string, out *effects) {
 	r.revision++
 	c := change{old: old, new: new, revision: r.revision}
 	if new != nil {
 		c.key = new.key
 		new.revision = r.revision
-		r.load(new)
+		r.count(new)
 	} else {
 		c.key = old.key
-		r.tree.remove(old.key)
 	}
 	if old != nil {
 		old.discard()
@@ -275,8 +287,13 @@ func (r *replica) replace(now instant, old, new *entry, by string, out *effects)
 
 // load puts back a record that was stored.
 func (r *replica) load(e *entry) {
+	r.tree.put(e, func(*entry) bool { return true })
+	r.count(e)
+}
+
+// count takes account of an entry that is new.
+func (r *replica) count(e *entry) {
 	e.owner, e.dot.writer, e.over.writer = r.name(e.owner), r.name(e.dot.writer), r.name(e.over.writer)
-	r.tree.put(e)
 	r.bytes += e.room()
 	r.top = raise(r.top, e.term)
 }
@@ -300,13 +317,7 @@ func (r *replica) adopt(now instant, e *entry, out *effects) {
 		e.discard()
 		return
 	}
-	held := r.tree.get(e.key)
-	if held != nil && held.record.compare(&e.record) >= 0 || !r.fits(e, out) {
-		e.discard()
-		return
-	}
-	r.top = raise(r.top, e.term)
-	r.replace(now, held, e, e.owner, out)
+	r.offer(now, e, out, func(held *entry) bool { return r.fits(e, held, out) })
 }
 
 // bury takes a record out that another replica has seen the end of. If that is one of
@@ -316,7 +327,8 @@ func (r *replica) bury(now instant, key string, d dot, theirs seenSet, out *effe
 	if held == nil || held.dot != d {
 		return
 	}
-	r.replace(now, held, nil, "", out)
+	r.tree.remove(key)
+	r.replaced(now, held, nil, "", out)
 	if held.owner == r.self && d.writer == r.writer && !r.outdated(theirs) && r.remaining(now, held) > 0 {
 		out.buried = append(out.buried, held)
 	}

@@ -199,7 +199,7 @@ func TestOrderIsTotal(t *testing.T) {
 			t.Fatalf("%v, %v, %v go round", a, b, c)
 		}
 		r := newReplica(rules{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "self"), false, time.Hour}, "w", 1<<20)
-		r.tree.put(&entry{record: a})
+		r.tree.put(&entry{record: a}, func(*entry) bool { return true })
 		r.top = max(a.term, b.term)
 		planned, err := r.plan(instant{}, []op{{key: "k", value: "new"}})
 		if err != nil {

@@ -3,6 +3,7 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
 	if err != nil || !fresh {
 		return mesh.Ignore
 	}
+	runtime.Gosched() // to who watches, before others get it
 	return mesh.Pass
 }
 

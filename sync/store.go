@@ -166,11 +166,11 @@ func (s *store) load(r *replica) error {
 		if b == nil || place >= uint64(len(b.batch.leaves)) {
 			return canon.ErrForm
 		}
-		rec, err := scanShort(sc, namesOf(b.batch.writer))
-		if err != nil || rec.key != key {
+		e := &entry{renewed: renewed, batch: b.batch, leaf: int(place)}
+		if err := e.scanShort(sc, namesOf(b.batch.writer)); err != nil || e.key != key {
 			return cmp.Or(err, canon.ErrForm)
 		}
-		e := &entry{record: rec, hash: rec.hash(), renewed: renewed, batch: b.batch, leaf: int(place)}
+		e.hash = e.record.hash()
 		b.batch.leaves[place] = e
 		b.batch.alive++
 		r.load(e)

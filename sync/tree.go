@@ -108,34 +108,47 @@ func (t *tree) get(key string) *entry {
 	return nil
 }
 
-// put puts an entry in and returns the one that it replaces, if any.
-func (t *tree) put(e *entry) (old *entry) {
+// put puts an entry in, if whoever is asked agrees to what it replaces, nil for nothing.
+// It returns that, and whether the entry is in.
+func (t *tree) put(e *entry, agree func(old *entry) bool) (old *entry, in bool) {
 	if t.root == nil {
-		t.root = &node{}
+		if !agree(nil) {
+			return nil, false
+		}
+		t.root = &node{entries: []*entry{e}, summary: e.summary()}
+		return nil, true
 	}
-	old, sibling := t.root.put(e)
+	old, sibling, in := t.root.put(e, agree)
 	if sibling != nil {
 		root := &node{children: []*node{t.root, sibling}, summary: t.root.summary}
 		root.add(sibling.summary)
 		t.root = root
 	}
-	return old
+	return old, in
 }
 
-func (n *node) put(e *entry) (old *entry, sibling *node) {
+func (n *node) put(e *entry, agree func(old *entry) bool) (old *entry, sibling *node, in bool) {
 	if n.children == nil {
 		i, found := n.find(e.key)
 		if found {
-			old, n.entries[i] = n.entries[i], e
+			old = n.entries[i]
+		}
+		if !agree(old) {
+			return old, nil, false
+		}
+		if found {
+			n.entries[i] = e
 			n.sub(old.summary())
 		} else {
 			n.entries = slices.Insert(n.entries, i, e)
 		}
 		n.add(e.summary())
-		return old, n.split()
+		return old, n.split(), true
 	}
 	i := n.child(e.key)
-	old, sibling = n.children[i].put(e)
+	if old, sibling, in = n.children[i].put(e, agree); !in {
+		return old, nil, false
+	}
 	if sibling != nil {
 		n.children = slices.Insert(n.children, i+1, sibling)
 	}
@@ -143,7 +156,7 @@ func (n *node) put(e *entry) (old *entry, sibling *node) {
 	if old != nil {
 		n.sub(old.summary())
 	}
-	return old, n.split()
+	return old, n.split(), true
 }
 
 // split moves half of a node that is full to a new sibling.

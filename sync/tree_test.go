@@ -18,10 +18,13 @@ func TestTreeIsASortedMap(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "what") < 6 {
 				e := &entry{record: record{key: k, seq: uint64(i)}}
 				e.hash = e.record.hash()
-				if old := tr.put(e); old != model[k] {
-					t.Fatalf("put %q replaced %v, not %v", k, old, model[k])
+				agree := rapid.IntRange(0, 4).Draw(t, "agree") > 0
+				if old, in := tr.put(e, func(old *entry) bool { return agree && old == model[k] }); old != model[k] || in != agree {
+					t.Fatalf("put %q met %v, not %v, and is in: %v", k, old, model[k], in)
 				}
-				model[k] = e
+				if agree {
+					model[k] = e
+				}
 			} else {
 				if old := tr.remove(k); old != model[k] {
 					t.Fatalf("remove %q took %v, not %v", k, old, model[k])
