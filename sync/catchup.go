@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"io"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -194,7 +191,7 @@ func (d *Dict) serve(s network.Stream) {
 	ctx, cancel := context.WithTimeout(d.ctx, sessionTime)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
-	if err := d.answer(ctx, s); err != nil {
+	if err := d.answer(ctx, s); err != nil && !errors.Is(err, errBusy) {
 		s.Reset()
 		d.log.Debug("session", "peer", p, "err", err)
 		return
@@ -250,190 +247,6 @@ func (d *Dict) refused(e *RefusedError) {
 	d.happen(Event{Kind: EventRefused, Peer: e.Peer, Err: e})
 }
 
-// A talk is one end of a session on a stream.
-type talk struct {
-	d       *Dict
-	stream  network.Stream
-	peer    peer.ID
-	in      *frame.Reader
-	session *session
-	asked   bool // by this end
-	news    bool // something has changed here
-	useless int  // bytes
-}
-
-func (d *Dict) newTalk(s network.Stream, asked bool) *talk {
-	return &talk{
-		d: d, stream: s, peer: s.Conn().RemotePeer(), in: frame.NewReader(s, maxFrame),
-		session: newSession(d.replica), asked: asked,
-	}
-}
-
-// send sends a message, behind frames that go before it.
-func (t *talk) send(before, body []byte) error {
-	t.stream.SetWriteDeadline(time.Now().Add(frameTime))
-	_, err := t.stream.Write(frame.Append(before, body))
-	return err
-}
-
-func (t *talk) receive() (message, error) {
-	t.stream.SetReadDeadline(time.Now().Add(frameTime))
-	body, err := t.in.Next()
-	if err != nil {
-		return message{}, err
-	}
-	m, err := scanMessage(body, t.d.now().count)
-	for i := 0; err == nil && i < len(m.proofs); i++ {
-		err = t.d.check(m.proofs[i])
-	}
-	if err != nil {
-		return m, t.bad(err)
-	}
-	return m, nil
-}
-
-// bad notes what no honest peer sends.
-func (t *talk) bad(err error) error {
-	t.d.reject(t.peer, err)
-	return err
-}
-
-// run goes on until both are level.
-func (t *talk) run() error {
-	for !t.session.done {
-		if err := t.turn(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// turn takes what the other end sends until that waits for an answer, and answers.
-// Records are read and proven while those before them are applied.
-func (t *talk) turn() error {
-	ahead := make(chan message, 2)
-	stop := make(chan struct{})
-	var failed error
-	go func() {
-		defer close(ahead)
-		for more := true; more; {
-			m, err := t.receive()
-			if err != nil {
-				failed = err
-				return
-			}
-			select {
-			case ahead <- m:
-			case <-stop:
-				return
-			}
-			more = m.proofs != nil
-		}
-	}()
-	for m := range ahead {
-		if err := t.take(m); err != nil {
-			close(stop)
-			t.stream.Reset()
-			for range ahead {
-			}
-			return err
-		}
-	}
-	if errors.Is(failed, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return failed
-}
-
-func (t *talk) take(m message) error {
-	switch {
-	case m.busy && t.asked:
-		return errBusy
-	case m.refused != nil && t.asked:
-		return &RefusedError{t.peer.String(), t.d.rules.params().duration(), m.refused.duration()}
-	case m.busy || m.refused != nil || m.params != nil || m.ask != nil || m.have:
-		return t.bad(errReconcile)
-	}
-	return t.step(m)
-}
-
-// step takes a message and sends what is to be sent after it.
-func (t *talk) step(m message) error {
-	d := t.d
-	d.mu.Lock()
-	if d.failed != nil {
-		d.mu.Unlock()
-		return d.failed
-	}
-	now := d.now()
-	if m.root != nil && !t.asked && d.isBusy(t.peer) && !t.session.equals(m) {
-		d.mu.Unlock()
-		if err := t.send(nil, (&message{busy: true}).append(nil)); err != nil {
-			return err
-		}
-		return errBusy
-	}
-	reply, out, err := t.session.receive(now, m)
-	d.named = d.named || t.session.done && err == nil
-	if kept := d.keep(now, out); kept != nil {
-		err = kept
-	}
-	d.mu.Unlock()
-	t.news = t.news || slices.ContainsFunc(out.changes, func(c change) bool {
-		return c.new == nil || now.count-c.new.renewed > inFlight
-	})
-	if errors.Is(err, errReconcile) {
-		return t.bad(err)
-	}
-	if err != nil {
-		return err
-	}
-	if m.proofs != nil {
-		return t.brought(m, out)
-	}
-	for {
-		d.mu.RLock()
-		var body []byte
-		groups := t.session.chunk()
-		if groups != nil {
-			body = appendRecords(nil, groups, d.now().count)
-		}
-		d.mu.RUnlock()
-		if body == nil {
-			break
-		}
-		if err := t.send(nil, body); err != nil {
-			return err
-		}
-	}
-	if reply == nil {
-		return nil
-	}
-	return t.send(nil, reply.append(nil))
-}
-
-// brought notes that records came.
-func (t *talk) brought(m message, out effects) error {
-	if len(out.changes) == 0 {
-		for _, b := range m.proofs {
-			for _, e := range b.leaves {
-				if e != nil {
-					t.useless += e.size()
-				}
-			}
-		}
-		if t.useless > maxUseless {
-			return t.bad(fmt.Errorf("%w: it sends what is known, again and again", errReconcile))
-		}
-	}
-	if t.asked {
-		t.d.levelMu.Lock()
-		t.d.levels.receive(time.Now())
-		t.d.levelMu.Unlock()
-	}
-	return nil
-}
-
 // isBusy tells whether this replica catches up with another one than p.
 func (d *Dict) isBusy(p peer.ID) bool {
 	d.levelMu.Lock()
@@ -442,66 +255,4 @@ func (d *Dict) isBusy(p peer.ID) bool {
 		return p.String() > d.rules.self // of two that ask each other one is answered
 	}
 	return d.levels.busy(time.Now())
-}
-
-// askFor returns nil when a neighbour has a write, and all of its writer before it.
-func (d *Dict) askFor(ctx context.Context, id string, last dot) error {
-	s, err := d.mesh.NewStream(ctx, peer.ID(id), Protocol)
-	if err != nil {
-		return err
-	}
-	defer s.Reset()
-	defer context.AfterFunc(ctx, func() { s.Reset() })()
-	t := d.newTalk(s, true)
-	if err := t.send(nil, (&message{ask: &last}).append(nil)); err != nil {
-		return err
-	}
-	s.SetReadDeadline(time.Now().Add(ackTime))
-	body, err := t.in.Next()
-	if err != nil {
-		return err
-	}
-	if m, err := scanMessage(body, 0); err != nil || !m.have {
-		return t.bad(errReconcile)
-	}
-	return nil
-}
-
-// acknowledge answers when a write, and all of its writer before it, is here, and on
-// disk if there is one.
-func (d *Dict) acknowledge(ctx context.Context, t *talk, last dot) error {
-	ctx, cancel := context.WithTimeout(ctx, ackTime)
-	defer cancel()
-	for {
-		d.mu.RLock()
-		has, heard := d.replica.seen.next(last.writer) > last.n, d.heard
-		d.mu.RUnlock()
-		if has {
-			break
-		}
-		select {
-		case <-heard:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if err := d.flush(); err != nil {
-		return err
-	}
-	return t.send(nil, (&message{have: true}).append(nil))
-}
-
-// flush returns when all that is here is on disk, if there is one.
-func (d *Dict) flush() error {
-	d.mu.Lock()
-	if d.store == nil || d.failed != nil {
-		defer d.mu.Unlock()
-		return d.failed
-	}
-	wait, err := d.store.begin(d.replica, effects{}, d.now().count)
-	d.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return wait()
 }

@@ -249,6 +249,14 @@ func (d *Dict) took(now instant, out effects) {
 		close(d.heard)
 		d.heard = make(chan struct{})
 	}
+	if len(out.changes) > 0 {
+		d.journal.add(now.wall, out.changes)
+		d.levelMu.Lock()
+		if d.levels.change(time.Now()) {
+			d.wakeLoop()
+		}
+		d.levelMu.Unlock()
+	}
 	for _, c := range out.lost {
 		d.happen(Event{Kind: EventLost, Key: c.old.key, Owner: ownerOf(c.new), For: d.rules.remaining(now, c.old)})
 	}
@@ -273,14 +281,6 @@ func (d *Dict) took(now instant, out effects) {
 	}
 	if out.clash {
 		d.clash(now)
-	}
-	if len(out.changes) > 0 {
-		d.journal.add(now.wall, out.changes)
-		d.levelMu.Lock()
-		if d.levels.change(time.Now()) {
-			d.wakeLoop()
-		}
-		d.levelMu.Unlock()
 	}
 }
 

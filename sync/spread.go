@@ -1,9 +1,11 @@
 package sync
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,51 @@ var (
 	errForged = errors.New("records that are not signed by their writer for this network")
 	errValue  = errors.New("a value outside of the data model")
 )
+
+// sign puts records under as few signatures as can be, and returns the messages that
+// carry them.
+func (d *Dict) sign(entries []*entry) (messages [][]byte, err error) {
+	for len(entries) > 0 {
+		n, bytes := 0, 0
+		for n < len(entries) && n < maxBatch && (n == 0 || bytes+entries[n].size() <= batchBytes) {
+			bytes += entries[n].size()
+			n++
+		}
+		var nonce digest
+		rand.Read(nonce[:])
+		b := newBatch(d.replica.writer, nonce, slices.Clone(entries[:n]))
+		if b.sig, err = d.mesh.Sign(batchPurpose, b.toSign()); err != nil {
+			return nil, err
+		}
+		places := make([]int, n)
+		for i := range places {
+			places[i] = i
+		}
+		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, b.leaves[0].renewed))
+		for _, e := range entries[:n] {
+			if d.replica.tree.get(e.key) != e { // a delete, or replaced already
+				b.drop(e)
+			}
+		}
+		entries = entries[n:]
+	}
+	return messages, nil
+}
+
+const (
+	batchPurpose = "go2p-sync-batch-1"
+	batchBytes   = 256 << 10 // under one signature, if it is more than one record
+)
+
+// publish sends batches to the other members. Nobody may hold mu: pubsub waits for those
+// who judge, who wait for it.
+func (d *Dict) publish(messages [][]byte) {
+	for _, data := range messages {
+		if err := d.topic.Publish(d.ctx, data); err != nil {
+			d.log.Warn("cannot send: others catch up later", "err", err)
+		}
+	}
+}
 
 // judge takes a batch that a neighbour has sent or passed on.
 func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {

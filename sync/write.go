@@ -1,27 +1,18 @@
 package sync
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// Limits of what is written at once.
-const (
-	MaxUpdate = 64 << 20 // bytes of keys and values in one Update
-
-	batchBytes = 256 << 10     // under one signature, if it is more than one record
-	maxQueued  = 2 * MaxUpdate // bytes of writes that wait; more wait for room
-	firstWait  = 2 * time.Second
-)
+// MaxUpdate is how many bytes of keys and values there may be in one Update.
+const MaxUpdate = 64 << 20
 
 // ErrTooLarge says that a key has more than MaxKey bytes, a value more than MaxValue, or
 // an Update more than MaxUpdate.
@@ -29,21 +20,6 @@ var ErrTooLarge = errors.New("too large")
 
 // A WriteOption changes what a write does.
 type WriteOption func(*write)
-
-// Acks has a write wait until so many other members have it on disk, if they have one.
-// If the context ends before, the write has happened all the same.
-func Acks(n int) WriteOption { return func(w *write) { w.acks = n } }
-
-// A write waits to be decided.
-type write struct {
-	build func(*replica) ([]op, error) // what to do, as things are then
-	bytes int
-	acks  int
-
-	done chan struct{}
-	last dot // of what it wrote; zero if that was nothing
-	err  error
-}
 
 // Set gives a key a value, which becomes this peer's for a lease. It returns when that
 // is on disk, if the dictionary has a directory; then it goes to the other members.
@@ -189,261 +165,6 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 
 // ErrNoMap says that a delta was applied to a value that is no map.
 var ErrNoMap = errors.New("the value is no map")
-
-// submit has a write decided and, if it is allowed, made durable. Writes that wait
-// together are made durable together, under as few signatures as can be; one that finds
-// nobody at work does it at once.
-func (d *Dict) submit(ctx context.Context, w *write) error {
-	if err := d.awaitFirst(ctx); err != nil {
-		return err
-	}
-	w.done = make(chan struct{})
-	d.queueMu.Lock()
-	for !d.closed && len(d.queue) > 0 && d.queued+w.bytes > maxQueued {
-		if !d.awaitRoom(ctx) {
-			d.queueMu.Unlock()
-			return ctx.Err()
-		}
-	}
-	if d.closed {
-		d.queueMu.Unlock()
-		return ErrClosed
-	}
-	d.queue = append(d.queue, w)
-	d.queued += w.bytes
-	if d.committing {
-		d.queueMu.Unlock()
-		select {
-		case <-w.done:
-			return w.err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	d.committing = true
-	if d.round() {
-		go func() {
-			d.queueMu.Lock()
-			defer d.queueMu.Unlock()
-			for d.round() {
-			}
-		}()
-	}
-	d.queueMu.Unlock()
-	return w.err
-}
-
-// round commits what waits, and tells whether there is more. The caller holds queueMu,
-// which is released meanwhile.
-func (d *Dict) round() (more bool) {
-	writes := d.queue
-	d.queue, d.queued = nil, 0
-	d.queueMu.Unlock()
-	d.commit(writes)
-	for _, w := range writes {
-		close(w.done)
-	}
-	d.queueMu.Lock()
-	d.committing = len(d.queue) > 0
-	close(d.room)
-	d.room = make(chan struct{})
-	return d.committing
-}
-
-// awaitRoom waits, with queueMu released, for the end of a round.
-func (d *Dict) awaitRoom(ctx context.Context) bool {
-	room := d.room
-	d.queueMu.Unlock()
-	defer d.queueMu.Lock()
-	select {
-	case <-room:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// commit decides writes, stores them together and sends them.
-func (d *Dict) commit(writes []*write) {
-	fail := func(err error) {
-		for _, w := range writes {
-			w.err = cmp.Or(w.err, err)
-		}
-	}
-	d.mu.Lock()
-	if d.failed != nil {
-		d.mu.Unlock()
-		fail(d.failed)
-		return
-	}
-	if !d.named { // it was not compared with others in this run: perhaps it came from a backup
-		d.replica.writer, d.first, d.named = d.newName(), 1, true
-	}
-	now := d.now()
-	var out effects
-	var entries []*entry
-	for _, w := range writes {
-		ops, err := w.build(d.replica)
-		var planned []*entry
-		if err == nil {
-			planned, err = d.replica.plan(now, ops)
-		}
-		if err != nil {
-			w.err = err
-			continue
-		}
-		d.replica.commit(now, planned, &out)
-		entries = append(entries, planned...)
-		if n := len(planned); n > 0 {
-			w.last = planned[n-1].dot
-		}
-	}
-	messages, err := d.sign(entries)
-	wait := func() error { return nil }
-	if err == nil && d.store != nil && len(entries) > 0 {
-		wait, err = d.store.begin(d.replica, out, now.count)
-	}
-	if err != nil {
-		d.failed = err
-	} else {
-		d.took(now, out)
-	}
-	d.mu.Unlock()
-	if err == nil {
-		err = wait()
-	}
-	if err != nil {
-		d.fail(err)
-		fail(err)
-		return
-	}
-	d.publish(messages)
-}
-
-// publish sends batches to the other members. Nobody may hold mu: pubsub waits for those
-// who judge, who wait for it.
-func (d *Dict) publish(messages [][]byte) {
-	for _, data := range messages {
-		if err := d.topic.Publish(d.ctx, data); err != nil {
-			d.log.Warn("cannot send: others catch up later", "err", err)
-		}
-	}
-}
-
-// fail ends writing, after the store did not take what it was given.
-func (d *Dict) fail(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.failed = err
-	d.log.Error("nothing can be written any more", "err", err)
-}
-
-// sign puts records under as few signatures as can be, and returns the messages that
-// carry them.
-func (d *Dict) sign(entries []*entry) (messages [][]byte, err error) {
-	for len(entries) > 0 {
-		n, bytes := 0, 0
-		for n < len(entries) && n < maxBatch && (n == 0 || bytes+entries[n].size() <= batchBytes) {
-			bytes += entries[n].size()
-			n++
-		}
-		var nonce digest
-		rand.Read(nonce[:])
-		b := newBatch(d.replica.writer, nonce, slices.Clone(entries[:n]))
-		if b.sig, err = d.mesh.Sign(batchPurpose, b.toSign()); err != nil {
-			return nil, err
-		}
-		places := make([]int, n)
-		for i := range places {
-			places[i] = i
-		}
-		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, b.leaves[0].renewed))
-		for _, e := range entries[:n] {
-			if d.replica.tree.get(e.key) != e { // a delete, or replaced already
-				b.drop(e)
-			}
-		}
-		entries = entries[n:]
-	}
-	return messages, nil
-}
-
-const batchPurpose = "go2p-sync-batch-1"
-
-// awaitFirst waits until this replica has caught up with a neighbour after its start, or
-// there is none, or two seconds have passed: before that it may not know what is its
-// own. It also says if all neighbours have refused.
-func (d *Dict) awaitFirst(ctx context.Context) error {
-	var end <-chan time.Time
-	for {
-		d.levelMu.Lock()
-		met := d.met
-		why := d.levels.alone()
-		level := d.levels.level()
-		none := len(d.levels.peers) == 0
-		d.levelMu.Unlock()
-		if why != nil {
-			return why
-		}
-		if d.settled.Load() || level || none || time.Since(d.started) >= firstWait {
-			d.settled.Store(true)
-			return nil
-		}
-		if end == nil {
-			end = time.After(firstWait - time.Since(d.started))
-		}
-		select {
-		case <-met:
-		case <-end:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// awaitAcks waits until so many neighbours have what was written.
-func (d *Dict) awaitAcks(ctx context.Context, last dot, n int) error {
-	if last.n == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	asked := map[string]bool{}
-	acks := make(chan struct{})
-	for got := 0; got < n; {
-		d.levelMu.Lock()
-		met := d.met
-		for id := range d.levels.peers {
-			if !asked[id] && d.begin() {
-				asked[id] = true
-				go func() {
-					defer d.wg.Done()
-					if d.askFor(ctx, id, last) == nil {
-						select {
-						case acks <- struct{}{}:
-						case <-ctx.Done():
-						}
-					}
-				}()
-			}
-		}
-		d.levelMu.Unlock()
-		select {
-		case <-acks:
-			got++
-		case <-met:
-		case <-d.ctx.Done():
-			return ErrClosed
-		case <-ctx.Done():
-			return fmt.Errorf("%w: it is written here, and %d of %d others have said that they have it: %w", ErrUnacknowledged, got, n, ctx.Err())
-		}
-	}
-	return nil
-}
-
-// ErrUnacknowledged says that a write was not acknowledged by as many members as were
-// asked for, in time. It has happened all the same.
-var ErrUnacknowledged = errors.New("not acknowledged")
 
 // TypeError says that a value is not of the data model.
 type TypeError = mesh.TypeError

@@ -1,0 +1,192 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"time"
+)
+
+const (
+	maxQueued = 2 * MaxUpdate   // bytes of writes that wait; more wait for room
+	firstWait = 2 * time.Second // for the first catch-up, after the start
+)
+
+// A write waits to be decided.
+type write struct {
+	build func(*replica) ([]op, error) // what to do, as things are then
+	bytes int
+	acks  int
+
+	done chan struct{}
+	last dot // of what it wrote; zero if that was nothing
+	err  error
+}
+
+// submit has a write decided and, if it is allowed, made durable. Writes that wait
+// together are made durable together, under as few signatures as can be; one that finds
+// nobody at work does it at once.
+func (d *Dict) submit(ctx context.Context, w *write) error {
+	if err := d.awaitFirst(ctx); err != nil {
+		return err
+	}
+	w.done = make(chan struct{})
+	d.queueMu.Lock()
+	for !d.closed && len(d.queue) > 0 && d.queued+w.bytes > maxQueued {
+		if !d.awaitRoom(ctx) {
+			d.queueMu.Unlock()
+			return ctx.Err()
+		}
+	}
+	if d.closed {
+		d.queueMu.Unlock()
+		return ErrClosed
+	}
+	d.queue = append(d.queue, w)
+	d.queued += w.bytes
+	if d.committing {
+		d.queueMu.Unlock()
+		select {
+		case <-w.done:
+			return w.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	d.committing = true
+	if d.round() {
+		go func() {
+			d.queueMu.Lock()
+			defer d.queueMu.Unlock()
+			for d.round() {
+			}
+		}()
+	}
+	d.queueMu.Unlock()
+	return w.err
+}
+
+// round commits what waits, and tells whether there is more. The caller holds queueMu,
+// which is released meanwhile.
+func (d *Dict) round() (more bool) {
+	writes := d.queue
+	d.queue, d.queued = nil, 0
+	d.queueMu.Unlock()
+	d.commit(writes)
+	for _, w := range writes {
+		close(w.done)
+	}
+	d.queueMu.Lock()
+	d.committing = len(d.queue) > 0
+	close(d.room)
+	d.room = make(chan struct{})
+	return d.committing
+}
+
+// awaitRoom waits, with queueMu released, for the end of a round.
+func (d *Dict) awaitRoom(ctx context.Context) bool {
+	room := d.room
+	d.queueMu.Unlock()
+	defer d.queueMu.Lock()
+	select {
+	case <-room:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// commit decides writes, stores them together and sends them.
+func (d *Dict) commit(writes []*write) {
+	fail := func(err error) {
+		for _, w := range writes {
+			w.err = cmp.Or(w.err, err)
+		}
+	}
+	d.mu.Lock()
+	if failed := d.failed; failed != nil {
+		d.mu.Unlock()
+		fail(failed)
+		return
+	}
+	if !d.named { // it was not compared with others in this run: perhaps it came from a backup
+		d.replica.writer, d.first, d.named = d.newName(), 1, true
+	}
+	now := d.now()
+	var out effects
+	var entries []*entry
+	for _, w := range writes {
+		ops, err := w.build(d.replica)
+		var planned []*entry
+		if err == nil {
+			planned, err = d.replica.plan(now, ops)
+		}
+		if err != nil {
+			w.err = err
+			continue
+		}
+		d.replica.commit(now, planned, &out)
+		entries = append(entries, planned...)
+		if n := len(planned); n > 0 {
+			w.last = planned[n-1].dot
+		}
+	}
+	messages, err := d.sign(entries)
+	wait := func() error { return nil }
+	if err == nil && d.store != nil && len(entries) > 0 {
+		wait, err = d.store.begin(d.replica, out, now.count)
+	}
+	if err != nil {
+		d.failed = err
+	} else {
+		d.took(now, out)
+	}
+	d.mu.Unlock()
+	if err == nil {
+		err = wait()
+	}
+	if err != nil {
+		d.fail(err)
+		fail(err)
+		return
+	}
+	d.publish(messages)
+}
+
+// fail ends writing, after the store did not take what it was given.
+func (d *Dict) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed = err
+	d.log.Error("nothing can be written any more", "err", err)
+}
+
+// awaitFirst waits until this replica has caught up with a neighbour after its start, or
+// there is none, or two seconds have passed: before that it may not know what is its
+// own. It also says if all neighbours have refused.
+func (d *Dict) awaitFirst(ctx context.Context) error {
+	var end <-chan time.Time
+	for {
+		d.levelMu.Lock()
+		met := d.met
+		why := d.levels.alone()
+		level := d.levels.level()
+		none := len(d.levels.peers) == 0
+		d.levelMu.Unlock()
+		if why != nil {
+			return why
+		}
+		if d.settled.Load() || level || none || time.Since(d.started) >= firstWait {
+			d.settled.Store(true)
+			return nil
+		}
+		if end == nil {
+			end = time.After(firstWait - time.Since(d.started))
+		}
+		select {
+		case <-met:
+		case <-end:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
