@@ -1,0 +1,59 @@
+package chord
+
+// CORE: the circle of 2^k slots, and where keys and peers belong on it.
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"iter"
+)
+
+// Limits of k.
+const (
+	minK     = 1
+	maxK     = 32
+	defaultK = 16
+)
+
+// copies is how many positions a key has, and how many homes if there are as many peers.
+const copies = 5
+
+// A slot is a place on the circle, below 2^k.
+type slot uint64
+
+// A circle is its k: it has 2^k slots, and after the last comes the first.
+type circle int
+
+// at is the slot some steps clockwise from another.
+func (k circle) at(from slot, steps uint64) slot { return (from + slot(steps)) & (1<<k - 1) }
+
+// distance is how many steps it is clockwise from one slot to another.
+func (k circle) distance(from, to slot) uint64 { return uint64((to - from) & (1<<k - 1)) }
+
+// reduce is a hash, as one big-endian number, modulo 2^k.
+func (k circle) reduce(hash []byte) slot {
+	return slot(binary.BigEndian.Uint64(hash[len(hash)-8:])) & (1<<k - 1)
+}
+
+// positions are the five slots of a key, from five hashes of it, as in protocol 0.4.
+func (k circle) positions(key string) [copies]slot {
+	a, b, c, d, e := sha1.Sum([]byte(key)), sha256.Sum224([]byte(key)), sha256.Sum256([]byte(key)), sha512.Sum384([]byte(key)), sha512.Sum512([]byte(key))
+	return [copies]slot{k.reduce(a[:]), k.reduce(b[:]), k.reduce(c[:]), k.reduce(d[:]), k.reduce(e[:])}
+}
+
+// probe yields the slots that a peer may ask for, in the order in which it does: that of
+// the hash of its ID, then others in a fixed order, until it has asked for all.
+func (k circle) probe(peer string) iter.Seq[slot] {
+	sum := sha256.Sum256([]byte(peer))
+	first := k.reduce(sum[:])
+	step := binary.BigEndian.Uint64(sum[:8]) | 1 // odd: it meets all before it meets one again
+	return func(yield func(slot) bool) {
+		for i := range uint64(1) << k {
+			if !yield(k.at(first, i*step)) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package chord
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// vectors are what the original did, driven without a network.
+func vectors(t *testing.T, into any) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/chord-0.4.json")
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var methods = []string{"sha1", "sha224", "sha256", "sha384", "sha512"}
+
+func TestPositions(t *testing.T) {
+	var v struct {
+		KeyPositions []struct {
+			Key, Method string
+			Repeat      []any `json:"key_repeat"` // a byte, and how often
+			Position    map[string]slot
+		} `json:"key_positions"`
+	}
+	vectors(t, &v)
+	if len(v.KeyPositions) == 0 {
+		t.Fatal("no vectors")
+	}
+	for _, c := range v.KeyPositions {
+		key, err := hex.DecodeString(c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Repeat) == 2 {
+			one, _ := hex.DecodeString(c.Repeat[0].(string))
+			key = bytes.Repeat(one, int(c.Repeat[1].(float64)))
+		}
+		for text, want := range c.Position {
+			k, _ := strconv.Atoi(text)
+			if got := circle(k).positions(string(key))[slices.Index(methods, c.Method)]; got != want {
+				t.Errorf("%s of %q modulo 2^%d is %d, not %d", c.Method, key, k, got, want)
+			}
+		}
+	}
+}
+
+// Whatever the ring, fingers that have met everybody find the owner of any position in at
+// most k hops, each of which comes nearer.
+func TestHopsAreBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k := circle(rapid.IntRange(1, 12).Draw(t, "k"))
+		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) slot {
+			return slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
+		}), 1, min(1<<k, 60), rapid.ID[slot]).Draw(t, "slots")
+		ring := map[slot]*fingers{}
+		for _, s := range slots {
+			ring[s] = newFingers(k, node{s, fmt.Sprint(s)})
+			for _, o := range slots {
+				ring[s].meet(node{o, fmt.Sprint(o)})
+			}
+		}
+		position := slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "position"))
+		owner := slots[0]
+		for _, s := range slots {
+			if k.distance(s, position) < k.distance(owner, position) {
+				owner = s
+			}
+		}
+		at, hops := rapid.SampledFrom(slots).Draw(t, "start"), 0
+		for {
+			next := ring[at].find(position)
+			if next.slot == at {
+				break
+			}
+			if k.distance(next.slot, position) >= k.distance(at, position) {
+				t.Fatalf("from %d to %d is no nearer to %d", at, next.slot, position)
+			}
+			at = next.slot
+			hops++
+		}
+		if at != owner || hops > int(k) {
+			t.Fatalf("%d hops to %d, the owner of %d is %d", hops, at, position, owner)
+		}
+	})
+}
+
+// A peer asks for every slot once.
+func TestProbe(t *testing.T) {
+	for k := circle(1); k <= 10; k++ {
+		seen := map[slot]bool{}
+		for s := range k.probe("12D3KooW") {
+			if seen[s] || s >= 1<<k {
+				t.Fatalf("k %d: %d again, or not on the circle", k, s)
+			}
+			seen[s] = true
+		}
+		if len(seen) != 1<<k {
+			t.Errorf("k %d: %d slots", k, len(seen))
+		}
+	}
+}
+
+// With five nodes or more a key has five homes, with fewer all, in whatever order the
+// nodes joined.
+func TestHomes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k := circle(rapid.IntRange(3, 16).Draw(t, "k"))
+		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) slot {
+			return slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
+		}), 1, 8, rapid.ID[slot]).Draw(t, "slots")
+		slices.Sort(slots)
+		var answers [copies]answer
+		for i, p := range k.positions(rapid.String().Draw(t, "key")) {
+			owner := 0
+			for j, s := range slots {
+				if k.distance(s, p) < k.distance(slots[owner], p) {
+					owner = j
+				}
+			}
+			for j := range min(copies, len(slots)) {
+				s := slots[(owner+j)%len(slots)]
+				answers[i] = append(answers[i], node{s, fmt.Sprint(s)})
+			}
+		}
+		got := homes(answers)
+		if len(got) != min(copies, len(slots)) {
+			t.Fatalf("%d homes among %d nodes", len(got), len(slots))
+		}
+		for i, n := range got {
+			if slices.Contains(got[:i], n) {
+				t.Fatalf("%v twice", n)
+			}
+		}
+	})
+}
