@@ -110,8 +110,10 @@ func (m *Mesh) JoinTopic(name string, judge func(from peer.ID, data []byte) Verd
 		return nil, fmt.Errorf("mesh: topic %q: %w", name, err)
 	}
 	ctx, cancel := context.WithCancel(m.ctx)
-	t.end = func() { cancel(); leave() }
+	ended := make(chan struct{})
+	t.end = func() { cancel(); <-ended; leave() }
 	m.wg.Go(func() {
+		defer close(ended)
 		defer events.Cancel()
 		for {
 			ev, err := events.NextPeerEvent(ctx)

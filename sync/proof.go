@@ -164,7 +164,7 @@ func (b *batch) append(dst []byte, places []int, count time.Duration) []byte {
 		e := b.leaves[i]
 		dst = canon.AppendUint(canon.AppendArray(dst, 3), uint64(i))
 		dst = canon.AppendUint(dst, uint64(max(0, count-e.renewed).Milliseconds()))
-		dst = e.record.appendShort(dst, by)
+		dst = e.record.append(dst, by)
 	}
 	var hashes []digest
 	walk(part{0, len(b.leaves)}, places, func(p part) { hashes = append(hashes, b.hash(p)) })
@@ -214,10 +214,10 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 		}
 		places[i] = int(place)
 		e := &entry{batch: b, leaf: int(place)}
-		if err := e.scanShort(s, by); err != nil {
+		var err error
+		if e.hash, err = e.scan(s, by); err != nil {
 			return nil, err
 		}
-		e.hash = e.record.hash()
 		e.renewed = count - time.Duration(min(age, uint64(maxAge/time.Millisecond)))*time.Millisecond
 		b.leaves[place] = e
 	}

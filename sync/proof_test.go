@@ -114,7 +114,7 @@ func TestBytesOfProof(t *testing.T) {
 		for i, e := range b.leaves {
 			if i%int(c.one) == 0 {
 				here = append(here, i)
-				records += len(e.record.append(nil))
+				records += len(e.record.append(nil, namesOf(e.dot.writer)))
 			} else {
 				b.drop(e)
 			}

@@ -45,38 +45,26 @@ type record struct {
 // A digest is the start of a SHA-256.
 type digest [16]byte
 
-// append appends the canonical bytes of the record, which are signed and compared.
-//
-//	[key, value, owner, term, seq, writer, n, over: [] or [writer, n], time, deleted]
-func (r *record) append(dst []byte) []byte {
-	dst = canon.AppendBytes(canon.AppendArray(dst, 10), r.key)
-	dst = canon.AppendBytes(canon.AppendBytes(dst, r.value), r.owner)
-	dst = canon.AppendUint(canon.AppendUint(dst, r.term), r.seq)
-	dst = canon.AppendUint(canon.AppendBytes(dst, r.dot.writer), r.dot.n)
-	if r.over.n == 0 {
-		dst = canon.AppendArray(dst, 0)
-	} else {
-		dst = canon.AppendUint(canon.AppendBytes(canon.AppendArray(dst, 2), r.over.writer), r.over.n)
-	}
-	return canon.AppendBool(canon.AppendInt(dst, r.time), r.deleted)
-}
-
 // errRecord says that a record is none that a peer may write.
 var errRecord = errors.New("record that nobody may write")
 
 // names are what the records of one writer have in common.
-type names struct{ writer, owner string }
+type names struct {
+	writer, owner string
+	digest        digest // of the writer
+}
 
 // namesOf returns the names of a writer, which is an incarnation of its owner.
 func namesOf(writer string) names {
 	owner, _, _ := strings.Cut(writer, "/")
-	return names{writer, owner}
+	sum := sha256.Sum256([]byte(writer))
+	return names{writer, owner, digest(sum[:])}
 }
 
-// appendShort appends a record without what is common to those of its writer:
+// append appends the bytes of a record, without what is common to those of its writer:
 //
 //	[key, value, owner or "", term, seq, n, over: [], [n] or [writer, n], time, deleted]
-func (r *record) appendShort(dst []byte, by names) []byte {
+func (r *record) append(dst []byte, by names) []byte {
 	dst = canon.AppendBytes(canon.AppendArray(dst, 9), r.key)
 	dst = canon.AppendBytes(dst, r.value)
 	if r.owner == by.owner {
@@ -96,14 +84,17 @@ func (r *record) appendShort(dst []byte, by names) []byte {
 	return canon.AppendBool(canon.AppendInt(dst, r.time), r.deleted)
 }
 
-// scanShort reads what appendShort writes into an empty record, and checks its limits.
-// The strings of the record are its own, or those of the names.
-func (r *record) scanShort(s *canon.Scanner, by names) error {
+// scan reads what append writes into an empty record, checks its limits, and returns its
+// hash. The strings of the record are its own, or those of the names.
+func (r *record) scan(s *canon.Scanner, by names) (hash digest, err error) {
+	data := s.Rest()
 	r.owner, r.dot.writer = by.owner, by.writer
 	s.Tuple(9)
 	key, value := s.Bytes(), s.Bytes()
+	twice := false // something is said that goes without saying
 	if owner := s.Bytes(); len(owner) > 0 {
 		r.owner = string(owner)
+		twice = r.owner == by.owner
 	}
 	r.term, r.seq, r.dot.n = s.Uint(), s.Uint(), s.Uint()
 	over := s.Array(2)
@@ -111,31 +102,41 @@ func (r *record) scanShort(s *canon.Scanner, by names) error {
 		r.over.writer = by.writer
 		if over == 2 {
 			r.over.writer = string(s.Bytes())
+			twice = twice || r.over.writer == by.writer
 		}
 		r.over.n = s.Uint()
 	}
 	r.time, r.deleted = s.Int(), s.Bool()
 	switch {
 	case s.Bad():
-		return canon.ErrForm
+		return hash, canon.ErrForm
 	case len(key) > MaxKey || len(value) > MaxValue || max(len(r.owner), len(r.dot.writer), len(r.over.writer)) > maxName:
-		return fmt.Errorf("%w: too large", errRecord)
-	case r.dot.n == 0 || r.owner == "" || r.dot.writer == "" || r.term == 0 || r.term > maxTerm,
+		return hash, fmt.Errorf("%w: too large", errRecord)
+	case twice || r.dot.n == 0 || r.owner == "" || r.dot.writer == "" || r.term == 0 || r.term > maxTerm,
 		over > 0 && (r.over.n == 0 || r.over.writer == ""), r.deleted && (len(value) > 0 || over == 0):
-		return errRecord
+		return hash, errRecord
 	}
 	var both strings.Builder // one piece of memory
 	both.Grow(len(key) + len(value))
 	both.Write(key)
 	both.Write(value)
 	r.key, r.value = both.String()[:len(key)], both.String()[len(key):]
-	return nil
+	return hashRecord(by, data[:len(data)-len(s.Rest())]), nil
 }
 
 // hash names the record and all that is in it.
-func (r *record) hash() digest {
+func (r *record) hash() digest { return r.hashBy(namesOf(r.dot.writer)) }
+
+// hashBy is hash for who has the names of the writer at hand.
+func (r *record) hashBy(by names) digest {
 	var room [512]byte
-	sum := sha256.Sum256(r.append(room[:0]))
+	return hashRecord(by, r.append(room[:0], by))
+}
+
+// hashRecord is the hash of a record of a writer, from its bytes.
+func hashRecord(by names, data []byte) digest {
+	var room [512]byte
+	sum := sha256.Sum256(append(append(room[:0], by.digest[:]...), data...))
 	return digest(sum[:])
 }
 

@@ -76,7 +76,7 @@ type effects struct {
 // allowed. They take effect when they are applied.
 func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
 	entries := make([]*entry, 0, len(ops))
-	top, bytes, next := r.top, r.bytes, r.seen.next(r.writer)
+	top, bytes, next, by := r.top, r.bytes, r.seen.next(r.writer), namesOf(r.writer)
 	for i, o := range ops {
 		held := r.tree.get(o.key)
 		if o.delete && held == nil {
@@ -100,7 +100,7 @@ func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
 				return nil, fmt.Errorf("%w: %q", ErrFull, o.key)
 			}
 		}
-		e.hash = e.record.hash()
+		e.hash = e.hashBy(by)
 		entries = append(entries, e)
 	}
 	return entries, nil

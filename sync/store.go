@@ -167,10 +167,9 @@ func (s *store) load(r *replica) error {
 			return canon.ErrForm
 		}
 		e := &entry{renewed: renewed, batch: b.batch, leaf: int(place)}
-		if err := e.scanShort(sc, namesOf(b.batch.writer)); err != nil || e.key != key {
+		if e.hash, err = e.scan(sc, b.by); err != nil || e.key != key {
 			return cmp.Or(err, canon.ErrForm)
 		}
-		e.hash = e.record.hash()
 		b.batch.leaves[place] = e
 		b.batch.alive++
 		r.load(e)
@@ -185,6 +184,7 @@ func (s *store) load(r *replica) error {
 // A stored batch still has the hashes of all leaves that were there when it was stored.
 type stored struct {
 	batch  *batch
+	by     names
 	leaves map[int]digest
 }
 
@@ -236,7 +236,7 @@ func scanStored(sc *canon.Scanner) (*stored, error) {
 		}
 		b.lack(p, digest(hash))
 	}
-	st := &stored{b, map[int]digest{}}
+	st := &stored{b, namesOf(b.writer), map[int]digest{}}
 	for range sc.Array(maxBatch) {
 		sc.Tuple(2)
 		place, hash := sc.Uint(), sc.Bytes()
@@ -283,15 +283,19 @@ func (s *store) begin(r *replica, out effects, count time.Duration) (wait func()
 func (s *store) fill(r *replica, out effects, count time.Duration) *pebble.Batch {
 	tx := s.db.NewBatch()
 	touched := map[*batch]bool{}
+	var by names // of the last record's writer
 	for _, ch := range out.changes {
 		if ch.old != nil && ch.old.batch != nil {
 			touched[ch.old.batch] = true
 		}
 		if e := ch.new; e != nil {
 			s.writeBatch(tx, e.batch)
+			if by.writer != e.dot.writer {
+				by = namesOf(e.dot.writer)
+			}
 			row := canon.AppendUint(canon.AppendArray(nil, 4), uint64(max(0, e.renewed).Milliseconds()))
 			row = canon.AppendUint(canon.AppendUint(row, e.batch.number), uint64(e.leaf))
-			tx.Set(rowKey(rowRecord, ch.key), e.record.appendShort(row, namesOf(e.dot.writer)), nil)
+			tx.Set(rowKey(rowRecord, ch.key), e.record.append(row, by), nil)
 		} else {
 			tx.Delete(rowKey(rowRecord, ch.key), nil)
 		}

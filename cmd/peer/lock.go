@@ -80,7 +80,6 @@ func (c *cli) lock(ctx context.Context, key string, args []string) error {
 	select {
 	case err = <-ended:
 	case <-states: // lost, or the peer went down
-		c.say("the lease of %q is lost: stopping the command", key)
 		stop(run, ended)
 		return &control.Error{Text: fmt.Sprintf("the lease of %q was lost, and the command stopped", key), Exit: control.ExitLease}
 	case <-ctx.Done():

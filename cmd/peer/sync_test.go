@@ -194,7 +194,10 @@ func TestKilledLosesNothing(t *testing.T) {
 		for w := range 8 {
 			writers.Go(func() {
 				key := fmt.Sprint("key", w)
-				for n := written[key] + 1; ; n++ {
+				mu.Lock()
+				first := written[key] + 1
+				mu.Unlock()
+				for n := first; ; n++ {
 					q := control.KeyRequest{Key: control.Key(key), Value: json.RawMessage(strconv.Itoa(n))}
 					var l control.Lease
 					if err := control.NewClient(dir, patience).Call(t.Context(), control.PathSet, q, &l); err != nil {

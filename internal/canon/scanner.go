@@ -128,6 +128,9 @@ func (s *Scanner) Bool() bool {
 	return b
 }
 
+// Rest returns what was not read yet.
+func (s *Scanner) Rest() []byte { return s.rest }
+
 // Bad tells whether there was a mistake so far.
 func (s *Scanner) Bad() bool { return s.bad }
 
