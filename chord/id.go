@@ -10,20 +10,13 @@ import (
 	"iter"
 )
 
-// Limits of k.
-const (
-	minK     = 1
-	maxK     = 32
-	defaultK = 16
-)
-
 // copies is how many positions a key has, and how many homes if there are as many peers.
 const copies = 5
 
 // A slot is a place on the circle, below 2^k.
 type slot uint64
 
-// A circle is its k: it has 2^k slots, and after the last comes the first.
+// A circle is its k, from 1 to 32: it has 2^k slots, and after the last comes the first.
 type circle int
 
 // at is the slot some steps clockwise from another.

@@ -51,12 +51,3 @@ func (f *fingers) meet(n node) (kept bool) {
 	}
 	return kept
 }
-
-// lose takes a node out.
-func (f *fingers) lose(n node) {
-	for x := range f.table {
-		if f.table[x] == n {
-			f.table[x] = f.self
-		}
-	}
-}

@@ -258,6 +258,7 @@ func (d *Dict) took(now instant, out effects) {
 		d.levelMu.Unlock()
 	}
 	for _, c := range out.lost {
+		d.log.Info("a key of this peer's is another's, or gone", "key", c.old.key, "owner", ownerOf(c.new))
 		d.happen(Event{Kind: EventLost, Key: c.old.key, Owner: ownerOf(c.new), For: d.rules.remaining(now, c.old)})
 	}
 	if len(out.buried) > 0 {
@@ -272,6 +273,7 @@ func (d *Dict) took(now instant, out effects) {
 		})
 	}
 	for _, c := range out.taken {
+		d.log.Info("a lease that still runs here was taken", "key", c.old.key, "from", c.old.owner, "owner", ownerOf(c.new))
 		d.happen(Event{Kind: EventTaken, Key: c.old.key, Owner: ownerOf(c.new), From: c.old.owner, For: d.rules.remaining(now, c.old)})
 	}
 	if out.full && !d.full {

@@ -118,6 +118,13 @@ var villainies = []struct {
 			v.gossip(v.batch(func(_ int, r *record) { r.term = maxTerm }, fmt.Sprint("absurd", i)))
 		}
 	}, ""},
+	{"false ages", func(v *villain) {
+		for i := range 20 {
+			b := v.batch(nothing, fmt.Sprint("old", i))
+			v.topic.Publish(v.ctx(), b.append(nil, upTo(1), 1<<62))
+			pass(20 * time.Millisecond)
+		}
+	}, ""},
 	{"numbers that are far away", func(v *villain) {
 		for i := range 200 {
 			v.n += 1 << 40

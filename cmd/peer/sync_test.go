@@ -246,8 +246,20 @@ func TestAllAreKilled(t *testing.T) {
 func TestOtherLeases(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
+	events := control.Lines[control.Event](t.Context(), control.NewClient(a.dir, patience), control.PathEvents)
 	b := up(t, filepath.Join(dir, "b"), "--join", a.addr(), "--no-lease")
 	b.neighbours(a)
+	for ev, err := range events {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Event == "sync-refused" {
+			if ev.Peer != b.ID || !strings.Contains(ev.Reason, "no leases") {
+				t.Errorf("refused: %+v", ev)
+			}
+			break
+		}
+	}
 	for _, p := range []*peerProcess{a, b} {
 		var r result
 		eventually(t, func() bool { r = p.peer("sync", "set", "k", "v"); return r.code == control.ExitRefused },

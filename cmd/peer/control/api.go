@@ -84,6 +84,8 @@ type Event struct {
 	Reason  string    `json:"reason,omitempty"`
 	Message *Message  `json:"message,omitempty"`
 	Gap     *Gap      `json:"gap,omitempty"`
+	Key     *Key      `json:"key,omitempty"`   // lease-lost, lease-taken
+	Owner   string    `json:"owner,omitempty"` // lease-lost, lease-taken: whose the key is now
 }
 
 // A Gap is a stretch of an author's broadcasts that were lost here.

@@ -1,13 +1,17 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
+	"iter"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
+	p2psync "github.com/p2p-today/go2p/sync"
 )
 
 // lines writes JSON Lines.
@@ -87,13 +91,53 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	events := s.mesh.Events(r.Context())
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	meshEvents, dictEvents := s.mesh.Events(ctx), s.dict.Events(ctx)
+	out := make(chan Event)
+	var sources sync.WaitGroup
+	sources.Go(func() { forward(ctx, cancel, meshEvents, toEvent, out) })
+	sources.Go(func() { forward(ctx, cancel, dictEvents, toSyncEvent, out) })
+	defer sources.Wait()
+	defer cancel()
 	l := newLines(w)
-	for ev, err := range events {
-		if err != nil || !l.write(toEvent(ev), false) {
+	for {
+		select {
+		case ev := <-out:
+			if !l.write(ev, false) {
+				return
+			}
+		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// forward passes events on until they end, which ends the whole stream.
+func forward[E any](ctx context.Context, end func(), events iter.Seq2[E, error], convert func(E) Event, out chan<- Event) {
+	defer end()
+	for ev, err := range events {
+		if err != nil {
+			return
+		}
+		select {
+		case out <- convert(ev):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func toSyncEvent(ev p2psync.Event) Event {
+	out := Event{Event: string(ev.Kind), Time: ev.Time, Peer: ev.Peer, Owner: ev.Owner}
+	if ev.Key != "" {
+		key := Key(ev.Key)
+		out.Key = &key
+	}
+	if ev.Err != nil {
+		out.Reason = ev.Err.Error()
+	}
+	return out
 }
 
 func toMessage(m mesh.Message) Message {
