@@ -35,16 +35,13 @@ func (s *Server) lock(w http.ResponseWriter, r *http.Request) {
 	if l.write(Locked{"held", lease.Term, lease.Until}, false) {
 		s.hold(r.Context(), key, lease.Term)
 	}
-	if r.Context().Err() == nil {
+	if !s.holds(key, lease.Term) {
 		l.write(Locked{Event: "lost"}, false)
 		return
 	}
-	// The client may be gone since the peer goes down, too: the lock is given back, too.
-	end, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), shutdownGrace)
+	end, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), shutdownGrace) // the client is gone
 	defer cancel()
-	if s.holds(key, lease.Term) {
-		s.dict.Delete(end, key)
-	}
+	s.dict.Delete(end, key)
 }
 
 // turn is where those wait who want the lock of a key by way of this peer.
