@@ -273,6 +273,11 @@ func TestManyWriters(t *testing.T) {
 		if !l.equal() || l.dicts[0].Len() != n {
 			t.Errorf("%d keys, equal %v", l.dicts[0].Len(), l.equal())
 		}
+		for i, d := range l.dicts {
+			if n := d.Status().Rejected; n != 0 {
+				t.Errorf("%d has rejected %d times what honest peers sent", i, n)
+			}
+		}
 	})
 }
 

@@ -132,6 +132,11 @@ func becomeEqual(t *testing.T, seed uint64, n int) {
 			t.Fatalf("not equal 5 s after the first reconnection, which took %v", time.Since(start)-5*time.Second)
 		}
 	}
+	for i, d := range l.dicts {
+		if n := d.Status().Rejected; n != 0 {
+			t.Errorf("%d has rejected %d times what honest peers sent", i, n)
+		}
+	}
 	t.Logf("%d writes, %d keys in the end", writes, l.dicts[0].Len())
 }
 
