@@ -121,6 +121,9 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	if opts != nil {
 		m.opts = *opts
 	}
+	if m.opts.Handle != nil {
+		m.chain = []*Handler{{m, m.opts.Handle}}
+	}
 	if m.opts.Neighbours == 0 {
 		m.opts.Neighbours = defaultNeighbours
 	}

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/libp2p/go-libp2p/core/discovery"
@@ -31,6 +32,10 @@ type Options struct {
 	// with fewer, peers from the lists of neighbours are dialled. Members that
 	// connect by themselves are welcome beyond it. Default: 8.
 	Neighbours int
+
+	// Handle, where set, is the first in the chain of handlers, as if added by
+	// [Mesh.Handle] before anything can arrive.
+	Handle func(context.Context, Message) (taken bool)
 
 	// Discovery, where set, advertises this peer and finds others under a name
 	// that only those can derive who know the network.

@@ -124,12 +124,14 @@ func TestSoak(t *testing.T) {
 		s.start(i, r.proc.dir)
 	}
 	sending.Wait()
-	time.Sleep(settled) // the last repairs, if the machine has nothing else to do
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(settled / 10) {
-		if missed, _, _ := s.count(spread, settled, comeBack); len(missed) == 0 {
-			break
-		}
-	}
+	time.Sleep(settled)         // the last repairs
+	eventually(t, func() bool { // or longer, on a machine that has more to do
+		missed, _, _ := s.count(spread, settled, comeBack)
+		return len(missed) == 0
+	}, func() string {
+		s.judge(spread, settled, comeBack)
+		return "nor do they come"
+	})
 	s.judge(spread, settled, comeBack)
 }
 

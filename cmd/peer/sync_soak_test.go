@@ -44,8 +44,10 @@ func TestSyncSoak(t *testing.T) {
 		for w := range 4 {
 			writers.Go(func() {
 				client := control.NewClient(filepath.Join(dir, fmt.Sprint(i)), 10*time.Second)
+				tick := time.NewTicker(20 * time.Millisecond) // 600 a second from all
+				defer tick.Stop()
 				for n := 1; time.Since(begun) < length; n++ {
-					time.Sleep(20 * time.Millisecond) // 600 a second from all
+					<-tick.C
 					key := fmt.Sprintf("peer%d/%d/%d", i, w, n%500)
 					if n%10 == 0 {
 						key = fmt.Sprint("shared/", rand.IntN(50))
@@ -67,8 +69,10 @@ func TestSyncSoak(t *testing.T) {
 		}
 	}
 	kills, first, most := 0, 0, 0
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for k := 1; time.Since(begun) < length; k++ {
-		time.Sleep(time.Until(begun.Add(time.Duration(k) * every)))
+		<-tick.C
 		i := rand.IntN(peers)
 		for _, p := range procs {
 			most = max(most, resident(t, p))

@@ -117,6 +117,8 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	var box control.Mailbox
+	meshOptions.Handle = box.Put // before the dictionary is loaded, which takes its time
 	m, err := mesh.Join(ctx, h, f.network, meshOptions)
 	if err != nil {
 		return err
@@ -133,7 +135,7 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 	if err != nil {
 		return err
 	}
-	s := control.Serve(l, h, m, d, c.data, !f.noMDNS)
+	s := control.Serve(l, h, m, d, &box, c.data, !f.noMDNS)
 	defer func() { err = errors.Join(err, s.Close()) }()
 	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
 	defer refused()

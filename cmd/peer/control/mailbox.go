@@ -15,10 +15,11 @@ const (
 	patience = 5 * time.Second // with a follower that is as far behind as it may be
 )
 
-// A mailbox has the messages that nobody has taken yet, at most the last 256.
+// A Mailbox has the messages that nobody has taken yet, at most the last 256.
 // While somebody follows, what arrives is given to all who do and does not wait. Who
-// falls too far behind holds everybody up for five seconds, and is ended then.
-type mailbox struct {
+// falls too far behind holds everybody up for five seconds, and is ended then. The zero
+// value is empty.
+type Mailbox struct {
 	mu        sync.Mutex
 	waiting   []mesh.Message
 	recent    []mesh.Message // taken or not
@@ -31,25 +32,36 @@ type follower struct {
 	gone  chan struct{} // closed by unfollow
 }
 
-// put takes a message; only one may be put at a time.
-func (b *mailbox) put(ctx context.Context, msg mesh.Message) {
+// Put takes a message, which other handlers may have, too. Only one may be put at a time.
+func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
 	b.mu.Lock()
 	b.recent = appendLast(b.recent, msg)
-	followers := slices.Clone(b.followers)
 	b.mu.Unlock()
 	got := false
-	for _, f := range followers {
-		got = b.give(ctx, f, msg) || got
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !got {
-		b.waiting = appendLast(b.waiting, msg)
+	tried := map[*follower]bool{}
+	for {
+		b.mu.Lock()
+		followers := slices.DeleteFunc(slices.Clone(b.followers), func(f *follower) bool { return tried[f] })
+		if len(followers) == 0 {
+			if !got {
+				b.waiting = appendLast(b.waiting, msg) // under the lock: who follows next finds it there
+			}
+			b.mu.Unlock()
+			return false
+		}
+		b.mu.Unlock()
+		for _, f := range followers {
+			tried[f] = true
+			got = b.give(ctx, f, msg) || got
+		}
+		if got {
+			return false
+		}
 	}
 }
 
 // give hands a message to a follower, or ends it.
-func (b *mailbox) give(ctx context.Context, f *follower, msg mesh.Message) bool {
+func (b *Mailbox) give(ctx context.Context, f *follower, msg mesh.Message) bool {
 	select {
 	case <-f.gone:
 		return false
@@ -81,13 +93,13 @@ func appendLast(list []mesh.Message, msg mesh.Message) []mesh.Message {
 }
 
 // take returns the oldest n of the waiting messages, all of them if n is 0.
-func (b *mailbox) take(n int) []mesh.Message {
+func (b *Mailbox) take(n int) []mesh.Message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.takeLocked(n)
 }
 
-func (b *mailbox) takeLocked(n int) []mesh.Message {
+func (b *Mailbox) takeLocked(n int) []mesh.Message {
 	if n == 0 || n > len(b.waiting) {
 		n = len(b.waiting)
 	}
@@ -98,7 +110,7 @@ func (b *mailbox) takeLocked(n int) []mesh.Message {
 
 // follow returns the oldest n waiting messages, and if those are fewer a follower
 // of what arrives from then on.
-func (b *mailbox) follow(n int) ([]mesh.Message, *follower) {
+func (b *Mailbox) follow(n int) ([]mesh.Message, *follower) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	taken := b.takeLocked(n)
@@ -112,7 +124,7 @@ func (b *mailbox) follow(n int) ([]mesh.Message, *follower) {
 
 // unfollow ends what follow, or take, has begun, for a reader who did not get some of
 // what it was given. Unless others follow, who got it too, that waits again.
-func (b *mailbox) unfollow(f *follower, unsent []mesh.Message) {
+func (b *Mailbox) unfollow(f *follower, unsent []mesh.Message) {
 	if f != nil {
 		close(f.gone)
 	}
@@ -129,7 +141,7 @@ func (b *mailbox) unfollow(f *follower, unsent []mesh.Message) {
 }
 
 // find returns one of the last 256 messages by its ID.
-func (b *mailbox) find(id string) (mesh.Message, bool) {
+func (b *Mailbox) find(id string) (mesh.Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i := slices.IndexFunc(b.recent, func(msg mesh.Message) bool { return msg.ID == id })
@@ -139,7 +151,7 @@ func (b *mailbox) find(id string) (mesh.Message, bool) {
 	return b.recent[i], true
 }
 
-func (b *mailbox) len() int {
+func (b *Mailbox) len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.waiting)

@@ -5,18 +5,19 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/p2p-today/go2p/mesh"
 )
 
-func put(b *mailbox, from, to int) {
+func put(b *Mailbox, from, to int) {
 	for i := from; i < to; i++ {
-		b.put(context.Background(), mesh.Message{ID: fmt.Sprint(i)})
+		b.Put(context.Background(), mesh.Message{ID: fmt.Sprint(i)})
 	}
 }
 
 func TestMailboxKeepsTheLast(t *testing.T) {
-	var b mailbox
+	var b Mailbox
 	put(&b, 0, kept+10)
 	if _, ok := b.find("9"); ok {
 		t.Error("a message that fell out is found")
@@ -37,7 +38,7 @@ func TestMailboxKeepsTheLast(t *testing.T) {
 
 func TestMailboxFollowers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b mailbox
+		var b Mailbox
 		put(&b, 0, 2)
 		if taken, f := b.follow(2); len(taken) != 2 || f != nil {
 			t.Errorf("enough waited: %v, %v", taken, f)
@@ -74,7 +75,7 @@ func TestMailboxFollowers(t *testing.T) {
 
 // What a reader did not get waits for the next, unless another one follows.
 func TestMailboxTakesBack(t *testing.T) {
-	var b mailbox
+	var b Mailbox
 	put(&b, 0, 2)
 	b.unfollow(nil, b.take(1))
 	_, one := b.follow(0)
@@ -89,5 +90,23 @@ func TestMailboxTakesBack(t *testing.T) {
 	b.unfollow(two, nil)
 	if got := b.take(0); len(got) != 1 || got[0].ID != "3" {
 		t.Errorf("%v wait", got)
+	}
+}
+
+// Who begins to follow while messages arrive gets each of them.
+func TestFollowingMissesNothing(t *testing.T) {
+	for round := range 300 {
+		var b Mailbox
+		const n = 50
+		go put(&b, 0, n)
+		taken, f := b.follow(0)
+		for i := len(taken); i < n; i++ {
+			select {
+			case <-f.queue:
+			case <-time.After(10 * time.Second):
+				t.Fatalf("round %d: message %d of %d does not come; %d wait", round, i, n, b.len())
+			}
+		}
+		b.unfollow(f, nil)
 	}
 }

@@ -32,8 +32,7 @@ type Server struct {
 	dict    *p2psync.Dict
 	dir     string
 	mdns    bool
-	box     mailbox
-	handler *mesh.Handler
+	box     *Mailbox
 	http    http.Server
 	end     context.CancelFunc
 	wg      sync.WaitGroup
@@ -45,9 +44,9 @@ type Server struct {
 
 // Serve answers on a listener until Close, for a peer with a data directory that
 // looks for others by mDNS or does not. The host, the mesh and the dictionary stay the
-// caller's, and must outlive the server.
-func Serve(l net.Listener, h host.Host, m *mesh.Mesh, d *p2psync.Dict, dir string, mdns bool) *Server {
-	s := &Server{host: h, mesh: m, dict: d, dir: dir, mdns: mdns, started: time.Now(), locks: map[string]*queue{}}
+// caller's, and must outlive the server; what the mesh gets is put into the box.
+func Serve(l net.Listener, h host.Host, m *mesh.Mesh, d *p2psync.Dict, box *Mailbox, dir string, mdns bool) *Server {
+	s := &Server{host: h, mesh: m, dict: d, box: box, dir: dir, mdns: mdns, started: time.Now(), locks: map[string]*queue{}}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
@@ -55,17 +54,12 @@ func Serve(l net.Listener, h host.Host, m *mesh.Mesh, d *p2psync.Dict, dir strin
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	s.wg.Go(func() { s.http.Serve(l) })
-	s.handler = m.Handle(func(ctx context.Context, msg mesh.Message) bool {
-		s.box.put(ctx, msg)
-		return false // those who watch events see it, too
-	})
 	return s
 }
 
 // Close ends all requests and closes the listener.
 func (s *Server) Close() error {
 	s.end()
-	s.handler.Remove()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
