@@ -570,6 +570,29 @@ func TestLaggingSubscriberIsEnded(t *testing.T) {
 	})
 }
 
+// The handler of the options comes before all others, and what it takes nobody else gets.
+func TestHandlerOfTheOptions(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := bareLab(t, seed, 2)
+		var first []string
+		l.join(0, "lab", nil)
+		l.join(1, "lab", &mesh.Options{Handle: func(_ context.Context, msg mesh.Message) bool {
+			first = append(first, fmt.Sprint(msg.Packets...))
+			return msg.Packets[0] == "taken"
+		}})
+		l.connect(0, 1)
+		for _, text := range []string{"taken", "left"} {
+			if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(time.Second)
+		if !slices.Equal(first, []string{"taken", "left"}) || !slices.Equal(l.got[1], []string{"left"}) {
+			t.Errorf("the first handler got %q, the others %q", first, l.got[1])
+		}
+	})
+}
+
 // Remembered peers and the boot counter outlive the process.
 func TestRememberedPeersFindEachOther(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}

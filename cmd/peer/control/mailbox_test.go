@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -90,23 +89,5 @@ func TestMailboxTakesBack(t *testing.T) {
 	b.unfollow(two, nil)
 	if got := b.take(0); len(got) != 1 || got[0].ID != "3" {
 		t.Errorf("%v wait", got)
-	}
-}
-
-// Who begins to follow while messages arrive gets each of them.
-func TestFollowingMissesNothing(t *testing.T) {
-	for round := range 300 {
-		var b Mailbox
-		const n = 50
-		go put(&b, 0, n)
-		taken, f := b.follow(0)
-		for i := len(taken); i < n; i++ {
-			select {
-			case <-f.queue:
-			case <-time.After(10 * time.Second):
-				t.Fatalf("round %d: message %d of %d does not come; %d wait", round, i, n, b.len())
-			}
-		}
-		b.unfollow(f, nil)
 	}
 }
