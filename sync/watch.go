@@ -2,7 +2,7 @@ package sync
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"iter"
 	mathrand "math/rand/v2"
 	"slices"
@@ -128,7 +128,7 @@ func (d *Dict) Watch(ctx context.Context, prefix string, from Revision) iter.Seq
 		d.mu.RLock()
 		at, known := d.journal.parse(from)
 		d.mu.RUnlock()
-		err := error(nil)
+		var err error
 		switch {
 		case from == "":
 			at, err = w.all()
@@ -145,7 +145,7 @@ func (d *Dict) Watch(ctx context.Context, prefix string, from Revision) iter.Seq
 }
 
 // errLeft says that the loop over a watch was left.
-var errLeft = fmt.Errorf("left")
+var errLeft = errors.New("left")
 
 type watcher struct {
 	d      *Dict

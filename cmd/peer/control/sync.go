@@ -213,7 +213,7 @@ func (s *Server) dictionary() SyncStatus {
 	return st
 }
 
-// syncErrors gives errors of the dictionary their exit code and hint.
+// syncError gives errors of the dictionary their exit code and hint.
 func syncError(e *Error, err error) {
 	lease, held := errors.AsType[*p2psync.LeaseError](err)
 	switch {
