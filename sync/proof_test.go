@@ -129,6 +129,28 @@ func TestBytesOfProof(t *testing.T) {
 	}
 }
 
+// A batch keeps no more of its records than the replica does.
+func TestWhatIsNotTakenIsNotKept(t *testing.T) {
+	now := instant{time.Minute, time.UnixMilli(0)}
+	a, b := testReplica("a"), testReplica("b")
+	set(t, now, []op{{key: "k", value: "v"}, {key: "l", value: "v"}}, a, b)
+	entries, err := a.plan(now, []op{{key: "m", value: "v"}, {key: "k", delete: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newBatch(a.writer, digest{9}, entries).sig = make([]byte, 64)
+	data := entries[0].batch.append(nil, []int{0, 1}, now.count)
+	for i, want := range []int{1, 0} { // it comes twice
+		again, err := received(data, now.count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.receive(now, again.leaves); again.alive != want {
+			t.Errorf("time %d: %d of 2 records are kept, not %d", i+1, again.alive, want)
+		}
+	}
+}
+
 // Leases go on where the sender's count says that they are.
 func TestAgesTravel(t *testing.T) {
 	b := batchOf(1)

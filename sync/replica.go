@@ -123,10 +123,12 @@ func (r *replica) receive(now instant, events []*entry) (out effects) {
 	for _, e := range events {
 		if r.seen.has(e.dot) {
 			out.clash = out.clash || e.dot.writer == r.writer && r.differs(e)
+			e.discard()
 			continue
 		}
 		if e.dot.writer == r.writer { // which this peer has not used yet
 			out.clash = true
+			e.discard()
 			continue
 		}
 		if r.ready(e) && r.fits(e, r.tree.get(e.key), &out) {
@@ -137,6 +139,8 @@ func (r *replica) receive(now instant, events []*entry) (out effects) {
 		out.missing = true
 		if r.waiting[e.dot] == nil && len(r.waiting) < maxWaiting && r.waited+int(e.room()) <= maxWaitingBytes {
 			r.wait(e)
+		} else {
+			e.discard()
 		}
 	}
 	return out
@@ -209,6 +213,7 @@ func (r *replica) drain(now instant, out *effects) {
 			switch {
 			case r.seen.has(d):
 				r.unwait(e)
+				e.discard()
 			case r.ready(e) && r.fits(e, r.tree.get(e.key), out):
 				r.unwait(e)
 				r.apply(now, e, out)
