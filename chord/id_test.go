@@ -140,7 +140,7 @@ func TestHomes(t *testing.T) {
 			t.Fatalf("%d homes among %d nodes", len(got), len(slots))
 		}
 		for i, n := range got {
-			if slices.Contains(got[:i], n) {
+			if slices.ContainsFunc(got[:i], func(o home) bool { return o.peer == n.peer }) {
 				t.Fatalf("%v twice", n)
 			}
 		}

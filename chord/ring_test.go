@@ -1,0 +1,422 @@
+package chord
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+)
+
+// A world is a ring in virtual time, all of which follows from its seed.
+type world struct {
+	t     *testing.T
+	rng   *rand.Rand
+	k     circle
+	now   time.Time
+	queue events
+	seq   int
+	nodes []*simNode // all that ever were
+	check func()     // after every step
+	based bool       // there have been enough members
+	steps int
+}
+
+type simNode struct {
+	*ring
+	w       *world
+	alive   bool
+	side    int // of a partition
+	joining bool
+	full    bool // it was told that there is no slot
+}
+
+type simEvent struct {
+	at  time.Time
+	seq int
+	do  func()
+}
+
+type events []simEvent
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at.Before(e[j].at) || e[i].at.Equal(e[j].at) && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(simEvent)) }
+func (e *events) Pop() any     { old := *e; x := old[len(old)-1]; *e = old[:len(old)-1]; return x }
+
+const silence = 2 * time.Second // until a caller gives up
+
+func newWorld(t *testing.T, seed uint64, k circle) *world {
+	return &world{t: t, rng: rand.New(rand.NewPCG(seed, 5)), k: k, now: time.Unix(1e9, 0), check: func() {}}
+}
+
+func (w *world) after(d time.Duration, do func()) {
+	w.seq++
+	heap.Push(&w.queue, simEvent{w.now.Add(d), w.seq, do})
+}
+
+// run lets time pass.
+func (w *world) run(d time.Duration) {
+	for end := w.now.Add(d); ; {
+		if len(w.queue) == 0 || w.queue[0].at.After(end) {
+			w.now = end
+			return
+		}
+		ev := heap.Pop(&w.queue).(simEvent)
+		w.now = ev.at
+		ev.do()
+		w.steps++
+		w.check()
+	}
+}
+
+func (w *world) delay() time.Duration { return time.Duration(1+w.rng.IntN(50)) * time.Millisecond }
+
+func (w *world) members() (live []*simNode) {
+	for _, n := range w.nodes {
+		if n.alive && n.stores {
+			live = append(live, n)
+		}
+	}
+	return live
+}
+
+func (w *world) node(peer string) *simNode {
+	i := slices.IndexFunc(w.nodes, func(n *simNode) bool { return n.ring.self.peer == peer })
+	if i < 0 {
+		return nil
+	}
+	return w.nodes[i]
+}
+
+// call has another node answer, and then goes on.
+func (n *simNode) call(to string, answer func(*simNode) func(), silent func()) {
+	w := n.w
+	w.after(w.delay(), func() {
+		o := w.node(to)
+		if o == nil || !o.alive || o.side != n.side {
+			w.after(silence, func() {
+				if n.alive {
+					silent()
+				}
+			})
+			return
+		}
+		then := answer(o)
+		w.after(w.delay(), func() {
+			if n.alive {
+				then()
+			}
+		})
+	})
+}
+
+func (n *simNode) greet(o node) {
+	mine := n.view(n.w.now)
+	n.call(o.peer, func(o *simNode) func() {
+		o.meet(n.w.now, mine)
+		theirs := o.view(n.w.now)
+		o.chores()
+		return func() { n.meet(n.w.now, theirs); n.chores() }
+	}, func() { n.lose(n.w.now, o.peer); n.chores() })
+}
+
+// chores does what follows from what was heard.
+func (n *simNode) chores() {
+	for _, o := range n.takeProbes() {
+		n.greet(o)
+	}
+	if n.evicted && !n.joining {
+		n.join()
+	}
+}
+
+// lookup finds the owner of a position.
+func (n *simNode) lookup(l *lookup, found func(view), lost func()) {
+	n.call(l.at.peer, func(o *simNode) func() {
+		v, owns := o.view(n.w.now), o.owns(l.position)
+		next, ok := o.next(l.position)
+		return func() {
+			switch {
+			case owns:
+				found(v)
+			case ok && l.redirect(append(slices.Clone(v.succs), next)...), !ok && l.skip():
+				n.lookup(l, found, lost)
+			default:
+				lost()
+			}
+		}
+	}, func() {
+		n.lose(n.w.now, l.at.peer)
+		if l.skip() {
+			n.lookup(l, found, lost)
+		} else {
+			lost()
+		}
+	})
+}
+
+// join has a node that knows somebody ask for a slot.
+func (n *simNode) join() {
+	n.joining, n.evicted = true, false
+	var slots []slot
+	for s := range n.circle.probe(n.ring.self.peer) {
+		if slots = append(slots, s); len(slots) == 64 {
+			break
+		}
+	}
+	n.tryJoin(slots)
+}
+
+func (n *simNode) tryJoin(slots []slot) {
+	again := func() {
+		n.w.after(time.Second, func() {
+			if n.alive {
+				n.join()
+			}
+		})
+	}
+	if len(slots) == 0 {
+		n.joining, n.full = false, true
+		return
+	}
+	start, ok := n.next(slots[0])
+	if !ok {
+		again()
+		return
+	}
+	n.lookup(newLookup(n.circle, slots[0], start), func(v view) {
+		n.call(v.self.peer, func(o *simNode) func() {
+			what := o.claim(n.w.now, slots[0], n.ring.self.peer)
+			v := o.view(n.w.now)
+			return func() {
+				switch what {
+				case granted:
+					n.joining = false
+					n.enter(n.w.now, slots[0], &v)
+					n.chores()
+				case taken:
+					n.tryJoin(slots[1:])
+				default:
+					again()
+				}
+			}
+		}, again)
+	}, again)
+}
+
+// begin has a node do its upkeep for ever.
+func (n *simNode) begin() {
+	n.w.after(time.Duration(n.w.rng.IntN(1000))*time.Millisecond, n.tick)
+}
+
+func (n *simNode) tick() {
+	if !n.alive {
+		return
+	}
+	greet, look := n.upkeep()
+	for _, o := range greet {
+		n.greet(o)
+	}
+	for _, l := range look {
+		n.lookup(l, func(v view) { n.meet(n.w.now, v); n.chores() }, func() {})
+	}
+	n.w.after(time.Second, n.tick)
+}
+
+// arrive adds a node that knows another one.
+func (w *world) arrive(knows *simNode) *simNode {
+	n := &simNode{ring: newRing(w.k, fmt.Sprintf("peer%d", len(w.nodes))), w: w, alive: true}
+	w.nodes = append(w.nodes, n)
+	if knows == nil {
+		for s := range n.circle.probe(n.ring.self.peer) {
+			n.enter(w.now, s, nil)
+			break
+		}
+	} else {
+		n.side = knows.side
+		n.hints.learn(knows.ring.self)
+		n.join()
+	}
+	n.begin()
+	return n
+}
+
+// farewell has a node leave.
+func (n *simNode) farewell() {
+	v := n.view(n.w.now)
+	for _, o := range n.neighbours() {
+		n.call(o.peer, func(o *simNode) func() { o.depart(n.w.now, v); o.chores(); return func() {} }, func() {})
+	}
+	n.exit()
+	n.w.after(silence, func() { n.alive = false })
+}
+
+// ordered checks the lists of every member, which are as they should be at any time.
+func (w *world) ordered() {
+	for _, n := range w.members() {
+		for _, l := range []struct {
+			nodes    []node
+			distance func(node) uint64
+		}{{n.succs, n.ahead}, {n.preds, n.behind}} {
+			last := uint64(0)
+			for _, o := range l.nodes {
+				if d := l.distance(o); d <= last || len(l.nodes) > listed {
+					w.t.Fatalf("step %d: %v lists %v", w.steps, n.ring.self, l.nodes)
+				} else {
+					last = d
+				}
+			}
+		}
+	}
+}
+
+// zave checks that every member lists a living successor, and that there are as many
+// principals as a list with its owner has nodes, from when there first were.
+func (w *world) zave() {
+	w.ordered()
+	members := w.members()
+	for _, n := range members {
+		if len(members) > 1 && !slices.ContainsFunc(n.succs, func(s node) bool {
+			o := w.node(s.peer)
+			return o.alive && (o.stores || o.joining)
+		}) {
+			w.t.Fatalf("step %d: nobody whom %v lists is there: %v", w.steps, n.ring.self, n.succs)
+		}
+	}
+	n := len(w.principals(nil))
+	if w.based = w.based || len(members) > listed+1 && w.ideal() == ""; w.based && n <= listed {
+		for _, m := range members {
+			w.t.Logf("%v lists %v", m.ring.self, m.succs)
+		}
+		w.t.Fatalf("step %d: %d of %d members are principals", w.steps, n, len(members))
+	}
+}
+
+// principals are the members that no other member's list passes over, if one were not
+// there.
+func (w *world) principals(without *simNode) []*simNode {
+	members := slices.DeleteFunc(w.members(), func(n *simNode) bool { return n == without })
+	return slices.DeleteFunc(slices.Clone(members), func(m *simNode) bool {
+		return slices.ContainsFunc(members, func(n *simNode) bool {
+			from := n.ring.self.slot
+			return slices.ContainsFunc(n.succs, func(s node) bool {
+				d := w.k.distance(from, m.ring.self.slot)
+				passed := d > 0 && d < w.k.distance(from, s.slot)
+				from = s.slot
+				return passed
+			})
+		})
+	})
+}
+
+// ideal tells whether every member lists just those that follow and precede it, on its
+// side of a partition.
+func (w *world) ideal() (why string) {
+	sides := map[int][]*simNode{}
+	for _, n := range w.members() {
+		sides[n.side] = append(sides[n.side], n)
+	}
+	for _, nodes := range sides {
+		slices.SortFunc(nodes, func(a, b *simNode) int { return int(a.ring.self.slot) - int(b.ring.self.slot) })
+		for i, n := range nodes {
+			for j := 1; j <= min(listed, len(nodes)-1); j++ {
+				succ, pred := nodes[(i+j)%len(nodes)].ring.self, nodes[(i-j+len(nodes))%len(nodes)].ring.self
+				if len(n.succs) < j || len(n.preds) < j || n.succs[j-1] != succ || n.preds[j-1] != pred {
+					return fmt.Sprintf("%v lists %v and %v; %d on its side", n.ring.self, n.succs, n.preds, len(nodes))
+				}
+			}
+			if len(nodes) == 1 && len(n.succs)+len(n.preds) > 0 {
+				return fmt.Sprintf("%v is alone and lists %v and %v", n.ring.self, n.succs, n.preds)
+			}
+		}
+	}
+	return ""
+}
+
+// settle runs until the ring is as it should be.
+func (w *world) settle(limit time.Duration) {
+	w.t.Helper()
+	why := ""
+	for end := w.now.Add(limit); w.now.Before(end); w.run(time.Second) {
+		if why = w.ideal(); why == "" {
+			return
+		}
+	}
+	for _, m := range w.members() {
+		w.t.Logf("side %d: %v lists %v and %v", m.side, m.ring.self, m.succs, m.preds)
+	}
+	w.t.Fatalf("step %d: not settled: %s", w.steps, why)
+}
+
+// long is how much more is done by hand than in a usual run of the tests.
+func long(short, long int) int {
+	if os.Getenv("GO2P_LONG") == "1" {
+		return long
+	}
+	return short
+}
+
+// P8, the ring: whatever joins, leaves and crashes, of these two at most before the lists
+// are repaired, Zave's invariant holds after every step. What a partition has done is
+// repaired on both sides, and the two rings become one when those meet again.
+func TestStorm(t *testing.T) {
+	for seed := range uint64(long(4, 200)) {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { storm(t, seed, long(2000, 10000)) })
+	}
+}
+
+func storm(t *testing.T, seed uint64, steps int) {
+	w := newWorld(t, seed, circle(8+seed%9))
+	w.check = w.ordered
+	w.arrive(nil)
+	crashes := 0
+	zave := func() {
+		w.zave()
+		if crashes > 0 && w.steps%16 == 0 && w.ideal() == "" {
+			crashes = 0
+		}
+	}
+	w.check = zave
+	for w.steps < steps {
+		members := w.members()
+		any := members[w.rng.IntN(len(members))]
+		spare := crashes < 2 && len(w.principals(any)) > listed // it is not needed to keep the ring together
+		switch what := w.rng.IntN(100); {
+		case len(members) < 64 && what < 45:
+			w.arrive(any)
+		case len(members) > 8 && what < 55 && crashes == 0 && spare:
+			any.farewell()
+			crashes = 2
+		case len(members) > 8 && what < 80 && spare:
+			any.alive = false
+			crashes++
+		case len(members) > 8 && what < 85 && crashes == 0 && w.ideal() == "":
+			w.check = w.ordered
+			for _, n := range w.nodes {
+				n.side = w.rng.IntN(2)
+			}
+			w.settle(5 * time.Minute)
+			w.run(time.Duration(w.rng.IntN(60)) * time.Second)
+			w.run(mourning)
+			members = w.members()
+			other := slices.IndexFunc(members, func(n *simNode) bool { return n.side != members[0].side })
+			for _, n := range w.nodes {
+				n.side = 0
+			}
+			if other >= 0 { // one of each side meet, as neighbours in the mesh
+				members[0].greet(members[other].ring.self)
+			}
+			w.settle(5 * time.Minute)
+			w.check = zave
+		}
+		w.run(time.Duration(w.rng.IntN(2000)) * time.Millisecond)
+	}
+	w.settle(5 * time.Minute)
+	t.Logf("%d members in the end, %d ever", len(w.members()), len(w.nodes))
+}
