@@ -30,10 +30,32 @@ func (k circle) reduce(hash []byte) slot {
 	return slot(binary.BigEndian.Uint64(hash[len(hash)-8:])) & (1<<k - 1)
 }
 
+// position is the slot of a key by one of the five hashes.
+func (k circle) position(key string, index int) slot {
+	switch index {
+	case 0:
+		h := sha1.Sum([]byte(key))
+		return k.reduce(h[:])
+	case 1:
+		h := sha256.Sum224([]byte(key))
+		return k.reduce(h[:])
+	case 2:
+		h := sha256.Sum256([]byte(key))
+		return k.reduce(h[:])
+	case 3:
+		h := sha512.Sum384([]byte(key))
+		return k.reduce(h[:])
+	}
+	h := sha512.Sum512([]byte(key))
+	return k.reduce(h[:])
+}
+
 // positions are the five slots of a key, from five hashes of it, as in protocol 0.4.
-func (k circle) positions(key string) [copies]slot {
-	a, b, c, d, e := sha1.Sum([]byte(key)), sha256.Sum224([]byte(key)), sha256.Sum256([]byte(key)), sha512.Sum384([]byte(key)), sha512.Sum512([]byte(key))
-	return [copies]slot{k.reduce(a[:]), k.reduce(b[:]), k.reduce(c[:]), k.reduce(d[:]), k.reduce(e[:])}
+func (k circle) positions(key string) (all [copies]slot) {
+	for i := range all {
+		all[i] = k.position(key, i)
+	}
+	return all
 }
 
 // probe yields the slots that a peer may ask for, in the order in which it does: that of

@@ -198,6 +198,17 @@ func (r *ring) homes(positions [copies]slot) []home {
 	return homes(answers)
 }
 
+// homesWithout are the homes that a key would have without one peer.
+func (r *ring) homesWithout(positions [copies]slot, peer string) []home {
+	s, ok := r.hints.slots[peer]
+	if !ok {
+		return r.homes(positions)
+	}
+	r.hints.forget(peer)
+	defer r.hints.learn(node{s, peer})
+	return r.homes(positions)
+}
+
 // list puts a node into a list of those nearest, and tells whether it is new there. It is
 // not put behind the last: only that one knows who is next, and nobody may be passed over.
 func list(to []node, n node, distance func(node) uint64) ([]node, bool) {

@@ -383,7 +383,13 @@ func storm(t *testing.T, seed uint64, steps int) {
 		}
 	}
 	w.check = zave
-	for w.steps < steps {
+	for len(w.members()) < 64 {
+		if members := w.members(); len(w.nodes) < len(members)+8 {
+			w.arrive(members[w.rng.IntN(len(members))])
+		}
+		w.run(time.Duration(w.rng.IntN(200)) * time.Millisecond)
+	}
+	for w.steps = 0; w.steps < steps; {
 		members := w.members()
 		any := members[w.rng.IntN(len(members))]
 		spare := crashes < 2 && len(w.principals(any)) > listed // it is not needed to keep the ring together

@@ -20,6 +20,15 @@ import (
 // for handlers, whose streams it resets.
 func (m *Mesh) SetStreamHandler(id protocol.ID, f network.StreamHandler) { m.setHandler(id, f) }
 
+// Reach makes a member a neighbour, wherever it is, as Whisper does. Errors: those of
+// Connect.
+func (m *Mesh) Reach(ctx context.Context, p peer.ID) error {
+	if err := m.reach(ctx, p); err != nil {
+		return fmt.Errorf("mesh: reach %s: %w", p, err)
+	}
+	return nil
+}
+
 // NewStream opens a stream of a service to a neighbour, over any connection, also a
 // relayed one. It is reset when the peer is no neighbour any more.
 func (m *Mesh) NewStream(ctx context.Context, p peer.ID, id protocol.ID) (network.Stream, error) {

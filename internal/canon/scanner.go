@@ -131,6 +131,9 @@ func (s *Scanner) Bool() bool {
 // Rest returns what was not read yet.
 func (s *Scanner) Rest() []byte { return s.rest }
 
+// Fail notes a mistake that the reader has found, such as a number out of its range.
+func (s *Scanner) Fail() { s.bad = true }
+
 // Bad tells whether there was a mistake so far.
 func (s *Scanner) Bad() bool { return s.bad }
 

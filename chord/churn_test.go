@@ -1,0 +1,271 @@
+package chord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// A fabric carries questions between tables in one process, in virtual time.
+type fabric struct {
+	t     *testing.T
+	delay time.Duration
+
+	mu     sync.Mutex
+	rng    *rand.Rand
+	tables map[peer.ID]*Table
+	side   map[peer.ID]int
+	asked  int
+}
+
+// A port is where one table is plugged in.
+type port struct {
+	*fabric
+	self peer.ID
+}
+
+func newFabric(t *testing.T, seed uint64) *fabric {
+	return &fabric{
+		t: t, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
+		tables: map[peer.ID]*Table{}, side: map[peer.ID]int{},
+	}
+}
+
+func (f *fabric) reachable(from, to peer.ID) *Table {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tables[from] == nil || f.side[from] != f.side[to] {
+		return nil
+	}
+	return f.tables[to]
+}
+
+func (f *fabric) rand(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rng.IntN(n)
+}
+
+func (f *fabric) latency() {
+	time.Sleep(f.delay/2 + f.delay*time.Duration(f.rand(100))/100)
+}
+
+func (p port) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) {
+	_, q, err := scanQuestion(q.append(nil, 1, time.Now()), time.Now())
+	if err != nil {
+		p.t.Errorf("question: %v", err)
+	}
+	p.latency()
+	target := p.reachable(p.self, to)
+	if target == nil {
+		return nil, errors.New("nobody is there")
+	}
+	p.mu.Lock()
+	p.asked++
+	p.mu.Unlock()
+	a, wait, err := target.handle(p.self, q)
+	if err != nil {
+		return nil, err
+	}
+	if wait != nil {
+		a = wait(ctx)
+	}
+	p.latency()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if p.reachable(to, p.self) == nil {
+		return nil, errors.New("it is gone")
+	}
+	_, a, err = scanReply(a.append(nil, 1, time.Now()), time.Now())
+	if err != nil {
+		p.t.Errorf("reply: %v", err)
+	}
+	return a, err
+}
+
+// add makes a table, which knows those that are there, or some of them.
+func (f *fabric) add(name string, k int) *Table {
+	t := newTable(peer.ID(name), &Options{K: k})
+	t.net = port{f, t.id}
+	f.mu.Lock()
+	f.tables[t.id] = t
+	var some []peer.ID
+	for id := range f.tables {
+		some = append(some, id)
+	}
+	f.mu.Unlock()
+	slices.Sort(some)
+	t.wg.Go(t.loop)
+	f.t.Cleanup(func() { f.crash(t) })
+	for _, i := range f.rng.Perm(len(some))[:min(3, len(some))] {
+		if some[i] != t.id {
+			t.greet(some[i])
+		}
+	}
+	return t
+}
+
+// join has a table store.
+func (f *fabric) join(t *Table) {
+	f.t.Helper()
+	var err error
+	for range 100 {
+		if err = t.tryJoin(t.ctx); err == nil || errors.Is(err, ErrRingFull) {
+			break
+		}
+		time.Sleep(claimPause)
+	}
+	if err != nil {
+		f.t.Errorf("join: %v", err)
+	}
+}
+
+// crash ends a table without a word.
+func (f *fabric) crash(t *Table) {
+	f.mu.Lock()
+	delete(f.tables, t.id)
+	f.mu.Unlock()
+	t.Close()
+}
+
+// whole tells whether all tables that store are listed where they should be and lack
+// nothing.
+func (f *fabric) whole() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var nodes []*Table
+	for _, t := range f.tables {
+		if t.stores() {
+			nodes = append(nodes, t)
+		}
+	}
+	slices.SortFunc(nodes, func(a, b *Table) int { return int(a.ring.self.slot) - int(b.ring.self.slot) })
+	for i, t := range nodes {
+		t.mu.Lock()
+		ok := !t.isFilling() && t.due.IsZero() && !t.filling
+		for j := 1; j <= min(listed, len(nodes)-1); j++ {
+			succ, pred := nodes[(i+j)%len(nodes)].ring.self, nodes[(i-j+len(nodes))%len(nodes)].ring.self
+			ok = ok && len(t.ring.succs) >= j && len(t.ring.preds) >= j && t.ring.succs[j-1] == succ && t.ring.preds[j-1] == pred
+		}
+		t.mu.Unlock()
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// await waits until the ring is whole.
+func (f *fabric) await(limit time.Duration) {
+	f.t.Helper()
+	for end := time.Now().Add(limit); !f.whole(); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			for _, t := range f.tables {
+				f.t.Logf("%s at %v: %v %v, window %v of %v, due %v, filling %v", t.id, t.ring.self, t.ring.succs, t.ring.preds, t.complete, t.ring.window(), t.due, t.filling)
+			}
+			f.t.Fatal("the ring is not whole")
+		}
+	}
+}
+
+func bubble(t *testing.T, f func(t *testing.T, seed uint64)) {
+	t.Helper()
+	for i := range long(1, 20) {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint("round", i), func(t *testing.T) {
+			t.Logf("seed %d", seed)
+			synctest.Test(t, func(t *testing.T) { f(t, seed) })
+		})
+	}
+}
+
+// P8: with 5 % of the peers coming, leaving and crashing each minute, two crashes at most
+// between repairs, no key and no acknowledged write is lost.
+func TestChurn(t *testing.T) {
+	bubble(t, func(t *testing.T, seed uint64) {
+		f := newFabric(t, seed)
+		peers := long(24, 64)
+		var nodes []*Table
+		born := 0
+		arrive := func() {
+			n := f.add(fmt.Sprintf("peer%d", born), 16)
+			born++
+			f.join(n)
+			nodes = append(nodes, n)
+		}
+		for range peers {
+			arrive()
+		}
+		f.await(5 * time.Minute)
+		reader := f.add("leech", 16)
+		written := map[string]string{} // acknowledged
+		pick := func() *Table {
+			if f.rand(4) == 0 {
+				return reader
+			}
+			return nodes[f.rand(len(nodes))]
+		}
+		ctx := context.Background()
+		start := time.Now()
+		length := time.Duration(long(6, 60)) * time.Minute
+		events, crashes, failures := 0, 0, 0
+		for time.Since(start) < length {
+			if due := int(time.Since(start).Minutes() * float64(peers) / 20); events < due {
+				events++
+				n := f.rand(len(nodes))
+				switch what := f.rand(3); {
+				case what == 0 || len(nodes) < peers*3/4:
+					arrive()
+				case what == 1:
+					left := nodes[n]
+					nodes = slices.Delete(nodes, n, n+1)
+					if err := left.Unjoin(ctx); err != nil {
+						t.Errorf("unjoin: %v", err)
+					}
+					f.crash(left)
+				default:
+					f.await(5 * time.Minute)
+					for range 1 + f.rand(2) {
+						n := f.rand(len(nodes))
+						f.crash(nodes[n])
+						nodes = slices.Delete(nodes, n, n+1)
+						crashes++
+					}
+				}
+			}
+			key := fmt.Sprintf("key%d", f.rand(500))
+			value := fmt.Sprintf("%s at %v", key, time.Since(start))
+			if err := pick().Set(ctx, key, value); err == nil {
+				written[key] = value
+			} else {
+				delete(written, key) // either may stand
+				failures++
+			}
+			key = fmt.Sprintf("key%d", f.rand(500))
+			if want, ok := written[key]; ok {
+				if got, err := pick().Get(ctx, key); err != nil && !errors.Is(err, ErrNoMajority) || err == nil && got != want {
+					t.Fatalf("after %v: %s is %v, %v; want %s", time.Since(start), key, got, err, want)
+				}
+			}
+			time.Sleep(time.Duration(f.rand(200)) * time.Millisecond)
+		}
+		f.await(5 * time.Minute)
+		for key, want := range written {
+			for _, n := range []*Table{reader, nodes[f.rand(len(nodes))]} {
+				if got, err := n.Get(ctx, key); err != nil || got != want {
+					t.Errorf("in the end %s is %v, %v; want %s", key, got, err, want)
+				}
+			}
+		}
+		t.Logf("%d keys, %d events, %d crashes, %d writes failed, %d questions", len(written), events, crashes, failures, f.asked)
+	})
+}

@@ -1,0 +1,270 @@
+package chord
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	fillWidth  = 4  // peers that are asked at a time for what they have
+	fetchWidth = 16 // values that are fetched, or handed over, at a time
+)
+
+// fill merges what others hold of the positions that this peer has become a home for, or
+// of all that it is a home for if two rings have met. Until it is done it counts for
+// nobody's majority. It is tried again when somebody could not be asked for a reason that
+// may pass.
+func (t *Table) fill() {
+	err := t.fillOnce(t.ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.filling = false
+	if err != nil && t.ctx.Err() == nil {
+		t.log.Info("cannot fill yet", "err", err)
+		t.due = time.Now().Add(lossPause)
+	}
+	t.reshape(time.Now())
+	t.tell()
+	t.stir()
+}
+
+func (t *Table) fillOnce(ctx context.Context) error {
+	t.mu.Lock()
+	around := t.ring.neighbours()
+	t.mu.Unlock()
+	t.greetAll(around) // so that those who were homes know that they are not any more
+
+	t.mu.Lock()
+	target, self := t.ring.window(), t.ring.self
+	all := t.merging
+	t.merging = false
+	have := t.complete
+	if all {
+		have = reach{}
+	}
+	t.mu.Unlock()
+	nodes, err := t.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	var got, seen atomic.Uint64
+	told := time.Now()
+	var mu sync.Mutex
+	progress := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.Sub(told) >= progressPause {
+			told = now
+			t.happen(Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: seen.Load()})
+		}
+	}
+	for _, part := range t.k.missing(self.slot, have, target) {
+		var wg sync.WaitGroup
+		room := make(chan struct{}, fillWidth)
+		for _, n := range nodes {
+			p := peer.ID(n.view.self.peer)
+			if p == t.id {
+				continue
+			}
+			room <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-room }()
+				for a, err := range t.pages(ctx, p, selection{arc: part, dead: true}, false) {
+					if err != nil {
+						t.log.Info("cannot fill from a peer", "peer", p, "err", err)
+						return
+					}
+					got.Add(uint64(t.merge(ctx, p, a.entries)))
+					seen.Add(uint64(len(a.entries)))
+					progress()
+				}
+			})
+		}
+		wg.Wait()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if t.failed != nil {
+		return t.failed
+	}
+	if t.ring.stores && t.ring.self == self {
+		t.complete = target.common(t.ring.window())
+	}
+	t.log.Info("filled", "keys", got.Load(), "of", seen.Load(), "peers", len(nodes)-1)
+	t.happen(Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: got.Load(), Over: true})
+	return nil
+}
+
+// missing are the arcs of a node's reach that another does not have.
+func (k circle) missing(self slot, have, want reach) (parts []arc) {
+	switch {
+	case have.ahead == 0 || want.back+want.ahead >= 1<<k:
+		return []arc{k.arc(self, want)}
+	case want.within(have):
+		return nil
+	}
+	if want.back > have.back {
+		parts = append(parts, arc{k.at(self, 1<<k-want.back), want.back - have.back})
+	}
+	if want.ahead > have.ahead {
+		parts = append(parts, arc{k.at(self, have.ahead), want.ahead - have.ahead})
+	}
+	return parts
+}
+
+// merge fetches those items from a peer that are newer than what is here, and returns how
+// many there were.
+func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry) (n int) {
+	var wg sync.WaitGroup
+	room := make(chan struct{}, fetchWidth)
+	for _, e := range entries {
+		t.mu.Lock()
+		newer := e.write.compare(t.store.held(e.key)) > 0
+		t.mu.Unlock()
+		if !newer {
+			continue
+		}
+		n++
+		room <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-room }()
+			if err := t.adopt(ctx, p, e); err != nil {
+				t.log.Debug("cannot fetch", "peer", p, "key", e.key, "err", err)
+			}
+		})
+	}
+	wg.Wait()
+	return n
+}
+
+// adopt takes an item that another peer holds.
+func (t *Table) adopt(ctx context.Context, p peer.ID, e entry) error {
+	q := &question{kind: askOffer, key: e.key, write: e.write}
+	if !e.write.deleted {
+		a, err := t.ask(ctx, p, &question{kind: askFetch, key: e.key})
+		if err != nil {
+			return err
+		}
+		if a.kind != sayHeld || a.write.counter == 0 || !a.whole && !a.write.deleted {
+			return fmt.Errorf("%w: it has no value", errForm)
+		}
+		q.write, q.value = a.write, a.value
+	}
+	t.mu.Lock()
+	a, wait := t.take(time.Now(), q, false, false)
+	t.mu.Unlock()
+	if wait != nil {
+		a = wait(ctx)
+	}
+	if a.kind != sayDone {
+		return fmt.Errorf("it is not stored: %s", a.text)
+	}
+	return nil
+}
+
+// drain gives what this peer is no home for any more to those who are, and then forgets
+// it. It goes on until there is nothing left, or nobody takes it.
+func (t *Table) drain(ctx context.Context) {
+	defer func() {
+		t.mu.Lock()
+		t.drained = time.Now()
+		t.mu.Unlock()
+	}()
+	for {
+		t.mu.Lock()
+		var keys []string
+		if t.ring.stores && t.ring.window().within(t.complete) {
+			keys = t.store.outside(t.ring.self.slot, t.ring.neighbourhood(), maxPage)
+		}
+		t.mu.Unlock()
+		if len(keys) == 0 || t.handOver(ctx, keys, false, func(uint64) {}) < len(keys) {
+			return
+		}
+	}
+}
+
+// handOver gives items to their homes, and forgets them when those have them; to all of
+// them, or if it is ahead of time to those that will be homes without this peer, which
+// keeps its own. It returns how many were taken.
+func (t *Table) handOver(ctx context.Context, keys []string, ahead bool, progress func(done uint64)) int {
+	var wg sync.WaitGroup
+	var given atomic.Uint64
+	room := make(chan struct{}, fetchWidth)
+	for _, key := range keys {
+		room <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-room }()
+			if t.give1(ctx, key, ahead) {
+				progress(given.Add(1))
+			}
+		})
+	}
+	wg.Wait()
+	return int(given.Load())
+}
+
+// give1 hands over one item, and tells whether it was taken.
+func (t *Table) give1(ctx context.Context, key string, ahead bool) bool {
+	t.mu.Lock()
+	it := t.store.get(key)
+	if it == nil {
+		t.mu.Unlock()
+		return true
+	}
+	held := t.give(&question{key: key}, false)
+	now, later := t.ring.homes(it.positions), t.ring.homesWithout(it.positions, string(t.id))
+	t.mu.Unlock()
+	if held.kind != sayHeld || len(later) == 0 {
+		return false
+	}
+	isHome := func(hs []home, p string) bool {
+		for _, h := range hs {
+			if h.peer == p {
+				return true
+			}
+		}
+		return false
+	}
+	if !ahead && isHome(now, string(t.id)) {
+		return false // after all
+	}
+	taken := 0
+	for _, h := range later {
+		if ahead && isHome(now, h.peer) {
+			taken++
+			continue
+		}
+		if !ahead { // most have it
+			a, err := t.ask(ctx, peer.ID(h.peer), &question{kind: askFetch, key: key, brief: true})
+			if err == nil && a.kind == sayHeld && a.write.compare(held.write.version) >= 0 {
+				taken++
+				continue
+			}
+		}
+		q := &question{kind: askOffer, key: key, write: held.write, value: held.value}
+		q.write.size = len(held.value)
+		if a, err := t.ask(ctx, peer.ID(h.peer), q); err == nil && a.kind == sayDone && a.outcome != full {
+			taken++
+		}
+	}
+	if taken < len(later) {
+		return false
+	}
+	if !ahead {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.store.held(key) != held.write.version {
+			return false
+		}
+		t.forget([]string{key})
+	}
+	return true
+}

@@ -1,0 +1,195 @@
+package chord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	meetTime   = 2 * time.Second // for neighbours to say who stores, before a ring is begun
+	claimPause = 200 * time.Millisecond
+)
+
+// Join makes this peer store: it takes a slot of the ring, and then, in the background,
+// what it is a home for. If nobody stores yet it begins the ring. It is no error if it
+// stores already. Without a deadline in the context it takes at most 10 s.
+//
+// Errors: ErrRingFull if all slots are taken, a *RefusedError if all neighbours have
+// another k, ErrNoMajority if the ring does not answer, ErrClosed, or the context's.
+func (t *Table) Join(ctx context.Context) error {
+	ctx, cancel := t.limit(ctx)
+	defer cancel()
+	t.joinMu.Lock()
+	defer t.joinMu.Unlock()
+	if err := t.join(ctx); err != nil {
+		return fmt.Errorf("chord: join: %w", err)
+	}
+	return nil
+}
+
+func (t *Table) join(ctx context.Context) error {
+	if t.stores() {
+		return nil
+	}
+	meet, cancel := context.WithTimeout(ctx, meetTime)
+	err := t.AwaitPeers(meet)
+	cancel()
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrClosed) {
+		return err
+	} else if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for {
+		err := t.tryJoin(ctx)
+		if err == nil || errors.Is(err, ErrRingFull) || errors.Is(err, ErrRefused) || errors.Is(err, ErrClosed) {
+			return err
+		}
+		select {
+		case <-time.After(claimPause):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrNoMajority, err)
+		case <-t.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+func (t *Table) stores() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ring.stores
+}
+
+// tryJoin claims slot after slot until one is granted.
+func (t *Table) tryJoin(ctx context.Context) error {
+	for s := range t.k.probe(string(t.id)) {
+		t.mu.Lock()
+		start, known := t.ring.next(s)
+		if !known && !t.closed {
+			t.enter(s, nil)
+		}
+		t.mu.Unlock()
+		if !known {
+			return nil
+		}
+		at, err := t.lookup(ctx, newLookup(t.k, s, start))
+		if err != nil {
+			return err
+		}
+		if at.view.self.slot == s {
+			continue
+		}
+		a, err := t.ask(ctx, peer.ID(at.view.self.peer), &question{kind: askClaim, position: s})
+		switch {
+		case err != nil:
+			return err
+		case a.kind != sayClaim:
+			return fmt.Errorf("%s does not answer a claim", peer.ID(at.view.self.peer))
+		case a.verdict == granted:
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if t.closed {
+				return ErrClosed
+			}
+			t.enter(s, a.view)
+			return nil
+		case a.verdict != taken:
+			return fmt.Errorf("slot %d: somebody else claims one", s)
+		}
+	}
+	return ErrRingFull
+}
+
+// enter takes a slot. The caller holds mu.
+func (t *Table) enter(s slot, by *view) {
+	now := time.Now()
+	t.ring.enter(now, s, by)
+	t.complete, t.calm = reach{}, 0
+	if by == nil {
+		t.complete = t.k.everything()
+	}
+	t.due = now
+	t.log.Info("stores", "slot", s)
+	t.happen(Event{Kind: EventJoined})
+	t.tell()
+	t.stir()
+}
+
+// Unjoin hands over what this peer stores and gives up its slot; it may still read and
+// write. It returns when all is handed over, and tells events of the progress. Errors:
+// ErrNoPeers if nobody else stores (it goes on storing then), ErrNoMajority if not all was
+// taken before the context ended (what is left stays here, and is handed over when this
+// peer joins again), ErrClosed.
+func (t *Table) Unjoin(ctx context.Context) error {
+	t.joinMu.Lock()
+	defer t.joinMu.Unlock()
+	if err := t.unjoin(ctx); err != nil {
+		return fmt.Errorf("chord: unjoin: %w", err)
+	}
+	return nil
+}
+
+func (t *Table) unjoin(ctx context.Context) error {
+	t.mu.Lock()
+	stores, alone, keys := t.ring.stores, len(t.ring.succs) == 0, t.allKeys()
+	t.mu.Unlock()
+	if !stores {
+		return nil
+	}
+	if alone {
+		if len(keys) > 0 {
+			return ErrNoPeers
+		}
+	} else {
+		t.handOver(ctx, keys, true, t.reportHandOver(len(keys)))
+	}
+	t.mu.Lock()
+	v := t.ring.view(time.Now())
+	others := t.ring.neighbours()
+	t.ring.exit()
+	t.complete, t.due = reach{}, time.Time{}
+	t.happen(Event{Kind: EventLeft})
+	t.tell()
+	t.mu.Unlock()
+	for _, n := range others {
+		if _, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askDepart, view: &v}); err != nil {
+			t.log.Debug("no farewell", "peer", peer.ID(n.peer), "err", err)
+		}
+	}
+	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+		t.mu.Lock()
+		keys := t.allKeys()
+		t.mu.Unlock()
+		t.handOver(ctx, keys, false, t.reportHandOver(len(keys)))
+		t.mu.Lock()
+		left := t.store.items.Len()
+		t.mu.Unlock()
+		if left == 0 {
+			t.happen(Event{Kind: EventProgress, Task: TaskHandOver, Done: uint64(len(keys)), Total: uint64(len(keys)), Over: true})
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %d keys are left here (%w)", ErrNoMajority, left, ctx.Err())
+		case <-t.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// reportHandOver returns what tells of the progress of handing over.
+func (t *Table) reportHandOver(total int) func(uint64) {
+	return func(done uint64) {
+		if done%maxPage == 0 {
+			t.happen(Event{Kind: EventProgress, Task: TaskHandOver, Done: done, Total: uint64(total)})
+		}
+	}
+}
+
+// allKeys are the keys of all that is stored here. The caller holds mu.
+func (t *Table) allKeys() []string { return t.store.items.Keys() }

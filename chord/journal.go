@@ -1,0 +1,243 @@
+package chord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	mathrand "math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/value"
+)
+
+const (
+	maxJournal      = 4096
+	maxJournalBytes = 16 << 20
+	watchTime       = 20 * time.Second // how long a question for changes waits for one
+)
+
+// A journal has the last writes that were taken here, for those who watch.
+type journal struct {
+	run     uint64
+	entries []entry
+	bytes   int
+	last    uint64        // number of the last
+	news    chan struct{} // closed, and replaced, when there are more
+}
+
+func newJournal() journal { return journal{run: mathrand.Uint64(), news: make(chan struct{})} }
+
+func (j *journal) add(key string, w write, val string) {
+	j.entries = append(j.entries, entry{key, w, val})
+	j.last++
+	for j.bytes += len(key) + len(val); len(j.entries) > maxJournal || j.bytes > maxJournalBytes; {
+		j.bytes -= len(j.entries[0].key) + len(j.entries[0].value)
+		j.entries[0] = entry{}
+		j.entries = j.entries[1:]
+	}
+	close(j.news)
+	j.news = make(chan struct{})
+}
+
+// changes answers who watches, when there is something.
+func (t *Table) changes(ctx context.Context, q *question) *reply {
+	end := time.After(watchTime)
+	for {
+		t.mu.Lock()
+		j := &t.journal
+		a := &reply{kind: sayChanges, run: j.run, revison: j.last}
+		first := j.last - uint64(len(j.entries))
+		from := q.revision
+		switch {
+		case q.run != j.run: // from now on
+			from = j.last
+		case from < first || from > j.last:
+			a.missed, from = true, j.last
+		}
+		bytes := 0
+		for i, e := range j.entries[from-first:] {
+			if !strings.HasPrefix(e.key, q.sel.prefix) {
+				continue
+			}
+			if bytes += len(e.key) + len(e.value); len(a.entries) == maxPage || len(a.entries) > 0 && bytes > pageBytes {
+				a.revison = from + uint64(i)
+				break
+			}
+			a.entries = append(a.entries, e)
+		}
+		news := j.news
+		t.mu.Unlock()
+		if len(a.entries) > 0 || a.missed || q.run != a.run {
+			return a
+		}
+		select {
+		case <-news:
+		case <-end:
+			return a
+		case <-ctx.Done():
+			return &reply{kind: sayFailed, text: "closing"}
+		}
+	}
+}
+
+// A ChangeKind says what became of a key.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	Added   ChangeKind = "add" // it has a value, for the first time or another one
+	Deleted ChangeKind = "delete"
+	Missed  ChangeKind = "missed" // so much has changed that some of it is not told
+)
+
+// A Change is what became of a key.
+type Change struct {
+	Kind    ChangeKind
+	Key     string
+	Value   any       // add
+	Writer  string    // peer ID, as the writer says itself
+	Version uint64    // raised with each write
+	Time    time.Time // when this peer heard of it
+}
+
+const (
+	lookAgain = 5 * time.Second // between looks for peers that store and are not watched
+	maxTold   = 1 << 16         // keys whose last version is remembered
+)
+
+// Watch yields what changes from now on among the keys that begin with a prefix: each
+// write once, though all homes of a key tell of it; one that was overwritten at once may
+// be left out. It ends with the context's error, or ErrClosed, or when the loop is left.
+func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if !t.begin() {
+			yield(Change{}, ErrClosed)
+			return
+		}
+		defer t.wg.Done()
+		w := &watch{t: t, prefix: prefix, told: map[string]version{}, news: make(chan *reply), ended: make(chan peer.ID), watched: map[peer.ID]bool{}}
+		look := time.NewTicker(lookAgain)
+		defer look.Stop()
+		w.look(ctx)
+		for {
+			select {
+			case a := <-w.news:
+				if !w.tell(a, yield) {
+					return
+				}
+			case p := <-w.ended:
+				delete(w.watched, p)
+			case <-look.C:
+				w.look(ctx)
+			case <-ctx.Done():
+				yield(Change{}, ctx.Err())
+				return
+			case <-t.ctx.Done():
+				yield(Change{}, ErrClosed)
+				return
+			}
+		}
+	}
+}
+
+// A watch follows the journals of all who store.
+type watch struct {
+	t       *Table
+	prefix  string
+	told    map[string]version
+	news    chan *reply
+	ended   chan peer.ID
+	watched map[peer.ID]bool
+}
+
+// look follows those who are not followed yet.
+func (w *watch) look(ctx context.Context) {
+	nodes, err := w.t.nodes(ctx)
+	if err != nil {
+		w.t.log.Debug("nobody to watch", "err", err)
+	}
+	for _, n := range nodes {
+		p := peer.ID(n.view.self.peer)
+		if !w.watched[p] {
+			w.watched[p] = true
+			w.t.background(func() { w.follow(ctx, p) })
+		}
+	}
+}
+
+// follow asks one peer for its changes, over and over.
+func (w *watch) follow(ctx context.Context, p peer.ID) {
+	q := &question{kind: askWatch, sel: selection{prefix: w.prefix}}
+	for {
+		a, err := w.t.askLong(ctx, p, q)
+		if err != nil || a.kind != sayChanges {
+			w.t.log.Debug("not watched any more", "peer", p, "err", err)
+			select {
+			case w.ended <- p:
+			case <-ctx.Done():
+			case <-w.t.ctx.Done():
+			}
+			return
+		}
+		q.run, q.revision = a.run, a.revison
+		select {
+		case w.news <- a:
+		case <-ctx.Done():
+			return
+		case <-w.t.ctx.Done():
+			return
+		}
+	}
+}
+
+// tell yields what was not told yet.
+func (w *watch) tell(a *reply, yield func(Change, error) bool) bool {
+	if a.missed && !yield(Change{Kind: Missed, Time: time.Now()}, nil) {
+		return false
+	}
+	for _, e := range a.entries {
+		if e.write.compare(w.told[e.key]) <= 0 {
+			continue
+		}
+		if len(w.told) >= maxTold {
+			clear(w.told)
+		}
+		w.told[e.key] = e.write.version
+		c := Change{Kind: Deleted, Key: e.key, Writer: writerText(e.write.writer), Version: e.write.counter, Time: time.Now()}
+		if !e.write.deleted {
+			var err error
+			c.Kind = Added
+			if c.Value, err = value.Decode([]byte(e.value)); err != nil || valueHash(e.value) != e.write.hash {
+				continue
+			}
+		}
+		if !yield(c, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// askLong asks a question that may wait for its answer for long.
+func (t *Table) askLong(ctx context.Context, p peer.ID, q *question) (*reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchTime+askTime)
+	defer cancel()
+	if p == t.id {
+		_, wait, err := t.handle(p, q)
+		if err != nil {
+			return nil, err
+		}
+		return wait(ctx), nil
+	}
+	a, err := t.net.ask(ctx, p, q)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: it does not answer", err)
+	}
+	return a, err
+}

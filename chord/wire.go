@@ -1,0 +1,367 @@
+package chord
+
+// CORE: the bytes of questions and answers.
+
+import (
+	"time"
+
+	"github.com/p2p-today/go2p/internal/canon"
+)
+
+const (
+	maxPeer    = 128       // bytes of a peer ID
+	maxWriter  = 512       // bytes of a writer's name
+	maxPage    = 256       // items in an answer
+	pageBytes  = 512 << 10 // of keys and values in one, unless one item is larger
+	maxMessage = 2*MaxValue + 1<<16
+)
+
+// The kinds of questions.
+const (
+	askGreet  = 0 // [id, 0, k, view]
+	askFind   = 1 // [id, 1, position]
+	askClaim  = 2 // [id, 2, slot]
+	askDepart = 3 // [id, 3, view]
+	askGet    = 4 // [id, 4, key, index, offset, brief]
+	askPut    = 5 // [id, 5, key, index, offset, version, deleted, age, value]
+	askFetch  = 6 // [id, 6, key, brief]: whatever the role
+	askOffer  = 7 // [id, 7, key, version, deleted, age, value]: likewise
+	askPage   = 8 // [id, 8, from, length, first, start, prefix, dead, values]
+	askWatch  = 9 // [id, 9, run, revision, prefix]
+
+	askPrepare = 10 // [id, 10, key, index, offset, brief, version]
+	askCount   = 11 // [id, 11]
+)
+
+// A question is asked of another node.
+type question struct {
+	kind     uint64
+	k        circle
+	view     *view
+	position slot // find, claim
+	key      string
+	role     role
+	brief    bool // no value
+	write    write
+	value    string
+	sel      selection
+	values   bool
+	run      uint64
+	revision uint64
+}
+
+// The kinds of answers.
+const (
+	sayView    = 0 // [id, 0, owns, view, [next …]]
+	sayRefused = 1 // [id, 1, k]
+	sayClaim   = 2 // [id, 2, verdict, view, [next …]]
+	sayNotMine = 3 // [id, 3, view, [next …]]
+	sayHeld    = 4 // [id, 4, filling, version, deleted, age, [] or [value]]
+	sayDone    = 5 // [id, 5, filling, outcome, version]
+	sayPage    = 6 // [id, 6, filling, [] or [next], [entry …]]
+	sayChanges = 7 // [id, 7, run, revision, missed, [entry …]]
+	sayFailed  = 8 // [id, 8, text]
+	sayCount   = 9 // [id, 9, filling, keys]
+)
+
+// A reply answers a question.
+type reply struct {
+	kind    uint64
+	k       circle
+	owns    bool
+	view    *view
+	next    []node
+	verdict verdict
+	filling bool
+	outcome outcome
+	write   write  // held: what; done: the version that stands
+	value   string // held
+	whole   bool   // held: the value is there
+	more    bool   // page
+	start   string // page: where to go on
+	entries []entry
+	run     uint64
+	missed  bool // changes: some are remembered no more
+	revison uint64
+	text    string
+	count   int
+}
+
+// An entry is a key with its version, and its value if that was asked for.
+type entry struct {
+	key   string
+	write write
+	value string
+}
+
+func appendNode(dst []byte, n node) []byte {
+	return canon.AppendBytes(canon.AppendUint(canon.AppendArray(dst, 2), uint64(n.slot)), n.peer)
+}
+
+func appendNodes(dst []byte, nodes []node) []byte {
+	dst = canon.AppendArray(dst, len(nodes))
+	for _, n := range nodes {
+		dst = appendNode(dst, n)
+	}
+	return dst
+}
+
+func scanNode(s *canon.Scanner) node {
+	s.Tuple(2)
+	return node{slot(s.Uint()), scanString(s, maxPeer)}
+}
+
+// scanString reads a byte string of a limited length. One that is longer is cut, and
+// fails the message.
+func scanString(s *canon.Scanner, most int) string {
+	b := s.Bytes()
+	if len(b) > most {
+		s.Fail()
+		return ""
+	}
+	return string(b)
+}
+
+func scanNodes(s *canon.Scanner) (nodes []node) {
+	n := s.Array(listed)
+	for range n {
+		nodes = append(nodes, scanNode(s))
+	}
+	return nodes
+}
+
+func (v *view) append(dst []byte) []byte {
+	dst = canon.AppendBool(appendNode(canon.AppendArray(dst, 5), v.self), v.stores)
+	return appendNodes(appendNodes(canon.AppendUint(dst, uint64(v.age.Milliseconds())), v.preds), v.succs)
+}
+
+func scanView(s *canon.Scanner) *view {
+	s.Tuple(5)
+	return &view{scanNode(s), s.Bool(), scanAge(s), scanNodes(s), scanNodes(s)}
+}
+
+// scanAge reads a duration in milliseconds. More than a year is a year.
+func scanAge(s *canon.Scanner) time.Duration {
+	return time.Duration(min(s.Uint(), 366*24*3600*1000)) * time.Millisecond
+}
+
+func (v version) append(dst []byte) []byte {
+	return canon.AppendUint(canon.AppendBytes(canon.AppendUint(canon.AppendArray(dst, 3), v.counter), v.writer), v.hash)
+}
+
+func scanVersion(s *canon.Scanner) version {
+	s.Tuple(3)
+	v := version{s.Uint(), scanString(s, maxWriter), s.Uint()}
+	if v.counter > maxCounter {
+		s.Fail()
+	}
+	return v
+}
+
+// append appends a version, whether it is a deletion, and since how long that is known.
+func (w *write) append(dst []byte, now time.Time) []byte {
+	dst = canon.AppendBool(w.version.append(dst), w.deleted)
+	age := time.Duration(0)
+	if w.deleted {
+		age = max(0, now.Sub(w.at))
+	}
+	return canon.AppendUint(dst, uint64(age.Milliseconds()))
+}
+
+func scanWrite(s *canon.Scanner, now time.Time) write {
+	w := write{version: scanVersion(s), deleted: s.Bool()}
+	w.at = now.Add(-scanAge(s))
+	return w
+}
+
+func (q *question) append(dst []byte, id uint64, now time.Time) []byte {
+	head := func(n int) []byte {
+		return canon.AppendUint(canon.AppendUint(canon.AppendArray(dst, 2+n), id), q.kind)
+	}
+	withRole := func(dst []byte) []byte {
+		dst = canon.AppendBytes(dst, q.key)
+		return canon.AppendUint(canon.AppendUint(dst, uint64(q.role.index)), uint64(q.role.offset))
+	}
+	switch q.kind {
+	case askGreet:
+		return q.view.append(canon.AppendUint(head(2), uint64(q.k)))
+	case askFind, askClaim:
+		return canon.AppendUint(head(1), uint64(q.position))
+	case askDepart:
+		return q.view.append(head(1))
+	case askGet:
+		return canon.AppendBool(withRole(head(4)), q.brief)
+	case askPut:
+		return canon.AppendBytes(q.write.append(withRole(head(7)), now), q.value)
+	case askPrepare:
+		return q.write.version.append(canon.AppendBool(withRole(head(5)), q.brief))
+	case askFetch:
+		return canon.AppendBool(canon.AppendBytes(head(2), q.key), q.brief)
+	case askCount:
+		return head(0)
+	case askOffer:
+		return canon.AppendBytes(q.write.append(canon.AppendBytes(head(5), q.key), now), q.value)
+	case askPage:
+		dst = canon.AppendUint(canon.AppendUint(head(7), uint64(q.sel.from)), q.sel.length)
+		dst = canon.AppendBytes(canon.AppendBytes(canon.AppendBool(dst, q.sel.first), q.sel.start), q.sel.prefix)
+		return canon.AppendBool(canon.AppendBool(dst, q.sel.dead), q.values)
+	}
+	return canon.AppendBytes(canon.AppendUint(canon.AppendUint(head(3), q.run), q.revision), q.sel.prefix)
+}
+
+// scanQuestion reads a question.
+func scanQuestion(data []byte, now time.Time) (id uint64, q *question, err error) {
+	s := canon.Scan(data)
+	fields := s.Array(10)
+	id = s.Uint()
+	q = &question{kind: s.Uint()}
+	want := map[uint64]int{askGreet: 2, askFind: 1, askClaim: 1, askDepart: 1, askGet: 4, askPut: 7, askFetch: 2, askOffer: 5, askPage: 7, askWatch: 3, askPrepare: 5, askCount: 0}
+	if n, ok := want[q.kind]; !ok || fields != 2+n {
+		return id, nil, canon.ErrForm
+	}
+	withRole := func() {
+		q.key = scanString(&s, MaxKey)
+		q.role = role{int(min(s.Uint(), copies)), int(min(s.Uint(), copies))}
+		if q.role.index == copies || q.role.offset == copies {
+			s.Fail()
+		}
+	}
+	value := func() {
+		q.value = scanString(&s, MaxValue)
+		q.write.size = len(q.value)
+	}
+	switch q.kind {
+	case askGreet:
+		q.k, q.view = circle(min(s.Uint(), 1<<8)), scanView(&s)
+	case askFind, askClaim:
+		q.position = slot(s.Uint())
+	case askDepart:
+		q.view = scanView(&s)
+	case askGet:
+		withRole()
+		q.brief = s.Bool()
+	case askPut:
+		withRole()
+		q.write = scanWrite(&s, now)
+		value()
+	case askPrepare:
+		withRole()
+		q.brief, q.write.version = s.Bool(), scanVersion(&s)
+	case askFetch:
+		q.key, q.brief = scanString(&s, MaxKey), s.Bool()
+	case askOffer:
+		q.key, q.write = scanString(&s, MaxKey), scanWrite(&s, now)
+		value()
+	case askPage:
+		q.sel = selection{arc{slot(s.Uint()), s.Uint()}, s.Bool(), scanString(&s, MaxKey+1), scanString(&s, MaxKey), s.Bool()}
+		q.values = s.Bool()
+	case askWatch:
+		q.run, q.revision, q.sel.prefix = s.Uint(), s.Uint(), scanString(&s, MaxKey)
+	}
+	return id, q, s.End()
+}
+
+func (a *reply) append(dst []byte, id uint64, now time.Time) []byte {
+	head := func(n int) []byte {
+		return canon.AppendUint(canon.AppendUint(canon.AppendArray(dst, 2+n), id), a.kind)
+	}
+	switch a.kind {
+	case sayView:
+		return appendNodes(a.view.append(canon.AppendBool(head(3), a.owns)), a.next)
+	case sayRefused:
+		return canon.AppendUint(head(1), uint64(a.k))
+	case sayClaim:
+		return appendNodes(a.view.append(canon.AppendUint(head(3), uint64(a.verdict))), a.next)
+	case sayNotMine:
+		return appendNodes(a.view.append(head(2)), a.next)
+	case sayHeld:
+		dst = a.write.append(canon.AppendBool(head(5), a.filling), now)
+		if !a.whole {
+			return canon.AppendArray(dst, 0)
+		}
+		return canon.AppendBytes(canon.AppendArray(dst, 1), a.value)
+	case sayDone:
+		return a.write.version.append(canon.AppendUint(canon.AppendBool(head(3), a.filling), uint64(a.outcome)))
+	case sayPage:
+		dst = canon.AppendBool(head(3), a.filling)
+		if a.more {
+			dst = canon.AppendBytes(canon.AppendArray(dst, 1), a.start)
+		} else {
+			dst = canon.AppendArray(dst, 0)
+		}
+		return appendEntries(dst, a.entries, now)
+	case sayChanges:
+		dst = canon.AppendBool(canon.AppendUint(canon.AppendUint(head(4), a.run), a.revison), a.missed)
+		return appendEntries(dst, a.entries, now)
+	case sayCount:
+		return canon.AppendUint(canon.AppendBool(head(2), a.filling), uint64(a.count))
+	}
+	return canon.AppendText(head(1), a.text)
+}
+
+func appendEntries(dst []byte, entries []entry, now time.Time) []byte {
+	dst = canon.AppendArray(dst, len(entries))
+	for _, e := range entries {
+		dst = canon.AppendBytes(canon.AppendArray(dst, 5), e.key)
+		dst = canon.AppendBytes(e.write.append(dst, now), e.value)
+	}
+	return dst
+}
+
+func scanEntries(s *canon.Scanner, now time.Time) (entries []entry) {
+	n := s.Array(maxPage)
+	for range n {
+		s.Tuple(5)
+		e := entry{key: scanString(s, MaxKey), write: scanWrite(s, now), value: scanString(s, MaxValue)}
+		if s.Bad() {
+			return nil
+		}
+		e.write.size = len(e.value)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// scanReply reads an answer.
+func scanReply(data []byte, now time.Time) (id uint64, a *reply, err error) {
+	s := canon.Scan(data)
+	fields := s.Array(7)
+	id = s.Uint()
+	a = &reply{kind: s.Uint()}
+	want := []int{sayView: 3, sayRefused: 1, sayClaim: 3, sayNotMine: 2, sayHeld: 5, sayDone: 3, sayPage: 3, sayChanges: 4, sayFailed: 1, sayCount: 2}
+	if a.kind >= uint64(len(want)) || fields != 2+want[a.kind] {
+		return id, nil, canon.ErrForm
+	}
+	switch a.kind {
+	case sayView:
+		a.owns, a.view, a.next = s.Bool(), scanView(&s), scanNodes(&s)
+	case sayRefused:
+		a.k = circle(min(s.Uint(), 1<<8))
+	case sayClaim:
+		a.verdict, a.view, a.next = verdict(min(s.Uint(), uint64(busy))), scanView(&s), scanNodes(&s)
+	case sayNotMine:
+		a.view, a.next = scanView(&s), scanNodes(&s)
+	case sayHeld:
+		a.filling, a.write = s.Bool(), scanWrite(&s, now)
+		if a.whole = s.Array(1) == 1; a.whole {
+			a.value = scanString(&s, MaxValue)
+			a.write.size = len(a.value)
+		}
+	case sayDone:
+		a.filling, a.outcome, a.write.version = s.Bool(), outcome(min(s.Uint(), uint64(full))), scanVersion(&s)
+	case sayPage:
+		a.filling = s.Bool()
+		if a.more = s.Array(1) == 1; a.more {
+			a.start = scanString(&s, MaxKey+1)
+		}
+		a.entries = scanEntries(&s, now)
+	case sayChanges:
+		a.run, a.revison, a.missed = s.Uint(), s.Uint(), s.Bool()
+		a.entries = scanEntries(&s, now)
+	case sayFailed:
+		a.text = string(s.Text())
+	case sayCount:
+		a.filling, a.count = s.Bool(), int(min(s.Uint(), 1<<40))
+	}
+	return id, a, s.End()
+}
