@@ -98,18 +98,18 @@ func (f *fabric) add(name string, k int) *Table {
 	t.net = port{f, t.id}
 	f.mu.Lock()
 	f.tables[t.id] = t
-	var some []peer.ID
+	var others []peer.ID
 	for id := range f.tables {
-		some = append(some, id)
+		if id != t.id {
+			others = append(others, id)
+		}
 	}
 	f.mu.Unlock()
-	slices.Sort(some)
+	slices.Sort(others)
 	t.wg.Go(t.loop)
 	f.t.Cleanup(func() { f.crash(t) })
-	for _, i := range f.rng.Perm(len(some))[:min(3, len(some))] {
-		if some[i] != t.id {
-			t.greet(some[i])
-		}
+	for range min(3, len(others)) {
+		t.greet(others[f.rand(len(others))])
 	}
 	return t
 }

@@ -74,6 +74,7 @@ func (t *Table) tryJoin(ctx context.Context) error {
 		}
 		t.mu.Unlock()
 		if !known {
+			t.announce()
 			return nil
 		}
 		at, err := t.lookup(ctx, newLookup(t.k, s, start))
@@ -91,11 +92,9 @@ func (t *Table) tryJoin(ctx context.Context) error {
 			return fmt.Errorf("%s does not answer a claim", peer.ID(at.view.self.peer))
 		case a.verdict == granted:
 			t.mu.Lock()
-			defer t.mu.Unlock()
-			if t.closed {
-				return ErrClosed
-			}
 			t.enter(s, a.view)
+			t.mu.Unlock()
+			t.announce()
 			return nil
 		case a.verdict != taken:
 			return fmt.Errorf("slot %d: somebody else claims one", s)

@@ -65,8 +65,21 @@ func (t *Table) newRound(ctx context.Context, key string, ask func(home) *questi
 	}
 }
 
-// homes are the homes of the key as they are known now.
+// homes are the homes of the key as they are known now. If one that has answered knows of
+// more peers than this one, it is asked for them.
 func (r *round) homes() ([]home, error) {
+	hs, err := r.known()
+	for h, v := range r.votes {
+		if err == nil && v.err == nil && v.a.homes > len(hs) {
+			if _, silent := r.t.ask(r.ctx, peer.ID(h.peer), &question{kind: askFind, position: h.slot}); silent == nil {
+				hs, err = r.known()
+			}
+		}
+	}
+	return hs, err
+}
+
+func (r *round) known() ([]home, error) {
 	r.t.mu.Lock()
 	defer r.t.mu.Unlock()
 	switch {

@@ -47,6 +47,7 @@ type ring struct {
 
 	merged  bool // it has met nodes that had joined long before: they were in another ring
 	evicted bool // another node has the slot, and keeps it
+	shaken  bool // a predecessor was lost: this node may have become the home of any key of theirs
 }
 
 func newRing(k circle, peer string) *ring {
@@ -78,6 +79,7 @@ func (r *ring) some() []node {
 // whose view it is. The first node of all has no view.
 func (r *ring) enter(now time.Time, s slot, by *view) {
 	r.self.slot, r.stores, r.since, r.evicted, r.merged = s, true, now, false, false
+	r.shaken = false
 	r.preds, r.succs = nil, nil
 	r.fingers = newFingers(r.circle, r.self)
 	if by != nil {
@@ -107,7 +109,7 @@ func (r *ring) meetFinger(n node) {
 // exit takes the node out of the ring. What it knows of others stays, as hints.
 func (r *ring) exit() {
 	r.hints.forget(r.self.peer)
-	r.stores, r.preds, r.succs = false, nil, nil
+	r.stores, r.preds, r.succs, r.shaken = false, nil, nil, false
 	r.fingers = newFingers(r.circle, r.self)
 }
 
@@ -174,6 +176,9 @@ func (r *ring) neighbourhood() reach {
 	}
 	return w
 }
+
+// copies is how many homes a key has, as far as this node knows.
+func (r *ring) copies() int { return min(copies, len(r.neighbours())+1) }
 
 // next is the next hop to a position: the known node nearest at or before it.
 func (r *ring) next(p slot) (n node, ok bool) {
@@ -274,6 +279,7 @@ func (r *ring) insert(n node) bool {
 // unlist takes a peer out of the lists, unless it is in that slot.
 func (r *ring) unlist(peer string, except slot) {
 	elsewhere := func(o node) bool { return o.peer == peer && o.slot != except }
+	r.shaken = r.shaken || slices.ContainsFunc(r.preds, elsewhere)
 	r.succs = slices.DeleteFunc(r.succs, elsewhere)
 	r.preds = slices.DeleteFunc(r.preds, elsewhere)
 }
@@ -382,6 +388,7 @@ func (r *ring) probe(n node) {
 // drop takes a peer out of everything.
 func (r *ring) drop(peer string) {
 	gone := func(o node) bool { return o.peer == peer }
+	r.shaken = r.shaken || slices.ContainsFunc(r.preds, gone)
 	r.succs = slices.DeleteFunc(r.succs, gone)
 	r.preds = slices.DeleteFunc(r.preds, gone)
 	r.probes = slices.DeleteFunc(r.probes, gone)

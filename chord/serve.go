@@ -109,7 +109,7 @@ func (t *Table) handle(from peer.ID, q *question) (a *reply, wait func(context.C
 			if !ok && above.counter == 0 {
 				return &reply{kind: sayFailed, text: "busy"}, nil, nil
 			} else if !ok {
-				return &reply{kind: sayDone, outcome: lower, write: write{version: above}}, nil, nil
+				return &reply{kind: sayDone, homes: t.ring.copies(), outcome: lower, write: write{version: above}}, nil, nil
 			}
 		}
 		if q.kind != askPut {
@@ -172,7 +172,7 @@ func (t *Table) plausible(key string) bool {
 
 // give says what is held of a key. The caller holds mu.
 func (t *Table) give(q *question, filling bool) *reply {
-	a := &reply{kind: sayHeld, filling: filling}
+	a := &reply{kind: sayHeld, filling: filling, homes: t.ring.copies()}
 	it := t.store.get(q.key)
 	if it == nil {
 		return a
@@ -190,14 +190,14 @@ func (t *Table) give(q *question, filling bool) *reply {
 }
 
 // take takes a write, if it is above what is held. The caller holds mu.
-func (t *Table) take(now time.Time, q *question, filling, told bool) (a *reply, wait func(context.Context) *reply) {
+func (t *Table) take(now time.Time, q *question, filling, told bool) (*reply, func(context.Context) *reply) {
 	if t.failed != nil {
 		return &reply{kind: sayFailed, text: "the store has failed"}, nil
 	}
 	if !q.write.deleted && q.write.hash != valueHash(q.value) {
 		return &reply{kind: sayFailed, text: "the version is of another value"}, nil
 	}
-	a = &reply{kind: sayDone, filling: filling, outcome: t.store.put(now, q.key, q.write)}
+	a := &reply{kind: sayDone, filling: filling, homes: t.ring.copies(), outcome: t.store.put(now, q.key, q.write)}
 	if a.write.version = t.store.held(q.key); a.outcome == lower {
 		if promised := t.store.promised(now, q.key); promised.compare(a.write.version) > 0 {
 			a.write.version = promised

@@ -1,7 +1,9 @@
 package chord
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -94,6 +96,7 @@ func (t *Table) Ring(ctx context.Context) (Ring, error) {
 		})
 	}
 	wg.Wait()
+	slices.SortFunc(ring.Nodes, func(a, b Node) int { return cmp.Compare(a.Slot, b.Slot) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ring.stores {

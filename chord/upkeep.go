@@ -58,7 +58,11 @@ func (t *Table) turn() time.Duration {
 	t.calm++
 	pace := turnTime * time.Duration(1+min(t.calm, calmTurns)/calmTurns*(calmTurns-1))
 	greet, look := t.ring.upkeep()
+	lost := len(t.ring.hints.nodes) == 0
 	t.mu.Unlock()
+	if lost { // all are gone that were known to store, but others may
+		t.announce()
+	}
 	for _, n := range greet {
 		t.background(func() { t.greet(peer.ID(n.peer)) })
 	}
@@ -110,6 +114,9 @@ func (t *Table) spawn(f func()) {
 // reshape notes that what this peer is a home for may have changed. The caller holds mu.
 func (t *Table) reshape(now time.Time) {
 	w := t.ring.window()
+	if t.ring.shaken {
+		t.ring.shaken, t.complete.back = false, 0
+	}
 	if len(t.ring.preds) == listed || t.ring.all() || !t.ring.stores { // else it is smaller only for now
 		t.complete = t.complete.common(w)
 	}
@@ -188,6 +195,17 @@ func (t *Table) greeted(p peer.ID, a *reply) error {
 func (t *Table) misbehaved(p peer.ID) {
 	if t.mesh != nil {
 		t.spawn(func() { t.mesh.Misbehaved(p, errForm) })
+	}
+}
+
+// announce tells all neighbours in the mesh whether this peer stores, and hears whether
+// they do.
+func (t *Table) announce() {
+	if t.mesh == nil {
+		return
+	}
+	for _, p := range t.mesh.Peers() {
+		t.background(func() { t.greet(p.ID) })
 	}
 }
 

@@ -56,8 +56,8 @@ const (
 	sayRefused = 1 // [id, 1, k]
 	sayClaim   = 2 // [id, 2, verdict, view, [next …]]
 	sayNotMine = 3 // [id, 3, view, [next …]]
-	sayHeld    = 4 // [id, 4, filling, version, deleted, age, [] or [value]]
-	sayDone    = 5 // [id, 5, filling, outcome, version]
+	sayHeld    = 4 // [id, 4, filling, homes, version, deleted, age, [] or [value]]
+	sayDone    = 5 // [id, 5, filling, homes, outcome, version]
 	sayPage    = 6 // [id, 6, filling, [] or [next], [entry …]]
 	sayChanges = 7 // [id, 7, run, revision, missed, [entry …]]
 	sayFailed  = 8 // [id, 8, text]
@@ -73,6 +73,7 @@ type reply struct {
 	next    []node
 	verdict verdict
 	filling bool
+	homes   int // held, done: that a key has, as far as this node knows
 	outcome outcome
 	write   write  // held: what; done: the version that stands
 	value   string // held
@@ -275,13 +276,14 @@ func (a *reply) append(dst []byte, id uint64, now time.Time) []byte {
 	case sayNotMine:
 		return appendNodes(a.view.append(head(2)), a.next)
 	case sayHeld:
-		dst = a.write.append(canon.AppendBool(head(5), a.filling), now)
+		dst = a.write.append(canon.AppendUint(canon.AppendBool(head(6), a.filling), uint64(a.homes)), now)
 		if !a.whole {
 			return canon.AppendArray(dst, 0)
 		}
 		return canon.AppendBytes(canon.AppendArray(dst, 1), a.value)
 	case sayDone:
-		return a.write.version.append(canon.AppendUint(canon.AppendBool(head(3), a.filling), uint64(a.outcome)))
+		dst = canon.AppendUint(canon.AppendBool(head(4), a.filling), uint64(a.homes))
+		return a.write.version.append(canon.AppendUint(dst, uint64(a.outcome)))
 	case sayPage:
 		dst = canon.AppendBool(head(3), a.filling)
 		if a.more {
@@ -325,10 +327,10 @@ func scanEntries(s *canon.Scanner, now time.Time) (entries []entry) {
 // scanReply reads an answer.
 func scanReply(data []byte, now time.Time) (id uint64, a *reply, err error) {
 	s := canon.Scan(data)
-	fields := s.Array(7)
+	fields := s.Array(8)
 	id = s.Uint()
 	a = &reply{kind: s.Uint()}
-	want := []int{sayView: 3, sayRefused: 1, sayClaim: 3, sayNotMine: 2, sayHeld: 5, sayDone: 3, sayPage: 3, sayChanges: 4, sayFailed: 1, sayCount: 2}
+	want := []int{sayView: 3, sayRefused: 1, sayClaim: 3, sayNotMine: 2, sayHeld: 6, sayDone: 4, sayPage: 3, sayChanges: 4, sayFailed: 1, sayCount: 2}
 	if a.kind >= uint64(len(want)) || fields != 2+want[a.kind] {
 		return id, nil, canon.ErrForm
 	}
@@ -342,13 +344,13 @@ func scanReply(data []byte, now time.Time) (id uint64, a *reply, err error) {
 	case sayNotMine:
 		a.view, a.next = scanView(&s), scanNodes(&s)
 	case sayHeld:
-		a.filling, a.write = s.Bool(), scanWrite(&s, now)
+		a.filling, a.homes, a.write = s.Bool(), int(min(s.Uint(), copies)), scanWrite(&s, now)
 		if a.whole = s.Array(1) == 1; a.whole {
 			a.value = scanString(&s, MaxValue)
 			a.write.size = len(a.value)
 		}
 	case sayDone:
-		a.filling, a.outcome, a.write.version = s.Bool(), outcome(min(s.Uint(), uint64(full))), scanVersion(&s)
+		a.filling, a.homes, a.outcome, a.write.version = s.Bool(), int(min(s.Uint(), copies)), outcome(min(s.Uint(), uint64(full))), scanVersion(&s)
 	case sayPage:
 		a.filling = s.Bool()
 		if a.more = s.Array(1) == 1; a.more {

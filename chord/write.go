@@ -71,6 +71,7 @@ func (t *Table) attempt(ctx context.Context, key, val string, w write) (above ui
 		case above > 0:
 			return above, nil
 		case got >= majority(len(hs)):
+			t.background(r.finish)
 			return 0, nil
 		case refused > len(hs)-majority(len(hs)):
 			return 0, ErrFull
@@ -83,6 +84,32 @@ func (t *Table) attempt(ctx context.Context, key, val string, w write) (above ui
 		}
 		if err != nil {
 			return 0, noMajority(hs, got, err)
+		}
+	}
+}
+
+// finish goes on with a write that a majority has taken, until all homes have answered, so
+// that there are as many copies as there should be.
+func (r *round) finish() {
+	ctx, cancel := context.WithTimeout(r.t.ctx, opTime)
+	defer cancel()
+	r.ctx = ctx
+	for pause := firstRetry; ; {
+		hs, err := r.homes()
+		if err == nil && !slices.ContainsFunc(hs, func(h home) bool {
+			v, ok := r.votes[h]
+			return !ok || v.err != nil || v.a.kind != sayDone
+		}) {
+			return
+		}
+		r.send(r.t.ctx, hs, len(hs))
+		if r.waiting > 0 {
+			_, err = r.receive(nil)
+		} else {
+			err = r.again(&pause)
+		}
+		if err != nil {
+			return
 		}
 	}
 }
