@@ -24,11 +24,15 @@ func (t *Table) fill() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.filling = false
+	now := time.Now()
 	if err != nil && t.ctx.Err() == nil {
 		t.log.Info("cannot fill yet", "err", err)
-		t.due = time.Now().Add(lossPause)
+		t.due = now.Add(lossPause)
 	}
-	t.reshape(time.Now())
+	if now.Before(t.united) {
+		t.merging, t.due = true, now.Add(2*lossPause)
+	}
+	t.reshape(now)
 	t.tell()
 	t.stir()
 }
@@ -48,7 +52,7 @@ func (t *Table) fillOnce(ctx context.Context) error {
 		have = reach{}
 	}
 	t.mu.Unlock()
-	nodes, err := t.nodes(ctx)
+	sources, err := t.sources(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,11 +70,7 @@ func (t *Table) fillOnce(ctx context.Context) error {
 	for _, part := range t.k.missing(self.slot, have, target) {
 		var wg sync.WaitGroup
 		room := make(chan struct{}, fillWidth)
-		for _, n := range nodes {
-			p := peer.ID(n.view.self.peer)
-			if p == t.id {
-				continue
-			}
+		for _, p := range sources {
 			room <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-room }()
@@ -98,9 +98,34 @@ func (t *Table) fillOnce(ctx context.Context) error {
 	if t.ring.stores && t.ring.self == self {
 		t.complete = target.common(t.ring.window())
 	}
-	t.log.Info("filled", "keys", got.Load(), "of", seen.Load(), "peers", len(nodes)-1)
+	t.log.Info("filled", "keys", got.Load(), "of", seen.Load(), "peers", len(sources))
 	t.happen(Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: got.Load(), Over: true})
 	return nil
+}
+
+// sources are the peers that may have been homes: who is in the ring, and all others of
+// whom it was heard that they are, since it may not be one ring yet.
+func (t *Table) sources(ctx context.Context) (all []peer.ID, err error) {
+	nodes, err := t.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{string(t.id): true}
+	add := func(p string) {
+		if !seen[p] {
+			seen[p] = true
+			all = append(all, peer.ID(p))
+		}
+	}
+	for _, n := range nodes {
+		add(n.view.self.peer)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.ring.hints.nodes {
+		add(n.peer)
+	}
+	return all, nil
 }
 
 // missing are the arcs of a node's reach that another does not have.
@@ -244,14 +269,15 @@ func (t *Table) give1(ctx context.Context, key string, ahead bool) bool {
 		}
 		if !ahead { // most have it
 			a, err := t.ask(ctx, peer.ID(h.peer), &question{kind: askFetch, key: key, brief: true})
-			if err == nil && a.kind == sayHeld && a.write.compare(held.write.version) >= 0 {
+			if err == nil && a.kind == sayHeld && !a.filling && a.write.compare(held.write.version) >= 0 {
 				taken++
 				continue
 			}
 		}
 		q := &question{kind: askOffer, key: key, write: held.write, value: held.value}
 		q.write.size = len(held.value)
-		if a, err := t.ask(ctx, peer.ID(h.peer), q); err == nil && a.kind == sayDone && a.outcome != full {
+		a, err := t.ask(ctx, peer.ID(h.peer), q)
+		if err == nil && a.kind == sayDone && a.outcome != full && (ahead || !a.filling) {
 			taken++
 		}
 	}
@@ -261,8 +287,8 @@ func (t *Table) give1(ctx context.Context, key string, ahead bool) bool {
 	if !ahead {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.store.held(key) != held.write.version {
-			return false
+		if t.store.held(key) != held.write.version || t.near(it.positions, t.ring.window()) {
+			return false // or those who have taken it might rely on this peer, as it does on them
 		}
 		t.forget([]string{key})
 	}

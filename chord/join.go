@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -103,13 +104,15 @@ func (t *Table) tryJoin(ctx context.Context) error {
 	return ErrRingFull
 }
 
-// enter takes a slot. The caller holds mu.
+// enter takes a slot, that which another peer has granted or else the first of all. The caller holds mu.
 func (t *Table) enter(s slot, by *view) {
 	now := time.Now()
-	t.ring.enter(now, s, by)
 	t.complete, t.calm = reach{}, 0
 	if by == nil {
+		t.ring.found(now, s, rand.Uint64())
 		t.complete = t.k.everything()
+	} else {
+		t.ring.enter(now, s, by)
 	}
 	t.due = now
 	t.log.Info("stores", "slot", s)
@@ -136,28 +139,12 @@ func (t *Table) unjoin(ctx context.Context) error {
 	t.mu.Lock()
 	stores, alone, keys := t.ring.stores, len(t.ring.succs) == 0, t.allKeys()
 	t.mu.Unlock()
-	if !stores {
-		return nil
-	}
-	if alone {
-		if len(keys) > 0 {
-			return ErrNoPeers
-		}
-	} else {
+	switch {
+	case stores && alone && len(keys) > 0:
+		return ErrNoPeers
+	case stores:
 		t.handOver(ctx, keys, true, t.reportHandOver(len(keys)))
-	}
-	t.mu.Lock()
-	v := t.ring.view(time.Now())
-	others := t.ring.neighbours()
-	t.ring.exit()
-	t.complete, t.due = reach{}, time.Time{}
-	t.happen(Event{Kind: EventLeft})
-	t.tell()
-	t.mu.Unlock()
-	for _, n := range others {
-		if _, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askDepart, view: &v}); err != nil {
-			t.log.Debug("no farewell", "peer", peer.ID(n.peer), "err", err)
-		}
+		t.depart(ctx)
 	}
 	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
 		t.mu.Lock()
@@ -177,6 +164,23 @@ func (t *Table) unjoin(ctx context.Context) error {
 			return fmt.Errorf("%w: %d keys are left here (%w)", ErrNoMajority, left, ctx.Err())
 		case <-t.ctx.Done():
 			return ErrClosed
+		}
+	}
+}
+
+// depart gives up the slot, and tells the neighbours on the ring.
+func (t *Table) depart(ctx context.Context) {
+	t.mu.Lock()
+	v := t.ring.view(time.Now())
+	others := t.ring.neighbours()
+	t.ring.exit()
+	t.complete, t.due = reach{}, time.Time{}
+	t.happen(Event{Kind: EventLeft})
+	t.tell()
+	t.mu.Unlock()
+	for _, n := range others {
+		if _, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askDepart, view: &v}); err != nil {
+			t.log.Debug("no farewell", "peer", peer.ID(n.peer), "err", err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 const (
 	listed    = copies - 1       // successors that a node keeps, and predecessors
 	maxProbes = 4 * listed       // nodes of which it was heard, to be asked whether they are there
-	young     = 10 * time.Second // after joining, others meet a node because it has joined
+	nearly    = 2 * time.Second  // rings of such different ages are of the same
 	mourning  = 10 * time.Second // a lost node is not taken back on hearsay
 	maxLost   = 1024
 )
@@ -23,7 +23,8 @@ const (
 type view struct {
 	self   node
 	stores bool          // it is in the ring; else it has no slot
-	age    time.Duration // since it has joined
+	ring   uint64        // by whose founding it has come to be: two that differ were founded apart
+	age    time.Duration // of the ring
 	preds  []node        // nearest first
 	succs  []node        // nearest first
 }
@@ -33,7 +34,8 @@ type ring struct {
 	circle
 	self   node
 	stores bool
-	since  time.Time
+	id     uint64 // of the ring
+	born   time.Time
 	preds  []node // at most listed, nearest first
 	succs  []node
 	*fingers
@@ -45,7 +47,8 @@ type ring struct {
 	finger int                  // that was looked up last
 	grant  claimed
 
-	merged  bool // it has met nodes that had joined long before: they were in another ring
+	merged  bool // it has neighbours that were in another ring
+	yielded bool // that was older than its own: what they have counts, what is here may not be all
 	evicted bool // another node has the slot, and keeps it
 	shaken  bool // a predecessor was lost: this node may have become the home of any key of theirs
 }
@@ -61,7 +64,7 @@ func (r *ring) view(now time.Time) view {
 	if !r.stores {
 		return view{self: node{peer: r.self.peer}, succs: r.some()}
 	}
-	return view{r.self, true, now.Sub(r.since), slices.Clone(r.preds), slices.Clone(r.succs)}
+	return view{r.self, true, r.id, now.Sub(r.born), slices.Clone(r.preds), slices.Clone(r.succs)}
 }
 
 // some are a few nodes that are or were in the ring, from all around it: what one that is
@@ -75,14 +78,17 @@ func (r *ring) some() []node {
 	return slices.Compact(few)
 }
 
+// found makes the node a ring of its own, with a number that no other has.
+func (r *ring) found(now time.Time, s slot, id uint64) { r.enter(now, s, &view{ring: id}) }
+
 // enter makes the node part of the ring: behind the one that has granted the slot, as
-// whose view it is. The first node of all has no view.
+// whose view it is.
 func (r *ring) enter(now time.Time, s slot, by *view) {
-	r.self.slot, r.stores, r.since, r.evicted, r.merged = s, true, now, false, false
-	r.shaken = false
+	r.self.slot, r.stores, r.id, r.born = s, true, by.ring, now.Add(-by.age)
+	r.evicted, r.merged, r.yielded, r.shaken = false, false, false, false
 	r.preds, r.succs = nil, nil
 	r.fingers = newFingers(r.circle, r.self)
-	if by != nil {
+	if by.stores {
 		r.preds = r.extend([]node{by.self}, by.self, by.preds, r.behind)
 		after := slices.DeleteFunc(slices.Clone(by.succs), func(n node) bool { return n == r.self })
 		if len(by.succs) < listed && mirrored(by.preds, by.succs) { // by lists all, and follows the last
@@ -318,8 +324,8 @@ func (r *ring) meet(now time.Time, v view) {
 		r.hearAll(now, v)
 		return
 	}
-	if r.insert(x) && v.age > young && now.Sub(r.since) > young {
-		r.merged = true
+	if r.insert(x) || slices.Contains(r.succs, x) || slices.Contains(r.preds, x) {
+		r.unite(now, v)
 	}
 	r.succs = r.extend(r.succs, x, v.succs, r.ahead)
 	r.preds = r.extend(r.preds, x, v.preds, r.behind)
@@ -331,6 +337,19 @@ func (r *ring) meet(now time.Time, v view) {
 		r.doubt(r.preds[1:], v.preds, r.behind)
 	}
 	r.hearAll(now, v)
+}
+
+// unite makes the ring one with that of a neighbour, if they were founded apart. Of two
+// rings the older one stays.
+func (r *ring) unite(now time.Time, v view) {
+	if v.ring == r.id {
+		return
+	}
+	r.merged = true
+	older := v.age - now.Sub(r.born)
+	if older > nearly || older > -nearly && v.ring < r.id {
+		r.id, r.born, r.yielded = v.ring, now.Add(-v.age), true
+	}
 }
 
 func (r *ring) hearAll(now time.Time, v view) {

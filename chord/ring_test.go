@@ -235,7 +235,7 @@ func (w *world) arrive(knows *simNode) *simNode {
 	w.nodes = append(w.nodes, n)
 	if knows == nil {
 		for s := range n.circle.probe(n.ring.self.peer) {
-			n.enter(w.now, s, nil)
+			n.found(w.now, s, w.rng.Uint64())
 			break
 		}
 	} else {

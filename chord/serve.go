@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,14 +119,15 @@ func (t *Table) handle(from peer.ID, q *question) (a *reply, wait func(context.C
 		a, wait = t.take(now, q, filling, true)
 		return a, wait, nil
 	case askFetch:
-		return t.give(q, false), nil, nil
+		return t.give(q, !t.near(t.k.positions(q.key), t.ring.window())), nil, nil
 	case askOffer:
-		if !t.plausible(q.key) {
+		positions := t.k.positions(q.key)
+		if !t.near(positions, t.ring.neighbourhood()) {
 			a = t.where(now, 0)
 			a.kind = sayNotMine
 			return a, nil, nil
 		}
-		a, wait = t.take(now, q, false, false)
+		a, wait = t.take(now, q, !t.near(positions, t.ring.window()), false)
 		return a, wait, nil
 	case askPage:
 		return t.page(q), nil, nil
@@ -158,16 +160,11 @@ func (t *Table) where(now time.Time, p slot) *reply {
 	return a
 }
 
-// plausible tells whether this peer may be, or soon become, a home of a key. The caller
-// holds mu.
-func (t *Table) plausible(key string) bool {
-	near := t.ring.neighbourhood()
-	for i := range copies {
-		if t.ring.stores && t.k.covers(t.ring.self.slot, near, t.k.position(key, i)) {
-			return true
-		}
-	}
-	return false
+// near tells whether one of a key's positions is in a reach of this peer. If it is in the
+// window, this peer may be a home of the key; if it is in the neighbourhood, it may become
+// one soon. The caller holds mu.
+func (t *Table) near(positions [copies]slot, r reach) bool {
+	return slices.ContainsFunc(positions[:], func(p slot) bool { return t.k.covers(t.ring.self.slot, r, p) })
 }
 
 // give says what is held of a key. The caller holds mu.

@@ -66,7 +66,8 @@ type Table struct {
 	complete  reach     // what this peer has merged from all earlier homes
 	due       time.Time // of the next filling; zero if nothing is to be filled
 	filling   bool
-	merging   bool // what is here is to be compared again, since two rings have met
+	merging   bool      // what is here is to be compared again, since two rings have met
+	united    time.Time // until when that is to be done again
 	drained   time.Time
 	calm      int // turns of upkeep in which the lists did not change
 	greeting  map[peer.ID]bool

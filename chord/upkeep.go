@@ -16,6 +16,7 @@ const (
 	calmTurns  = 8                // without a change, until a turn takes as many times as long
 	lossPause  = 5 * time.Second  // from a certain loss to the filling of what is missing here
 	drainPause = 10 * time.Second // between looks for what belongs to others
+	settleTime = 30 * time.Second // without a change, until two rings are thought to be one
 	sweepPause = time.Hour        // between looks for deletions that need not be remembered
 )
 
@@ -89,9 +90,12 @@ func (t *Table) keepUp(now time.Time) {
 		})
 	}
 	if t.ring.merged {
-		t.ring.merged, t.merging = false, true
+		t.ring.merged, t.merging, t.united = false, true, now.Add(settleTime)
 		if t.due.IsZero() {
 			t.due = now.Add(lossPause)
+		}
+		if t.ring.yielded {
+			t.ring.yielded, t.complete, t.due = false, reach{}, now
 		}
 	}
 	if !t.due.IsZero() && !now.Before(t.due) && !t.filling && t.ring.stores {
@@ -134,6 +138,9 @@ func (t *Table) meet(now time.Time, p peer.ID, v *view) {
 	}
 	if !slices.Equal(before, t.ring.neighbours()) {
 		t.calm = 0
+		if now.Before(t.united) { // two rings still grow together
+			t.united = now.Add(settleTime)
+		}
 		t.stir()
 	}
 	if len(t.ring.probes) > 0 {

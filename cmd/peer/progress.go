@@ -22,6 +22,14 @@ func (c *cli) progress(what string, steps int) progress {
 	)}
 }
 
+// at shows that so many of so many steps are done.
+func (p progress) at(done, total uint64) {
+	if p.bar != nil {
+		p.bar.ChangeMax64(int64(total))
+		p.bar.Set64(int64(done))
+	}
+}
+
 func (p progress) add(n int) {
 	if p.bar != nil {
 		p.bar.Add(n)

@@ -64,7 +64,7 @@ func (c *cli) root() *cobra.Command {
 Two peers on one machine differ in --data.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 timeout, not delivered or nobody there,
-5 refused (network, membership), 6 lease held by another, 7 no peer running.`,
+5 refused (network, membership, leases, k), 6 lease held by another, 7 no peer running.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -82,7 +82,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 timeout, not delivered or n
 		c.data, err = filepath.Abs(c.data)
 		return failure(err)
 	}
-	root.AddCommand(c.upCmd(), c.idCmd(), c.keyCmd(), c.statusCmd(), c.doctorCmd(), c.versionCmd(), completionCmd(), c.meshCmd(), c.syncCmd(), c.lockCmd())
+	root.AddCommand(c.upCmd(), c.idCmd(), c.keyCmd(), c.statusCmd(), c.doctorCmd(), c.versionCmd(), completionCmd(), c.meshCmd(), c.syncCmd(), c.chordCmd(), c.lockCmd())
 	return root
 }
 

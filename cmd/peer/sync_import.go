@@ -50,23 +50,29 @@ func (c *cli) syncImportCmd() *cobra.Command {
 another's, it ends there: those of the thousands before are set, none of that one or later.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			total, err := lineCount(args[0])
-			if err != nil {
-				return failure(err)
-			}
-			p := c.progress("importing", total)
-			defer p.done()
-			done := 0
-			return c.readItems(args[0], importChunk, func(items []control.KeyValue) error {
-				if err := c.update(cmd.Context(), items, 0); err != nil {
-					return afterward(err, fmt.Sprintf("%d keys are imported; the next %d are not: ", done, len(items)))
-				}
-				done += len(items)
-				p.add(len(items))
-				return nil
-			})
+			return c.imports(cmd.Context(), control.PathUpdate, args[0], importChunk, "the next %d are not")
 		},
 	}
+}
+
+// imports sets the keys of a file, so many at a time. If some of those are not set, what
+// is said of them is the rest.
+func (c *cli) imports(ctx context.Context, path, name string, chunk int, rest string) error {
+	total, err := lineCount(name)
+	if err != nil {
+		return failure(err)
+	}
+	p := c.progress("importing", total)
+	defer p.done()
+	done := 0
+	return c.readItems(name, chunk, func(items []control.KeyValue) error {
+		if err := c.update(ctx, path, items, 0); err != nil {
+			return afterward(err, fmt.Sprintf("%d keys are imported; "+rest+": ", done, len(items)))
+		}
+		done += len(items)
+		p.add(len(items))
+		return nil
+	})
 }
 
 func (c *cli) syncUpdateCmd() *cobra.Command {
@@ -77,30 +83,35 @@ func (c *cli) syncUpdateCmd() *cobra.Command {
 		Long:  `update sets the keys of a file of {"key":…,"value":…} lines (- for standard input) at once, or none if one of them is another's.`,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var all []control.KeyValue
-			err := c.readItems(args[0], importChunk, func(items []control.KeyValue) error {
-				all = append(all, items...)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			if err := c.update(cmd.Context(), all, acks); err != nil {
-				return err
-			}
-			return c.print(control.OK{OK: true}, "")
+			return c.updateFrom(cmd.Context(), control.PathUpdate, args[0], acks)
 		},
 	}
 	ackFlag(cmd, &acks)
 	return cmd
 }
 
-func (c *cli) update(ctx context.Context, items []control.KeyValue, acks int) error {
+// updateFrom sets the keys of a file at once.
+func (c *cli) updateFrom(ctx context.Context, path, name string, acks int) error {
+	var all []control.KeyValue
+	err := c.readItems(name, importChunk, func(items []control.KeyValue) error {
+		all = append(all, items...)
+		return nil
+	})
+	if err == nil {
+		err = c.update(ctx, path, all, acks)
+	}
+	if err != nil {
+		return err
+	}
+	return c.print(control.OK{OK: true}, "")
+}
+
+func (c *cli) update(ctx context.Context, path string, items []control.KeyValue, acks int) error {
 	for i := range items {
 		items[i].Value = value.JSON(items[i].Value)
 	}
 	var ok control.OK
-	return c.client().Call(ctx, control.PathUpdate, control.UpdateRequest{Items: items, Acks: acks}, &ok)
+	return c.client().Call(ctx, path, control.UpdateRequest{Items: items, Acks: acks}, &ok)
 }
 
 // afterward says what had happened before an error.

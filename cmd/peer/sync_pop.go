@@ -7,6 +7,11 @@ import (
 )
 
 func (c *cli) syncPopCmd() *cobra.Command {
+	return c.popCmd(control.PathPop)
+}
+
+// popCmd is a command that removes a key and prints its value.
+func (c *cli) popCmd(path string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pop KEY",
 		Short: "Removes a key and prints the value that it had",
@@ -17,7 +22,7 @@ func (c *cli) syncPopCmd() *cobra.Command {
 				return err
 			}
 			var kv control.KeyValue
-			if err := c.client().Call(cmd.Context(), control.PathPop, q, &kv); err != nil {
+			if err := c.client().Call(cmd.Context(), path, q, &kv); err != nil {
 				return err
 			}
 			if c.json {

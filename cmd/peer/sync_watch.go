@@ -23,34 +23,43 @@ them, is interrupted, or --timeout is over if one is given. With --json each lin
 did not keep up, a line says reset, and what is there follows anew.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			if cmd.Flags().Changed("timeout") {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, c.timeout)
-				defer cancel()
-			}
-			q := url.Values{"prefix": {optional(args)}, "from": {from}}
-			seen := 0
-			for change, err := range control.Lines[control.Change](ctx, c.client(), control.PathWatch+"?"+q.Encode()) {
-				if err != nil && (cmd.Context().Err() != nil || n == 0 && ctx.Err() != nil) {
-					return nil // as it was asked to
-				}
-				if err == nil {
-					err = c.printChange(change)
-				}
-				if err != nil {
-					return err
-				}
-				if seen++; seen == n {
-					return nil
-				}
-			}
-			return &control.Error{Text: "the peer went down", Exit: control.ExitFailure}
+			return c.watch(cmd, control.PathWatch+"?"+url.Values{"prefix": {optional(args)}, "from": {from}}.Encode(), n)
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "go on after this revision")
 	cmd.Flags().IntVarP(&n, "count", "n", 0, "end after this many changes (default: no limit)")
 	return cmd
+}
+
+// bounded is a command's context, which ends after --timeout if one was given: some
+// commands go on for ever, or for as long as it takes, without.
+func (c *cli) bounded(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	if cmd.Flags().Changed("timeout") {
+		return context.WithTimeout(cmd.Context(), c.timeout)
+	}
+	return context.WithCancel(cmd.Context())
+}
+
+// watch prints n changes, or with 0 all that come.
+func (c *cli) watch(cmd *cobra.Command, path string, n int) error {
+	ctx, cancel := c.bounded(cmd)
+	defer cancel()
+	seen := 0
+	for change, err := range control.Lines[control.Change](ctx, c.client(), path) {
+		if err != nil && (cmd.Context().Err() != nil || n == 0 && ctx.Err() != nil) {
+			return nil // as it was asked to
+		}
+		if err == nil {
+			err = c.printChange(change)
+		}
+		if err != nil {
+			return err
+		}
+		if seen++; seen == n {
+			return nil
+		}
+	}
+	return &control.Error{Text: "the peer went down", Exit: control.ExitFailure}
 }
 
 func (c *cli) printChange(change control.Change) error {

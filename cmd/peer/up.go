@@ -15,6 +15,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
 
+	"github.com/p2p-today/go2p/chord"
 	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/host"
 	"github.com/p2p-today/go2p/mesh"
@@ -28,6 +29,8 @@ type upFlags struct {
 	noMDNS, relay       bool
 	lease               time.Duration
 	noLease             bool
+	k                   int
+	leech               bool
 	logLevel            string
 }
 
@@ -57,6 +60,8 @@ With --json the first line says when the peer is ready:
 	flags.StringArrayVar(&f.via, "via", nil, "multiaddr of a peer with --relay by way of which this one is to be reached, may be repeated")
 	flags.DurationVar(&f.lease, "lease", time.Hour, "how long a key of the dictionary belongs to its writer; the same at all peers")
 	flags.BoolVar(&f.noLease, "no-lease", false, "let everybody write every key at any time; likewise")
+	flags.IntVar(&f.k, "k", 16, "at most 2^k peers store the table; the same at all peers")
+	flags.BoolVar(&f.leech, "leech", false, "do not store any of the table, only read and write it")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -88,6 +93,9 @@ func (c *cli) up(ctx context.Context, f *upFlags) error {
 	}
 	if f.lease < p2psync.MinLease || f.lease > p2psync.MaxLease {
 		return usage("--lease %v: it is from %v to %v", f.lease, p2psync.MinLease, p2psync.MaxLease)
+	}
+	if f.k < 1 || f.k > chord.MaxK {
+		return usage("--k %d: it is from 1 to %d", f.k, chord.MaxK)
 	}
 	unlock, err := lockData(c.data)
 	if err != nil {
@@ -131,11 +139,25 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
+	t, err := chord.Open(ctx, m, &chord.Options{K: f.k, Dir: filepath.Join(c.data, "chord", m.Tag()), Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
 	l, err := control.Listen(c.data)
 	if err != nil {
 		return err
 	}
-	s := control.Serve(l, h, m, d, &box, c.data, !f.noMDNS)
+	joined := make(chan struct{})
+	joining, cancel := context.WithCancel(ctx)
+	go func() {
+		defer close(joined)
+		if !f.leech {
+			join(joining, t, log)
+		}
+	}()
+	defer func() { cancel(); <-joined }()
+	s := control.Serve(l, control.Parts{Host: h, Mesh: m, Dict: d, Table: t, Joined: joined, Box: &box, Dir: c.data, MDNS: !f.noMDNS})
 	defer func() { err = errors.Join(err, s.Close()) }()
 	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
 	defer refused()
@@ -144,6 +166,21 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// join has a peer store, and tries again while that may help.
+func join(ctx context.Context, t *chord.Table, log *slog.Logger) {
+	for {
+		err := t.Join(ctx)
+		switch {
+		case err == nil || ctx.Err() != nil || errors.Is(err, chord.ErrClosed):
+			return
+		case errors.Is(err, chord.ErrRingFull), errors.Is(err, chord.ErrRefused):
+			log.Warn("this peer does not store, only reads and writes", "err", err)
+			return
+		}
+		log.Info("cannot store yet", "err", err)
+	}
 }
 
 // ready tells that the control API serves.

@@ -42,6 +42,8 @@ type Status struct {
 	Waiting    int        `json:"waiting"`
 	Sync       SyncStatus `json:"sync"`
 	Errors     []LogEntry `json:"errors"`
+
+	Chord TableStatus `json:"chord"`
 }
 
 // Counts are numbers of messages.
@@ -86,6 +88,16 @@ type Event struct {
 	Gap     *Gap      `json:"gap,omitempty"`
 	Key     *Key      `json:"key,omitempty"`   // lease-lost, lease-taken
 	Owner   string    `json:"owner,omitempty"` // lease-lost, lease-taken: whose the key is now
+
+	Progress *Progress `json:"progress,omitempty"`
+}
+
+// Progress is how far something is that takes long.
+type Progress struct {
+	Task  string `json:"task"` // fill, hand-over
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
+	Over  bool   `json:"over"`
 }
 
 // A Gap is a stretch of an author's broadcasts that were lost here.

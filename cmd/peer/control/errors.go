@@ -15,7 +15,7 @@ const (
 	ExitUsage   = 2
 	ExitMissing = 3 // not found
 	ExitTimeout = 4 // timeout, not delivered, nobody there
-	ExitRefused = 5 // network, membership, leasing
+	ExitRefused = 5 // network, membership, leasing, k
 	ExitLease   = 6 // lease held by another
 	ExitNoPeer  = 7 // no peer running
 )
@@ -50,6 +50,7 @@ func toError(err error) *Error {
 		e.Hint = "connect to a peer with `peer mesh connect ADDR`"
 	}
 	syncError(e, err)
+	chordError(e, err)
 	return e
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/chord"
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
@@ -30,6 +31,8 @@ type Server struct {
 	host    host.Host
 	mesh    *mesh.Mesh
 	dict    *p2psync.Dict
+	table   *chord.Table
+	joined  <-chan struct{}
 	dir     string
 	mdns    bool
 	box     *Mailbox
@@ -42,11 +45,24 @@ type Server struct {
 	locks   map[string]*queue // by key
 }
 
-// Serve answers on a listener until Close, for a peer with a data directory that
-// looks for others by mDNS or does not. The host, the mesh and the dictionary stay the
-// caller's, and must outlive the server; what the mesh gets is put into the box.
-func Serve(l net.Listener, h host.Host, m *mesh.Mesh, d *p2psync.Dict, box *Mailbox, dir string, mdns bool) *Server {
-	s := &Server{host: h, mesh: m, dict: d, box: box, dir: dir, mdns: mdns, started: time.Now(), locks: map[string]*queue{}}
+// Parts are what a server answers for. They stay the caller's, and must outlive it.
+type Parts struct {
+	Host   host.Host
+	Mesh   *mesh.Mesh
+	Dict   *p2psync.Dict
+	Table  *chord.Table
+	Joined <-chan struct{} // closed when the peer stores in the table, or is not to
+	Box    *Mailbox        // gets what the mesh gets
+	Dir    string          // of the data
+	MDNS   bool            // others are looked for by mDNS
+}
+
+// Serve answers on a listener until Close.
+func Serve(l net.Listener, p Parts) *Server {
+	s := &Server{
+		host: p.Host, mesh: p.Mesh, dict: p.Dict, table: p.Table, joined: p.Joined, box: p.Box, dir: p.Dir, mdns: p.MDNS,
+		started: time.Now(), locks: map[string]*queue{},
+	}
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
@@ -84,6 +100,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST "+PathAsk, answer(s.ask))
 	mux.HandleFunc("POST "+PathReply, answer(s.reply))
 	s.routeSync(mux)
+	s.routeChord(mux)
 	return mux
 }
 
@@ -147,7 +164,7 @@ func (s *Server) status(context.Context, struct{}) (Status, error) {
 		Sent:     Counts{m.SentBroadcasts, m.SentWhispers},
 		Received: Counts{m.ReceivedBroadcasts, m.ReceivedWhispers},
 		Dropped:  m.DroppedBroadcasts, BadSigs: m.BadSignatures, Waiting: s.box.len(), Errors: []LogEntry{},
-		Sync: s.dictionary(),
+		Sync: s.dictionary(), Chord: s.tableStatus(),
 	}
 	for _, e := range m.Errors {
 		st.Errors = append(st.Errors, LogEntry{e.Time, e.Peer.String(), e.Err.Error()})

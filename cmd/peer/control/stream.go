@@ -93,11 +93,12 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	meshEvents, dictEvents := s.mesh.Events(ctx), s.dict.Events(ctx)
+	meshEvents, dictEvents, tableEvents := s.mesh.Events(ctx), s.dict.Events(ctx), s.table.Events(ctx)
 	out := make(chan Event)
 	var sources sync.WaitGroup
 	sources.Go(func() { forward(ctx, cancel, meshEvents, toEvent, out) })
 	sources.Go(func() { forward(ctx, cancel, dictEvents, toSyncEvent, out) })
+	sources.Go(func() { forward(ctx, cancel, tableEvents, toTableEvent, out) })
 	defer sources.Wait()
 	defer cancel()
 	l := newLines(w)

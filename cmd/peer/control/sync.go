@@ -99,13 +99,9 @@ func (s *Server) set(ctx context.Context, q KeyRequest) (Lease, error) {
 }
 
 func (s *Server) delta(ctx context.Context, q KeyRequest) (Lease, error) {
-	v, err := value.FromJSON(q.Value)
+	m, err := q.delta()
 	if err != nil {
-		return Lease{}, badRequest(err)
-	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return Lease{}, badRequest(errors.New("a delta is a JSON object"))
+		return Lease{}, err
 	}
 	if err := s.awaitLevel(ctx); err != nil {
 		return Lease{}, err
@@ -114,6 +110,19 @@ func (s *Server) delta(ctx context.Context, q KeyRequest) (Lease, error) {
 		return Lease{}, err
 	}
 	return s.written(q.Key)
+}
+
+// delta is the value of a request that must be a map.
+func (q KeyRequest) delta() (map[string]any, error) {
+	v, err := value.FromJSON(q.Value)
+	if err != nil {
+		return nil, badRequest(err)
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, badRequest(errors.New("a delta is a JSON object"))
+	}
+	return m, nil
 }
 
 func (s *Server) delete(ctx context.Context, q KeyRequest) (OK, error) {
@@ -132,14 +141,18 @@ func (s *Server) pop(ctx context.Context, q KeyRequest) (KeyValue, error) {
 }
 
 func (s *Server) update(ctx context.Context, q UpdateRequest) (OK, error) {
+	if err := s.awaitLevel(ctx); err != nil {
+		return OK{}, err
+	}
+	return OK{true}, s.dict.Update(ctx, q.items(), acks(q.Acks)...)
+}
+
+func (q UpdateRequest) items() map[string]any {
 	items := make(map[string]any, len(q.Items))
 	for _, it := range q.Items {
 		items[string(it.Key)] = it.Value
 	}
-	if err := s.awaitLevel(ctx); err != nil {
-		return OK{}, err
-	}
-	return OK{true}, s.dict.Update(ctx, items, acks(q.Acks)...)
+	return items
 }
 
 func (s *Server) items(w http.ResponseWriter, r *http.Request) {
