@@ -57,6 +57,7 @@ func (t *Table) fillOnce(ctx context.Context) error {
 		return err
 	}
 	var got, seen atomic.Uint64
+	f := &fetches{under: map[string]version{}}
 	told := time.Now()
 	var mu sync.Mutex
 	progress := func() {
@@ -79,7 +80,7 @@ func (t *Table) fillOnce(ctx context.Context) error {
 						t.log.Info("cannot fill from a peer", "peer", p, "err", err)
 						return
 					}
-					got.Add(uint64(t.merge(ctx, p, a.entries)))
+					got.Add(uint64(t.merge(ctx, p, a.entries, f)))
 					seen.Add(uint64(len(a.entries)))
 					progress()
 				}
@@ -112,16 +113,16 @@ func (t *Table) sources(ctx context.Context) (all []peer.ID, err error) {
 	}
 	seen := map[string]bool{string(t.id): true}
 	add := func(p string) {
-		if !seen[p] {
+		if !seen[p] && !t.doubted[peer.ID(p)] {
 			seen[p] = true
 			all = append(all, peer.ID(p))
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, n := range nodes {
 		add(n.view.self.peer)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, n := range t.ring.hints.nodes {
 		add(n.peer)
 	}
@@ -145,22 +146,48 @@ func (k circle) missing(self slot, have, want reach) (parts []arc) {
 	return parts
 }
 
+// fetches are the versions that are being fetched, so that each is once.
+type fetches struct {
+	mu    sync.Mutex
+	under map[string]version
+}
+
+// begin tells whether an item is to be fetched, and notes that it is.
+func (f *fetches) begin(key string, v version) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if v.compare(f.under[key]) <= 0 {
+		return false
+	}
+	f.under[key] = v
+	return true
+}
+
+func (f *fetches) end(key string, v version) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.under[key] == v {
+		delete(f.under, key)
+	}
+}
+
 // merge fetches those items from a peer that are newer than what is here, and returns how
-// many there were.
-func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry) (n int) {
+// many there were. It waits for all that it has begun.
+func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetches) (n int) {
 	var wg sync.WaitGroup
 	room := make(chan struct{}, fetchWidth)
 	for _, e := range entries {
 		t.mu.Lock()
 		newer := e.write.compare(t.store.held(e.key)) > 0
 		t.mu.Unlock()
-		if !newer {
+		if !newer || !f.begin(e.key, e.write.version) {
 			continue
 		}
 		n++
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
+			defer f.end(e.key, e.write.version)
 			if err := t.adopt(ctx, p, e); err != nil {
 				t.log.Debug("cannot fetch", "peer", p, "key", e.key, "err", err)
 			}

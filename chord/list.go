@@ -1,57 +1,84 @@
 package chord
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// nodes returns the nodes of the ring in the order of their slots, by what they tell of
+// nodes returns the nodes of the ring, once around it, by what they tell of
 // those that follow them. Only those that have answered are among them.
 func (t *Table) nodes(ctx context.Context) ([]*reply, error) {
-	t.mu.Lock()
-	why := t.alone()
-	l := newLookup(t.k, 0, node{})
-	start, ok := t.ring.next(0)
-	t.mu.Unlock()
-	if why != nil {
-		return nil, why
-	}
-	if !ok {
-		return nil, ErrNoPeers
-	}
-	l.at = start
-	first, err := t.lookup(ctx, l)
+	first, err := t.anyNode(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found := []*reply{first}
 	origin := first.view.self.slot
-	for at := first; ; {
-		next := (*reply)(nil)
-		for _, n := range at.view.succs {
+	for at := first; ; at = found[len(found)-1] {
+		ahead := slices.Clone(at.view.succs)
+		for i, n := range ahead {
 			if t.k.distance(origin, n.slot) <= t.k.distance(origin, at.view.self.slot) {
-				return found, nil // once around
-			}
-			a, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askFind, position: n.slot})
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err == nil && a.kind == sayView && a.view.stores && a.view.self.slot == n.slot {
-				next = a
+				ahead = ahead[:i] // once around
 				break
 			}
 		}
-		if next == nil {
+		next := t.askAll(ctx, ahead)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if len(next) == 0 {
 			return found, nil
 		}
-		found = append(found, next)
-		at = next
+		found = append(found, next...)
 	}
+}
+
+// anyNode returns one that stores, this one if it does.
+func (t *Table) anyNode(ctx context.Context) (*reply, error) {
+	t.mu.Lock()
+	why, all := t.alone(), slices.Clone(t.ring.hints.nodes)
+	if t.ring.stores {
+		all = []node{t.ring.self}
+	}
+	t.mu.Unlock()
+	if why != nil {
+		return nil, why
+	}
+	for part := range slices.Chunk(all, copies) {
+		if found := t.askAll(ctx, part); len(found) > 0 {
+			return found[0], nil
+		}
+	}
+	return nil, cmp.Or(ctx.Err(), ErrNoPeers)
+}
+
+// askAll asks nodes at the same time where they are, and returns those that answer, in
+// order. It does not wait long.
+func (t *Table) askAll(ctx context.Context, nodes []node) []*reply {
+	ctx, cancel := context.WithTimeout(ctx, maxHedge)
+	defer cancel()
+	answers := make([]*reply, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		if t.doubts(peer.ID(n.peer)) {
+			continue
+		}
+		wg.Go(func() {
+			a, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askFind, position: n.slot})
+			if err == nil && a.kind == sayView && a.view.stores && a.view.self.slot == n.slot {
+				answers[i] = a
+			}
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(answers, func(a *reply) bool { return a == nil })
 }
 
 // pages yields what a peer holds of a selection.
@@ -80,18 +107,19 @@ func (t *Table) list(ctx context.Context, prefix string, values bool) iter.Seq2[
 			return
 		}
 		for i, n := range nodes {
-			own := t.k.everywhere()
+			own, next := t.k.everywhere(), nodes[(i+1)%len(nodes)].view.self
 			if len(nodes) > 1 {
-				own = arc{n.view.self.slot, t.k.distance(n.view.self.slot, nodes[(i+1)%len(nodes)].view.self.slot)}
+				own = arc{n.view.self.slot, t.k.distance(n.view.self.slot, next.slot)}
 			}
 			sel := selection{arc: own, first: true, prefix: prefix}
-			partly := false
+			partly := len(n.view.succs) > 0 && n.view.succs[0] != next // one between them does not answer
 			for a, err := range t.pages(ctx, peer.ID(n.view.self.peer), sel, values) {
 				if ctx.Err() != nil {
 					yield(entry{}, ctx.Err())
 					return
 				}
-				if partly = partly || err != nil || a.filling; partly {
+				if partly || err != nil || a.filling {
+					partly = true
 					break
 				}
 				for _, e := range a.entries {

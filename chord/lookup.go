@@ -5,7 +5,6 @@ package chord
 import (
 	"cmp"
 	"slices"
-	"sort"
 )
 
 // A node is a storing peer and its slot.
@@ -83,8 +82,7 @@ type hints struct {
 func newHints(k circle) *hints { return &hints{circle: k, slots: map[string]slot{}} }
 
 func (h *hints) index(s slot) (int, bool) {
-	i := sort.Search(len(h.nodes), func(i int) bool { return h.nodes[i].slot >= s })
-	return i, i < len(h.nodes) && h.nodes[i].slot == s
+	return slices.BinarySearchFunc(h.nodes, s, func(n node, s slot) int { return cmp.Compare(n.slot, s) })
 }
 
 // learn notes where a peer is. Who was thought to be there, is not; and with no room left

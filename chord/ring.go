@@ -24,6 +24,7 @@ type view struct {
 	self   node
 	stores bool          // it is in the ring; else it has no slot
 	ring   uint64        // by whose founding it has come to be: two that differ were founded apart
+	merges uint64        // with other rings
 	age    time.Duration // of the ring
 	preds  []node        // nearest first
 	succs  []node        // nearest first
@@ -35,6 +36,7 @@ type ring struct {
 	self   node
 	stores bool
 	id     uint64 // of the ring
+	merges uint64
 	born   time.Time
 	preds  []node // at most listed, nearest first
 	succs  []node
@@ -47,7 +49,7 @@ type ring struct {
 	finger int                  // that was looked up last
 	grant  claimed
 
-	merged  bool // it has neighbours that were in another ring
+	merged  bool // its ring has become one with another
 	yielded bool // that was older than its own: what they have counts, what is here may not be all
 	evicted bool // another node has the slot, and keeps it
 	shaken  bool // a predecessor was lost: this node may have become the home of any key of theirs
@@ -64,7 +66,7 @@ func (r *ring) view(now time.Time) view {
 	if !r.stores {
 		return view{self: node{peer: r.self.peer}, succs: r.some()}
 	}
-	return view{r.self, true, r.id, now.Sub(r.born), slices.Clone(r.preds), slices.Clone(r.succs)}
+	return view{r.self, true, r.id, r.merges, now.Sub(r.born), slices.Clone(r.preds), slices.Clone(r.succs)}
 }
 
 // some are a few nodes that are or were in the ring, from all around it: what one that is
@@ -84,7 +86,7 @@ func (r *ring) found(now time.Time, s slot, id uint64) { r.enter(now, s, &view{r
 // enter makes the node part of the ring: behind the one that has granted the slot, as
 // whose view it is.
 func (r *ring) enter(now time.Time, s slot, by *view) {
-	r.self.slot, r.stores, r.id, r.born = s, true, by.ring, now.Add(-by.age)
+	r.self.slot, r.stores, r.id, r.merges, r.born = s, true, by.ring, by.merges, now.Add(-by.age)
 	r.evicted, r.merged, r.yielded, r.shaken = false, false, false, false
 	r.preds, r.succs = nil, nil
 	r.fingers = newFingers(r.circle, r.self)
@@ -340,16 +342,20 @@ func (r *ring) meet(now time.Time, v view) {
 }
 
 // unite makes the ring one with that of a neighbour, if they were founded apart. Of two
-// rings the older one stays.
+// rings the older one stays; that it has grown is told from node to node.
 func (r *ring) unite(now time.Time, v view) {
-	if v.ring == r.id {
+	older := v.age - now.Sub(r.born)
+	switch {
+	case v.ring == r.id && v.merges <= r.merges:
 		return
+	case v.ring == r.id:
+		r.merges = v.merges
+	case older > nearly || older > -nearly && v.ring < r.id:
+		r.id, r.born, r.merges, r.yielded = v.ring, now.Add(-v.age), max(r.merges, v.merges), true
+	default:
+		r.merges = max(r.merges, v.merges) + 1
 	}
 	r.merged = true
-	older := v.age - now.Sub(r.born)
-	if older > nearly || older > -nearly && v.ring < r.id {
-		r.id, r.born, r.yielded = v.ring, now.Add(-v.age), true
-	}
 }
 
 func (r *ring) hearAll(now time.Time, v view) {

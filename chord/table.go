@@ -65,12 +65,14 @@ type Table struct {
 	journal   journal
 	complete  reach     // what this peer has merged from all earlier homes
 	due       time.Time // of the next filling; zero if nothing is to be filled
+	lost      time.Time // when a neighbour on the ring was, last
 	filling   bool
 	merging   bool      // what is here is to be compared again, since two rings have met
 	united    time.Time // until when that is to be done again
 	drained   time.Time
 	calm      int // turns of upkeep in which the lists did not change
 	greeting  map[peer.ID]bool
+	doubted   map[peer.ID]bool // were neighbours, and it is not certain yet whether they are gone
 	serving   map[peer.ID]int
 	neighbour map[peer.ID]error // of the mesh, that have said hello; the error is a *RefusedError or nil
 	met       chan struct{}     // closed, and replaced, when there is news of the ring or of a neighbour
@@ -103,7 +105,7 @@ func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Table, error) {
 func newTable(id peer.ID, opts *Options) *Table {
 	t := &Table{
 		id: id, wake: make(chan struct{}, 1), met: make(chan struct{}), journal: newJournal(), shelf: memory{}, pace: firstPace,
-		greeting: map[peer.ID]bool{}, serving: map[peer.ID]int{}, neighbour: map[peer.ID]error{}, keys: locks{held: map[string]*lock{}},
+		greeting: map[peer.ID]bool{}, doubted: map[peer.ID]bool{}, serving: map[peer.ID]int{}, neighbour: map[peer.ID]error{}, keys: locks{held: map[string]*lock{}},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if opts != nil {
@@ -228,6 +230,9 @@ func (t *Table) neighbourDown(p peer.ID) {
 	t.mu.Lock()
 	delete(t.neighbour, p)
 	_, known := t.ring.hints.slots[string(p)]
+	if known {
+		t.doubted[p] = true
+	}
 	t.tell()
 	t.mu.Unlock()
 	if known {

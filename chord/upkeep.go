@@ -12,12 +12,13 @@ import (
 
 // The times of upkeep.
 const (
-	turnTime   = time.Second      // between two turns of upkeep while the ring changes
-	calmTurns  = 8                // without a change, until a turn takes as many times as long
-	lossPause  = 5 * time.Second  // from a certain loss to the filling of what is missing here
-	drainPause = 10 * time.Second // between looks for what belongs to others
-	settleTime = 30 * time.Second // without a change, until two rings are thought to be one
-	sweepPause = time.Hour        // between looks for deletions that need not be remembered
+	turnTime   = time.Second            // between two turns of upkeep while the ring changes
+	calmTurns  = 8                      // without a change, until a turn takes as many times as long
+	growPause  = 200 * time.Millisecond // from another change to that
+	lossPause  = 5 * time.Second        // from a certain loss to the filling of what is missing here
+	drainPause = 10 * time.Second       // between looks for what belongs to others
+	settleTime = 30 * time.Second       // without a change, until two rings are thought to be one
+	sweepPause = time.Hour              // between looks for deletions that need not be remembered
 )
 
 // loop does the upkeep of the ring, and what follows from its changes.
@@ -125,7 +126,11 @@ func (t *Table) reshape(now time.Time) {
 		t.complete = t.complete.common(w)
 	}
 	if t.ring.stores && !w.within(t.complete) && t.due.IsZero() && !t.filling {
-		t.due = now.Add(lossPause)
+		t.due = now.Add(growPause)
+		if now.Sub(t.lost) < lossPause {
+			t.due = t.lost.Add(lossPause)
+		}
+		time.AfterFunc(t.due.Sub(now), t.stir)
 	}
 }
 
@@ -234,6 +239,7 @@ func (t *Table) greet(p peer.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.greeting, p)
+	delete(t.doubted, p)
 	if err != nil && t.ctx.Err() == nil {
 		t.lose(p, err)
 	}
@@ -244,7 +250,7 @@ func (t *Table) lose(p peer.ID, why error) {
 	now := time.Now()
 	if slices.ContainsFunc(t.ring.neighbours(), func(n node) bool { return n.peer == string(p) }) {
 		t.log.Info("a peer that stores is gone", "peer", p, "err", why)
-		t.calm = 0
+		t.calm, t.lost = 0, now
 	}
 	t.ring.lose(now, string(p))
 	t.reshape(now)
@@ -267,6 +273,9 @@ func (t *Table) ask(ctx context.Context, p peer.ID, q *question) (*reply, error)
 	a, err := t.net.ask(ctx, p, q)
 	if err != nil {
 		if t.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+			t.mu.Lock()
+			t.doubted[p] = true
+			t.mu.Unlock()
 			t.background(func() { t.greet(p) })
 		}
 		return nil, err
@@ -306,10 +315,17 @@ func (t *Table) took(d time.Duration) {
 	t.mu.Unlock()
 }
 
+// errAstray says that a lookup has led to nobody who answers.
+var errAstray = errors.New("who is asked knows of nobody nearer who answers")
+
 // lookup finds the owner of a position.
 func (t *Table) lookup(ctx context.Context, l *lookup) (*reply, error) {
 	for {
-		a, err := t.ask(ctx, peer.ID(l.at.peer), &question{kind: askFind, position: l.position})
+		p := peer.ID(l.at.peer)
+		if t.doubts(p) && l.skip() {
+			continue
+		}
+		a, err := t.ask(ctx, p, &question{kind: askFind, position: l.position})
 		more := false
 		switch {
 		case ctx.Err() != nil:
@@ -324,9 +340,16 @@ func (t *Table) lookup(ctx context.Context, l *lookup) (*reply, error) {
 			more = l.redirect(append(slices.Clone(a.view.succs), a.next...)...)
 		}
 		if !more {
-			return nil, ErrNoPeers
+			return nil, errAstray
 		}
 	}
+}
+
+// doubts tells whether a peer may be gone. Whoever can do without it asks another.
+func (t *Table) doubts(p peer.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.doubted[p]
 }
 
 // sweep forgets deletions that need not be remembered any more.

@@ -132,13 +132,14 @@ func scanNodes(s *canon.Scanner) (nodes []node) {
 }
 
 func (v *view) append(dst []byte) []byte {
-	dst = canon.AppendUint(canon.AppendBool(appendNode(canon.AppendArray(dst, 6), v.self), v.stores), v.ring)
+	dst = canon.AppendBool(appendNode(canon.AppendArray(dst, 7), v.self), v.stores)
+	dst = canon.AppendUint(canon.AppendUint(dst, v.ring), v.merges)
 	return appendNodes(appendNodes(canon.AppendUint(dst, uint64(v.age.Milliseconds())), v.preds), v.succs)
 }
 
 func scanView(s *canon.Scanner) *view {
-	s.Tuple(6)
-	return &view{scanNode(s), s.Bool(), s.Uint(), scanAge(s), scanNodes(s), scanNodes(s)}
+	s.Tuple(7)
+	return &view{scanNode(s), s.Bool(), s.Uint(), s.Uint(), scanAge(s), scanNodes(s), scanNodes(s)}
 }
 
 // scanAge reads a duration in milliseconds. More than a year is a year.

@@ -46,7 +46,7 @@ func ringText(r control.Ring) string {
 		y := math.Round((1 - math.Cos(angle)) * (ringHeight - 1) / 2)
 		rows[int(y)][int(x)] = mark
 	}
-	const dots = 120
+	const dots = 400
 	for i := range dots {
 		put(slots*float64(i)/dots, '·')
 	}
