@@ -28,27 +28,34 @@ type scale struct {
 	keys     int // of a dictionary written to
 	late     int // of a dictionary joined
 	equal    int // of two that are equal
+	storing  int // peers of a table
+	gets     int // and as many sets
+	growth   []int
 }
 
 func main() {
 	smoke := flag.Bool("smoke", false, "one short run")
 	runs := flag.Int("runs", 5, "how often everything is measured")
-	part := flag.String("part", "", "mesh or sync; both if it is not given")
+	part := flag.String("part", "", "mesh, sync or chord; all if it is not given")
 	flag.Parse()
 	s := scale{runs: *runs, load: 2 * time.Second, idle: 200, requests: 5000, peers: []int{3, 8, 20},
-		puts: 200, keys: 10_000, late: 100_000, equal: 1_000_000}
+		puts: 200, keys: 10_000, late: 100_000, equal: 1_000_000,
+		storing: 100, gets: 300, growth: []int{20, 100, 500}}
 	if *smoke {
-		s = scale{runs: 1, load: 200 * time.Millisecond, idle: 5, requests: 50, peers: []int{3}, puts: 5, keys: 100, late: 1000, equal: 1000}
+		s = scale{runs: 1, load: 200 * time.Millisecond, idle: 5, requests: 50, peers: []int{3}, puts: 5, keys: 100, late: 1000, equal: 1000,
+			storing: 8, gets: 20, growth: []int{8}}
 	}
 	fmt.Printf("%s, %d cores, %s/%s, %d runs, medians; all peers in one process on loopback\n\n",
 		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, s.runs)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	defer out.Flush()
-	if *part != "sync" {
-		measureMesh(out, s)
-	}
-	if *part != "mesh" {
-		measureSync(out, s)
+	for _, p := range []struct {
+		name    string
+		measure func(*tabwriter.Writer, scale)
+	}{{"mesh", measureMesh}, {"sync", measureSync}, {"chord", measureChord}} {
+		if *part == "" || *part == p.name {
+			p.measure(out, s)
+		}
 	}
 }
 

@@ -55,9 +55,7 @@ func hosts(n int) []host.Host {
 }
 
 func closeAll(hs []host.Host) {
-	for _, h := range hs {
-		h.Close()
-	}
+	each(hs, func(h host.Host) { h.Close() })
 }
 
 type go2p struct{}

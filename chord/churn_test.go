@@ -23,7 +23,15 @@ type fabric struct {
 	rng    *rand.Rand
 	tables map[peer.ID]*Table
 	side   map[peer.ID]int
+	liars  map[peer.ID]func(circle, *question, *reply) *reply
 	asked  int
+}
+
+// lie has a peer answer others with something else.
+func (f *fabric) lie(p peer.ID, how func(circle, *question, *reply) *reply) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.liars[p] = how
 }
 
 // A port is where one table is plugged in.
@@ -35,7 +43,7 @@ type port struct {
 func newFabric(t *testing.T, seed uint64) *fabric {
 	return &fabric{
 		t: t, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
-		tables: map[peer.ID]*Table{}, side: map[peer.ID]int{},
+		tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(circle, *question, *reply) *reply{},
 	}
 }
 
@@ -78,6 +86,12 @@ func (p port) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) 
 	if wait != nil {
 		a = wait(ctx)
 	}
+	p.mu.Lock()
+	lie := p.liars[to]
+	p.mu.Unlock()
+	if lie != nil {
+		a = lie(target.k, q, a)
+	}
 	p.latency()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -86,7 +100,7 @@ func (p port) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) 
 		return nil, errors.New("it is gone")
 	}
 	_, a, err = scanReply(a.append(nil, 1, time.Now()), time.Now())
-	if err != nil {
+	if err != nil && lie == nil {
 		p.t.Errorf("reply: %v", err)
 	}
 	return a, err

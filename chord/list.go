@@ -198,20 +198,17 @@ func (t *Table) Keys(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// All yields keys and values, as Items does. If err is not nil when the loop is over, it
-// ended early for that reason.
-func (t *Table) All(ctx context.Context, err *error) iter.Seq2[string, any] {
+// All yields keys and values, as Items does. When the loop is over, err says whether it
+// ended early.
+func (t *Table) All(ctx context.Context) (all iter.Seq2[string, any], err func() error) {
+	var early error
 	return func(yield func(string, any) bool) {
 		for it, e := range t.Items(ctx, "") {
-			if e != nil {
-				*err = e
-				return
-			}
-			if !yield(it.Key, it.Value) {
+			if early = e; e != nil || !yield(it.Key, it.Value) {
 				return
 			}
 		}
-	}
+	}, func() error { return early }
 }
 
 // Values yields the values, as Items does.

@@ -152,6 +152,12 @@ func (r *round) receive(until <-chan time.Time) (timely bool, err error) {
 	select {
 	case n := <-r.news:
 		r.waiting--
+		if n.err == nil && n.a.whole && valueHash(n.a.value) != n.a.write.hash {
+			n.err = fmt.Errorf("%w: the value is not that of its version", errForm)
+			r.t.mu.Lock()
+			r.t.misbehaved(peer.ID(n.peer))
+			r.t.mu.Unlock()
+		}
 		r.votes[n.home] = n.vote
 		return true, nil
 	case <-until:
@@ -246,14 +252,20 @@ func (r *round) gather() (newest *reply, from home, hs []home, above uint64, err
 			return
 		}
 		got, waiting, bad := 0, 0, false
-		newest = nil
+		newest, above = nil, 0
+		limit, sure := r.ceiling(hs)
 		for _, h := range hs {
 			v, ok := r.votes[h]
 			switch {
 			case !ok && r.asked[h]:
 				waiting++
+			case ok && v.err == nil && (v.a.kind == sayDone || v.a.kind == sayHeld) && sure && v.a.write.counter > limit:
+				bad = true
 			case ok && v.err == nil && v.a.kind == sayDone:
-				above = max(above, v.a.write.counter)
+				bad = true
+				if sure {
+					above = max(above, v.a.write.counter)
+				}
 			case ok && v.err == nil && v.a.kind == sayHeld:
 				if !v.a.filling {
 					got++
@@ -267,11 +279,11 @@ func (r *round) gather() (newest *reply, from home, hs []home, above uint64, err
 			}
 		}
 		need := majority(len(hs))
-		if got >= need || above > 0 {
+		if sure && (got >= need || above > 0) {
 			return
 		}
 		most := need - got - waiting
-		if bad {
+		if bad || got >= need {
 			most = len(hs)
 		}
 		r.send(r.ctx, hs, most)

@@ -132,6 +132,17 @@ func (r *ring) neighbours() []node {
 	return all
 }
 
+// upkept is how many nodes are kept track of.
+func (r *ring) upkept() int {
+	kept := map[node]bool{}
+	for _, n := range append(r.neighbours(), r.table...) {
+		if n != r.self {
+			kept[n] = true
+		}
+	}
+	return len(kept)
+}
+
 // owns tells whether a position is this node's own.
 func (r *ring) owns(p slot) bool {
 	return r.stores && (len(r.succs) == 0 || r.distance(r.self.slot, p) < r.distance(r.self.slot, r.succs[0].slot))

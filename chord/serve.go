@@ -69,6 +69,9 @@ func (t *Table) handle(from peer.ID, q *question) (a *reply, wait func(context.C
 	if q.view != nil && !t.valid(from, q.view) || uint64(q.position) >= 1<<t.k {
 		return nil, nil, fmt.Errorf("%w: a slot or peer that is not its own", errForm)
 	}
+	if from != t.id {
+		t.stats.questions.Add(1)
+	}
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()

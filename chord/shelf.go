@@ -156,7 +156,11 @@ func scanRow(data []byte) (w write, value []byte, err error) {
 	s := canon.Scan(data)
 	s.Tuple(4)
 	w = write{version: scanVersion(&s), deleted: s.Bool()}
-	w.at, value = time.UnixMilli(int64(s.Uint())), s.Bytes()
+	at := s.Uint()
+	w.at, value = time.UnixMilli(int64(at)), s.Bytes()
+	if at > 1<<48 { // after the year 10000
+		s.Fail()
+	}
 	w.size = len(value)
 	return w, value, s.End()
 }

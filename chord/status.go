@@ -24,9 +24,13 @@ type Status struct {
 	Bytes    int64
 	MaxBytes int64
 	Known    int   // peers that store, or did
+	Upkept   int   // peers that it keeps track of, if it stores
 	Filling  bool  // it has not got all that it is a home for
 	Refused  error // a *RefusedError if all neighbours have another k
 	Failed   error // why nothing is stored any more
+
+	Questions uint64 // of other peers
+	Repairs   uint64 // homes that reads of this peer have given what they lacked
 }
 
 // Status returns a snapshot, which is the caller's.
@@ -36,6 +40,7 @@ func (t *Table) Status() Status {
 	return Status{
 		K: int(t.k), Stores: t.ring.stores, Slot: uint64(t.ring.self.slot), Keys: t.store.alive, Bytes: t.store.bytes,
 		MaxBytes: t.store.maxBytes, Known: len(t.ring.hints.nodes), Filling: t.isFilling(), Refused: t.alone(), Failed: t.failed,
+		Upkept: t.ring.upkept(), Questions: t.stats.questions.Load(), Repairs: t.stats.repairs.Load(),
 	}
 }
 
@@ -109,7 +114,7 @@ func (t *Table) Ring(ctx context.Context) (Ring, error) {
 }
 
 // stats counts what a table does.
-type stats struct{ repairs atomic.Uint64 }
+type stats struct{ questions, repairs atomic.Uint64 }
 
 // offer returns the counters and what else can be measured.
 func (t *Table) offer() *metrics.Set {
@@ -121,6 +126,7 @@ func (t *Table) offer() *metrics.Set {
 		}
 	}
 	s := metrics.New("chord", t.mesh.Network())
+	s.Counter("questions_total", "Questions of other peers.", &t.stats.questions)
 	s.Counter("repairs_total", "Homes that were given what they lacked, by reads of this peer.", &t.stats.repairs)
 	s.Gauge("keys", "Keys that are stored here.", gauge(func() float64 { return float64(t.store.alive) }))
 	s.Gauge("bytes", "What counts towards the limit.", gauge(func() float64 { return float64(t.store.bytes) }))

@@ -31,6 +31,16 @@ func valueHash(value string) uint64 {
 // there is always one above what is held.
 const maxCounter = 1 << 53
 
+// maxJump is how far a counter may be ahead of what most homes hold. A home that names one
+// beyond that lies, or is broken: each write goes only one above what it was told of.
+const maxJump = 1 << 20
+
+// ceiling is the highest counter to believe, of those that a majority of the homes names.
+func ceiling(counters []uint64) uint64 {
+	sorted := slices.Sorted(slices.Values(counters))
+	return sorted[(len(sorted)-1)/2] + maxJump
+}
+
 func (v version) compare(o version) int {
 	return cmp.Or(cmp.Compare(v.counter, o.counter), cmp.Compare(v.writer, o.writer), cmp.Compare(v.hash, o.hash))
 }
@@ -49,7 +59,7 @@ const overhead = 192
 
 // Limits of a key and a value, which are those of the package sync, too.
 const (
-	MaxKey   = 4 << 10
+	MaxKey   = 1 << 10
 	MaxValue = 1 << 20
 )
 

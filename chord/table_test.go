@@ -225,6 +225,15 @@ func TestTable(t *testing.T) {
 			}
 			some++
 		}
+		all, early := leech.All(l.ctx())
+		for key, v := range all {
+			if v != want[key] {
+				t.Errorf("%s is %v, want %v", key, v, want[key])
+			}
+		}
+		if early() != nil {
+			t.Error(early())
+		}
 		if len(keys) != 300 || values != 300 || some != 10 {
 			t.Errorf("%d keys, %d values, %d with the prefix", len(keys), values, some)
 		}

@@ -172,7 +172,11 @@ func (w *write) append(dst []byte, now time.Time) []byte {
 
 func scanWrite(s *canon.Scanner, now time.Time) write {
 	w := write{version: scanVersion(s), deleted: s.Bool()}
-	w.at = now.Add(-scanAge(s))
+	age := scanAge(s)
+	if age > 0 && !w.deleted {
+		s.Fail()
+	}
+	w.at = now.Add(-age)
 	return w
 }
 

@@ -50,7 +50,8 @@ func (t *Table) attempt(ctx context.Context, key, val string, w write) (above ui
 		if err != nil {
 			return 0, err
 		}
-		got, refused := 0, 0
+		got, refused, above := 0, 0, uint64(0)
+		limit, sure := r.ceiling(hs)
 		for _, h := range hs {
 			v, ok := r.votes[h]
 			if !ok || v.err != nil || v.a.kind != sayDone {
@@ -62,7 +63,9 @@ func (t *Table) attempt(ctx context.Context, key, val string, w write) (above ui
 					got++
 				}
 			case lower:
-				above = max(above, v.a.write.counter)
+				if sure && v.a.write.counter <= limit {
+					above = max(above, v.a.write.counter)
+				}
 			case full:
 				refused++
 			}
@@ -70,7 +73,7 @@ func (t *Table) attempt(ctx context.Context, key, val string, w write) (above ui
 		switch {
 		case above > 0:
 			return above, nil
-		case got >= majority(len(hs)):
+		case got >= majority(len(hs)) && sure:
 			t.background(r.finish)
 			return 0, nil
 		case refused > len(hs)-majority(len(hs)):
@@ -112,6 +115,27 @@ func (r *round) finish() {
 			return
 		}
 	}
+}
+
+// ceiling is the highest counter to believe. It is not sure while less than a majority has
+// answered, nor while counters are so far apart that somebody lies, and more may answer.
+func (r *round) ceiling(hs []home) (limit uint64, sure bool) {
+	var counters []uint64
+	answered := 0
+	for _, h := range hs {
+		v, ok := r.votes[h]
+		if ok {
+			answered++
+		}
+		if ok && v.err == nil && (v.a.kind == sayDone || v.a.kind == sayHeld) {
+			counters = append(counters, v.a.write.counter)
+		}
+	}
+	if len(counters) < majority(len(hs)) {
+		return 0, false
+	}
+	near := slices.Max(counters)-slices.Min(counters) <= maxJump
+	return ceiling(counters), near || answered == len(hs)
 }
 
 // locks keep the order of this peer's own writes of a key.
