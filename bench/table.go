@@ -126,7 +126,10 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-const oneWay = 25 * time.Millisecond
+const (
+	oneWay = 25 * time.Millisecond
+	linked = 24 // peers: more simulated links than that keep two cores busy
+)
 
 // onLinks measures gets between peers that are far from each other.
 func onLinks(sys spread, s scale, add func(string, float64)) {
@@ -135,7 +138,8 @@ func onLinks(sys spread, s scale, add func(string, float64)) {
 	defer sim.Close()
 	var hs []host.Host
 	link := simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps}
-	for i := range s.storing {
+	peers := min(s.storing, linked)
+	for i := range peers {
 		h, err := libp2p.New(
 			libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", simnet.IntToPublicIPv4(i))),
 			simlibp2p.QUICSimnet(sim, simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
@@ -148,7 +152,7 @@ func onLinks(sys spread, s scale, add func(string, float64)) {
 	c := sys.open(hs)
 	defer c.stop()
 	list, value := keys("k", max(10, s.gets/10)), make([]byte, 100)
-	reader := func(i int) int { return i % min(4, s.storing) }
+	reader := func(i int) int { return i % min(4, peers) }
 	for range 2 { // so that those who ask have been connected
 		for i, k := range list {
 			c.set(reader(i), k, value)
@@ -156,7 +160,7 @@ func onLinks(sys spread, s scale, add func(string, float64)) {
 		}
 	}
 	times := timed(len(list), func(i int) { c.get(reader(i+1), list[i]) })
-	title := fmt.Sprintf("over links of %v one way, %d peers that store", oneWay, s.storing)
+	title := fmt.Sprintf("over links of %v one way, %d peers that store", oneWay, peers)
 	add("get p50 ms "+title, times[len(times)/2]/1000)
 	add("get p99 ms "+title, times[len(times)*99/100]/1000)
 }

@@ -25,6 +25,15 @@ type fabric struct {
 	side   map[peer.ID]int
 	liars  map[peer.ID]func(circle, *question, *reply) *reply
 	asked  int
+
+	conduct map[[2]peer.ID]int // how often one has complained of another
+}
+
+// misbehaved parts two of which one has complained ten times, as a mesh does.
+func (p port) misbehaved(other peer.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conduct[[2]peer.ID{p.self, other}]++
 }
 
 // lie has a peer answer others with something else.
@@ -43,14 +52,15 @@ type port struct {
 func newFabric(t *testing.T, seed uint64) *fabric {
 	return &fabric{
 		t: t, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
-		tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(circle, *question, *reply) *reply{},
+		conduct: map[[2]peer.ID]int{}, tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(circle, *question, *reply) *reply{},
 	}
 }
 
 func (f *fabric) reachable(from, to peer.ID) *Table {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.tables[from] == nil || f.side[from] != f.side[to] {
+	parted := f.conduct[[2]peer.ID{from, to}] >= 10 || f.conduct[[2]peer.ID{to, from}] >= 10
+	if parted || f.tables[from] == nil || f.side[from] != f.side[to] {
 		return nil
 	}
 	return f.tables[to]

@@ -254,7 +254,7 @@ func (t *Table) handOver(ctx context.Context, keys []string, ahead bool, progres
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			if t.give1(ctx, key, ahead) {
+			if t.giveAway(ctx, key, ahead) {
 				progress(given.Add(1))
 			}
 		})
@@ -263,8 +263,8 @@ func (t *Table) handOver(ctx context.Context, keys []string, ahead bool, progres
 	return int(given.Load())
 }
 
-// give1 hands over one item, and tells whether it was taken.
-func (t *Table) give1(ctx context.Context, key string, ahead bool) bool {
+// giveAway hands over one item, and tells whether it was taken.
+func (t *Table) giveAway(ctx context.Context, key string, ahead bool) bool {
 	t.mu.Lock()
 	it := t.store.get(key)
 	if it == nil {

@@ -110,6 +110,7 @@ func TestHostileMembers(t *testing.T) {
 				for _, liar := range nodes[:2] {
 					f.lie(liar.id, lie)
 				}
+				time.Sleep(2 * time.Minute) // some lies end outside at once
 				honest := append(nodes[2:], reader)
 				ctx := context.Background()
 				for i := range 40 {

@@ -49,7 +49,7 @@ func (t *Table) changes(ctx context.Context, q *question) *reply {
 	for {
 		t.mu.Lock()
 		j := &t.journal
-		a := &reply{kind: sayChanges, run: j.run, revison: j.last}
+		a := &reply{kind: sayChanges, run: j.run, revision: j.last}
 		first := j.last - uint64(len(j.entries))
 		from := q.revision
 		switch {
@@ -64,7 +64,7 @@ func (t *Table) changes(ctx context.Context, q *question) *reply {
 				continue
 			}
 			if bytes += len(e.key) + len(e.value); len(a.entries) == maxPage || len(a.entries) > 0 && bytes > pageBytes {
-				a.revison = from + uint64(i)
+				a.revision = from + uint64(i)
 				break
 			}
 			a.entries = append(a.entries, e)
@@ -185,7 +185,7 @@ func (w *watch) follow(ctx context.Context, p peer.ID) {
 			}
 			return
 		}
-		q.run, q.revision = a.run, a.revison
+		q.run, q.revision = a.run, a.revision
 		select {
 		case w.news <- a:
 		case <-ctx.Done():

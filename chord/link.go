@@ -29,6 +29,7 @@ const (
 // A transport carries questions to other peers. Its errors say that there was no answer.
 type transport interface {
 	ask(ctx context.Context, to peer.ID, q *question) (*reply, error)
+	misbehaved(p peer.ID) // it has answered what no honest peer does
 }
 
 // links are the streams on which this peer asks others, one for each.
@@ -62,6 +63,8 @@ func (ls *links) ask(ctx context.Context, to peer.ID, q *question) (*reply, erro
 	}
 	return l.ask(ctx, q)
 }
+
+func (ls *links) misbehaved(p peer.ID) { ls.mesh.Misbehaved(p, errForm) }
 
 func (l *link) ask(ctx context.Context, q *question) (*reply, error) {
 	answer := make(chan *reply, 1)

@@ -10,10 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/metrics"
-	"github.com/p2p-today/go2p/mesh"
 )
-
-type meshPeer = mesh.Peer
 
 // A Status is a snapshot of this peer's part in the table.
 type Status struct {

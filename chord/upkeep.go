@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/mesh"
 )
 
 // The times of upkeep.
@@ -156,7 +158,7 @@ func (t *Table) meet(now time.Time, p peer.ID, v *view) {
 }
 
 func (t *Table) isNeighbour(p peer.ID) bool {
-	return t.mesh != nil && slices.ContainsFunc(t.mesh.Peers(), func(n meshPeer) bool { return n.ID == p })
+	return t.mesh != nil && slices.ContainsFunc(t.mesh.Peers(), func(n mesh.Peer) bool { return n.ID == p })
 }
 
 // refuse notes a peer with another k, and reports it once while it is a neighbour. The
@@ -172,8 +174,8 @@ func (t *Table) refuse(p peer.ID, theirs int) error {
 	return err
 }
 
-// greeting is what this peer says first.
-func (t *Table) greetingNow() *question {
+// hello is a greeting of this peer.
+func (t *Table) hello() *question {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	v := t.ring.view(time.Now())
@@ -182,7 +184,7 @@ func (t *Table) greetingNow() *question {
 
 // introduce greets a peer on a new stream.
 func (t *Table) introduce(p peer.ID, ask func(*question) (*reply, error)) error {
-	a, err := ask(t.greetingNow())
+	a, err := ask(t.hello())
 	if err != nil {
 		return err
 	}
@@ -204,11 +206,8 @@ func (t *Table) greeted(p peer.ID, a *reply) error {
 	return nil
 }
 
-func (t *Table) misbehaved(p peer.ID) {
-	if t.mesh != nil {
-		t.spawn(func() { t.mesh.Misbehaved(p, errForm) })
-	}
-}
+// misbehaved says that a peer has answered what no honest one does. The caller holds mu.
+func (t *Table) misbehaved(p peer.ID) { t.spawn(func() { t.net.misbehaved(p) }) }
 
 // announce tells all neighbours in the mesh whether this peer stores, and hears whether
 // they do.
@@ -232,7 +231,7 @@ func (t *Table) greet(p peer.ID) {
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, askTime)
 	defer cancel()
-	a, err := t.net.ask(ctx, p, t.greetingNow())
+	a, err := t.net.ask(ctx, p, t.hello())
 	if err == nil {
 		err = t.greeted(p, a)
 	}
@@ -279,6 +278,9 @@ func (t *Table) ask(ctx context.Context, p peer.ID, q *question) (*reply, error)
 			t.background(func() { t.greet(p) })
 		}
 		return nil, err
+	}
+	if a.kind == sayFailed { // it may be of no use at all
+		t.background(func() { t.greet(p) })
 	}
 	if a.view != nil {
 		if !t.valid(p, a.view) {

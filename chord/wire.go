@@ -66,26 +66,26 @@ const (
 
 // A reply answers a question.
 type reply struct {
-	kind    uint64
-	k       circle
-	owns    bool
-	view    *view
-	next    []node
-	verdict verdict
-	filling bool
-	homes   int // held, done: that a key has, as far as this node knows
-	outcome outcome
-	write   write  // held: what; done: the version that stands
-	value   string // held
-	whole   bool   // held: the value is there
-	more    bool   // page
-	start   string // page: where to go on
-	entries []entry
-	run     uint64
-	missed  bool // changes: some are remembered no more
-	revison uint64
-	text    string
-	count   int
+	kind     uint64
+	k        circle
+	owns     bool
+	view     *view
+	next     []node
+	verdict  verdict
+	filling  bool
+	homes    int // held, done: that a key has, as far as this node knows
+	outcome  outcome
+	write    write  // held: what; done: the version that stands
+	value    string // held
+	whole    bool   // held: the value is there
+	more     bool   // page
+	start    string // page: where to go on
+	entries  []entry
+	run      uint64
+	missed   bool // changes: some are remembered no more
+	revision uint64
+	text     string
+	count    int
 }
 
 // An entry is a key with its version, and its value if that was asked for.
@@ -298,7 +298,7 @@ func (a *reply) append(dst []byte, id uint64, now time.Time) []byte {
 		}
 		return appendEntries(dst, a.entries, now)
 	case sayChanges:
-		dst = canon.AppendBool(canon.AppendUint(canon.AppendUint(head(4), a.run), a.revison), a.missed)
+		dst = canon.AppendBool(canon.AppendUint(canon.AppendUint(head(4), a.run), a.revision), a.missed)
 		return appendEntries(dst, a.entries, now)
 	case sayCount:
 		return canon.AppendUint(canon.AppendBool(head(2), a.filling), uint64(a.count))
@@ -363,7 +363,7 @@ func scanReply(data []byte, now time.Time) (id uint64, a *reply, err error) {
 		}
 		a.entries = scanEntries(&s, now)
 	case sayChanges:
-		a.run, a.revison, a.missed = s.Uint(), s.Uint(), s.Bool()
+		a.run, a.revision, a.missed = s.Uint(), s.Uint(), s.Bool()
 		a.entries = scanEntries(&s, now)
 	case sayFailed:
 		a.text = string(s.Text())

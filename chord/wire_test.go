@@ -45,7 +45,7 @@ func replies(now time.Time) []*reply {
 		{kind: sayDone, filling: true, homes: 3, outcome: full, write: write{version: w.version}},
 		{kind: sayPage, filling: true, more: true, start: "next", entries: []entry{{"a", w, "value"}, {"b", gone, ""}}},
 		{kind: sayPage},
-		{kind: sayChanges, run: 1, revison: 2, missed: true, entries: []entry{{"a", w, "value"}}},
+		{kind: sayChanges, run: 1, revision: 2, missed: true, entries: []entry{{"a", w, "value"}}},
 		{kind: sayFailed, text: "no"},
 		{kind: sayCount, filling: true, count: 12},
 	}
