@@ -166,23 +166,26 @@ func (f *fabric) crash(t *Table) {
 func (f *fabric) whole() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var nodes []*Table
+	var views []view
 	for _, t := range f.tables {
-		if t.stores() {
-			nodes = append(nodes, t)
+		t.mu.Lock()
+		if t.ring.stores {
+			views = append(views, t.ring.view(time.Now()))
+		}
+		lacks := t.isFilling() || !t.due.IsZero() || t.filling
+		t.mu.Unlock()
+		if lacks {
+			return false
 		}
 	}
-	slices.SortFunc(nodes, func(a, b *Table) int { return int(a.ring.self.slot) - int(b.ring.self.slot) })
-	for i, t := range nodes {
-		t.mu.Lock()
-		ok := !t.isFilling() && t.due.IsZero() && !t.filling
-		for j := 1; j <= min(listed, len(nodes)-1); j++ {
-			succ, pred := nodes[(i+j)%len(nodes)].ring.self, nodes[(i-j+len(nodes))%len(nodes)].ring.self
-			ok = ok && len(t.ring.succs) >= j && len(t.ring.preds) >= j && t.ring.succs[j-1] == succ && t.ring.preds[j-1] == pred
-		}
-		t.mu.Unlock()
-		if !ok {
-			return false
+	slices.SortFunc(views, func(a, b view) int { return int(a.self.slot) - int(b.self.slot) })
+	n := len(views)
+	for i, v := range views {
+		for j := 1; j <= min(listed, n-1); j++ {
+			succ, pred := views[(i+j)%n].self, views[(i-j+n)%n].self
+			if len(v.succs) < j || len(v.preds) < j || v.succs[j-1] != succ || v.preds[j-1] != pred {
+				return false
+			}
 		}
 	}
 	return true

@@ -139,6 +139,8 @@ func TestHostileMembers(t *testing.T) {
 				if _, err := late.Ring(ctx); err != nil {
 					t.Errorf("ring: %v", err)
 				}
+				reader.mu.Lock()
+				defer reader.mu.Unlock()
 				if n := len(reader.ring.hints.nodes); n > maxHints {
 					t.Errorf("%d hints", n)
 				}

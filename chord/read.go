@@ -114,7 +114,10 @@ func (r *round) send(ctx context.Context, hs []home, most int) {
 			if r.trace != nil {
 				r.trace(step(h, a, err, time.Since(start)))
 			}
-			r.news <- answered{h, vote{a, err}}
+			select {
+			case r.news <- answered{h, vote{a, err}}:
+			case <-r.t.ctx.Done():
+			}
 		})
 	}
 }
@@ -164,6 +167,8 @@ func (r *round) receive(until <-chan time.Time) (timely bool, err error) {
 		return false, nil
 	case <-r.ctx.Done():
 		return false, r.ctx.Err()
+	case <-r.t.ctx.Done():
+		return false, ErrClosed
 	}
 }
 
@@ -173,6 +178,8 @@ func (r *round) again(pause *time.Duration) error {
 	case <-time.After(*pause):
 	case <-r.ctx.Done():
 		return r.ctx.Err()
+	case <-r.t.ctx.Done():
+		return ErrClosed
 	}
 	*pause = min(2**pause, lastRetry)
 	for h, v := range r.votes {

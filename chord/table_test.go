@@ -316,9 +316,11 @@ func TestTwoDie(t *testing.T) {
 		count := map[string]int{}
 		for i, table := range l.tables {
 			if i != 1 && i != 5 {
-				for _, key := range table.store.items.Keys() {
+				table.mu.Lock()
+				for _, key := range table.allKeys() {
 					count[key]++
 				}
+				table.mu.Unlock()
 			}
 		}
 		for key := range want {
