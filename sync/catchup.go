@@ -239,6 +239,9 @@ func (d *Dict) refused(e *RefusedError) {
 	id, _ := peer.Decode(e.Peer)
 	p := d.levels.peers[string(id)]
 	known := p != nil && p.refused != nil && p.refused.Error() == e.Error()
+	if p != nil {
+		p.refused = e // both ends may find it out at the same time, and it is told once
+	}
 	d.levelMu.Unlock()
 	if known {
 		return
