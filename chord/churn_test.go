@@ -143,7 +143,7 @@ func (f *fabric) join(t *Table) {
 	f.t.Helper()
 	var err error
 	for range 100 {
-		if err = t.tryJoin(t.ctx); err == nil || errors.Is(err, ErrRingFull) {
+		if err = t.tryJoin(t.ctx, true); err == nil || errors.Is(err, ErrRingFull) {
 			break
 		}
 		time.Sleep(claimPause)

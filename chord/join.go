@@ -36,16 +36,16 @@ func (t *Table) join(ctx context.Context) error {
 	if t.stores() {
 		return nil
 	}
-	meet, cancel := context.WithTimeout(ctx, meetTime)
-	err := t.AwaitPeers(meet)
-	cancel()
-	if errors.Is(err, ErrRefused) || errors.Is(err, ErrClosed) {
-		return err
-	} else if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	for {
-		err := t.tryJoin(ctx)
+		meet, cancel := context.WithTimeout(ctx, meetTime)
+		nobody := t.AwaitPeers(meet)
+		cancel()
+		if errors.Is(nobody, ErrRefused) || errors.Is(nobody, ErrClosed) {
+			return nobody
+		} else if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err := t.tryJoin(ctx, nobody != nil)
 		if err == nil || errors.Is(err, ErrRingFull) || errors.Is(err, ErrRefused) || errors.Is(err, ErrClosed) {
 			return err
 		}
@@ -65,16 +65,19 @@ func (t *Table) stores() bool {
 	return t.ring.stores
 }
 
-// tryJoin claims slot after slot until one is granted.
-func (t *Table) tryJoin(ctx context.Context) error {
+// tryJoin claims slot after slot until one is granted. If it may, and nobody is known who
+// could grant one, it begins a ring.
+func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
 	for s := range t.k.probe(string(t.id)) {
 		t.mu.Lock()
 		start, known := t.ring.next(s)
-		if !known && !t.closed {
+		if !known && mayFound && !t.closed {
 			t.enter(s, nil)
 		}
 		t.mu.Unlock()
-		if !known {
+		if !known && !mayFound {
+			return errAstray
+		} else if !known {
 			t.announce()
 			return nil
 		}
