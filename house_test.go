@@ -23,7 +23,7 @@ var arrows = []struct {
 }{
 	{"host", []string{"internal/file"}, "host is a leaf: who has a libp2p host needs nothing from it"},
 	{"mesh", []string{"internal/canon", "internal/feed", "internal/frame", "internal/metrics", "internal/value", "internal/file"}, "mesh stands on libp2p's host.Host alone, so that any host will do"},
-	{"sync", []string{"mesh", "internal/canon", "internal/feed", "internal/frame", "internal/metrics", "internal/value", "internal/file"}, "sync stands on a mesh; compat is the one that knows of old nodes"},
+	{"sync", []string{"mesh", "internal/canon", "internal/disklog", "internal/feed", "internal/frame", "internal/metrics", "internal/value", "internal/file"}, "sync stands on a mesh; compat is the one that knows of old nodes"},
 	{"chord", []string{"mesh", "internal/"}, "chord stands on a mesh, beside sync; compat is the one that knows of old nodes"},
 	{"internal/", []string{"internal/"}, "internal packages serve the others and know none of them"},
 	{"cmd/peer", []string{"cmd/peer/", "host", "mesh", "sync", "chord", "internal/"}, ""},

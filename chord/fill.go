@@ -172,15 +172,18 @@ func (f *fetches) end(key string, v version) {
 }
 
 // merge fetches those items from a peer that are newer than what is here, and returns how
-// many there were. It waits for all that it has begun.
+// many there were. What is being fetched from another peer is left to that, but when all
+// else is done, and it is still not here, fetched after all.
 func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetches) (n int) {
 	var wg sync.WaitGroup
 	room := make(chan struct{}, fetchWidth)
+	var left []entry
 	for _, e := range entries {
-		t.mu.Lock()
-		newer := e.write.compare(t.store.held(e.key)) > 0
-		t.mu.Unlock()
-		if !newer || !f.begin(e.key, e.write.version) {
+		if !t.isNews(e) {
+			continue
+		}
+		if !f.begin(e.key, e.write.version) {
+			left = append(left, e)
 			continue
 		}
 		n++
@@ -194,7 +197,21 @@ func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetche
 		})
 	}
 	wg.Wait()
+	for _, e := range left {
+		if t.isNews(e) {
+			if err := t.adopt(ctx, p, e); err != nil {
+				t.log.Debug("cannot fetch", "peer", p, "key", e.key, "err", err)
+			}
+		}
+	}
 	return n
+}
+
+// isNews tells whether an item is newer than what is here.
+func (t *Table) isNews(e entry) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return e.write.compare(t.store.held(e.key)) > 0
 }
 
 // adopt takes an item that another peer holds.

@@ -81,7 +81,7 @@ func TestHopsAreBounded(t *testing.T) {
 		}
 		at, hops := rapid.SampledFrom(slots).Draw(t, "start"), 0
 		for {
-			next := ring[at].find(position)
+			next := k.nearest(ring[at].self, position, ring[at].table)
 			if next.slot == at {
 				break
 			}

@@ -71,13 +71,17 @@ func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
 	for s := range t.k.probe(string(t.id)) {
 		t.mu.Lock()
 		start, known := t.ring.next(s)
-		if !known && mayFound && !t.closed {
+		closed := t.closed
+		if !known && mayFound && !closed {
 			t.enter(s, nil)
 		}
 		t.mu.Unlock()
-		if !known && !mayFound {
+		switch {
+		case closed:
+			return ErrClosed
+		case !known && !mayFound:
 			return errAstray
-		} else if !known {
+		case !known:
 			t.announce()
 			return nil
 		}
@@ -107,7 +111,8 @@ func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
 	return ErrRingFull
 }
 
-// enter takes a slot, that which another peer has granted or else the first of all. The caller holds mu.
+// enter takes a slot, that which another peer has granted or else the first of all. The
+// caller holds mu.
 func (t *Table) enter(s slot, by *view) {
 	now := time.Now()
 	t.complete, t.calm = reach{}, 0

@@ -31,12 +31,8 @@ func newFingers(k circle, self node) *fingers {
 	return f
 }
 
-// find returns the node nearest at or before a position, of the fingers and the peer
-// itself: the next hop, or the owner if that is itself and the finger for the next slot is
-// right. A position belongs to the node nearest at or before it, as in protocol 0.4.
-func (f *fingers) find(position slot) node { return f.nearest(f.self, position, f.table) }
-
-// nearest returns the one of some nodes that is nearest at or before a position.
+// nearest returns the one of some nodes that is nearest at or before a position: its owner,
+// as in protocol 0.4, if they are all there are, and else the next hop.
 func (k circle) nearest(best node, position slot, nodes []node) node {
 	for _, n := range nodes {
 		if k.distance(n.slot, position) < k.distance(best.slot, position) {

@@ -410,7 +410,7 @@ func (r *ring) hear(now time.Time, n node) {
 	r.meetFinger(n)
 	_, ahead := list(slices.Clone(r.succs), n, r.ahead)
 	_, behind := list(slices.Clone(r.preds), n, r.behind)
-	if (ahead || behind) && n.slot != r.self.slot || n.slot == r.self.slot {
+	if ahead || behind || n.slot == r.self.slot {
 		r.probe(n)
 	}
 }

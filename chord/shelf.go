@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/disklog"
 )
 
 // A shelf keeps the values of a store, and on disk also the versions.
@@ -63,7 +64,7 @@ type disk struct {
 // an empty store what is on it. What was left for longer than deletions are remembered
 // is not: it could bring back what was deleted.
 func openDisk(dir string, files vfs.FS, log *slog.Logger, into *store, now time.Time) (*disk, error) {
-	db, err := pebble.Open(dir, &pebble.Options{FS: files, Logger: diskLog{log}, FormatMajorVersion: pebble.FormatNewest})
+	db, err := pebble.Open(dir, &pebble.Options{FS: files, Logger: disklog.Logger{Log: log}, FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		return nil, damaged(dir, err)
 	}
@@ -202,17 +203,3 @@ func (d *disk) remove(keys []string) error {
 }
 
 func (d *disk) close(now time.Time) error { return errors.Join(d.stamp(now), d.db.Close()) }
-
-// diskLog hands on what the store has to say.
-type diskLog struct{ log *slog.Logger }
-
-func (l diskLog) Infof(format string, args ...any) {
-	l.log.Debug("store: " + fmt.Sprintf(format, args...))
-}
-
-func (l diskLog) Errorf(format string, args ...any) {
-	l.log.Error("store: " + fmt.Sprintf(format, args...))
-}
-
-// Fatalf is called when what was written cannot be made durable. There is no way on.
-func (l diskLog) Fatalf(format string, args ...any) { panic("store: " + fmt.Sprintf(format, args...)) }

@@ -48,6 +48,7 @@ type Table struct {
 	stats   stats
 	metrics *metrics.Set
 	keys    locks
+	serves  bool // the mesh has its handler
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -74,6 +75,7 @@ type Table struct {
 	greeting  map[peer.ID]bool
 	doubted   map[peer.ID]bool // were neighbours, and it is not certain yet whether they are gone
 	serving   map[peer.ID]int
+	members   map[peer.ID]bool  // neighbours in the mesh
 	neighbour map[peer.ID]error // of the mesh, that have said hello; the error is a *RefusedError or nil
 	met       chan struct{}     // closed, and replaced, when there is news of the ring or of a neighbour
 	pace      time.Duration     // about how long an answer takes
@@ -105,7 +107,7 @@ func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Table, error) {
 func newTable(id peer.ID, opts *Options) *Table {
 	t := &Table{
 		id: id, wake: make(chan struct{}, 1), met: make(chan struct{}), journal: newJournal(), shelf: memory{}, pace: firstPace,
-		greeting: map[peer.ID]bool{}, doubted: map[peer.ID]bool{}, serving: map[peer.ID]int{}, neighbour: map[peer.ID]error{}, keys: locks{held: map[string]*lock{}},
+		greeting: map[peer.ID]bool{}, doubted: map[peer.ID]bool{}, serving: map[peer.ID]int{}, members: map[peer.ID]bool{}, neighbour: map[peer.ID]error{}, keys: locks{held: map[string]*lock{}},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if opts != nil {
@@ -145,6 +147,7 @@ func (t *Table) start() error {
 	if err := t.metrics.Register(t.opts.Registerer); err != nil {
 		return err
 	}
+	t.serves = true
 	t.mesh.SetStreamHandler(Protocol, t.serve)
 	events := t.mesh.Events(t.ctx)
 	for _, p := range t.mesh.Peers() {
@@ -166,7 +169,7 @@ func (t *Table) Close() error {
 		t.wg.Wait()
 		return nil
 	}
-	if t.mesh != nil {
+	if t.serves {
 		t.mesh.SetStreamHandler(Protocol, nil)
 	}
 	t.cancel()
@@ -223,11 +226,17 @@ func (t *Table) follow(events iter.Seq2[mesh.Event, error]) {
 }
 
 // neighbourUp greets a neighbour: it may store, and know others.
-func (t *Table) neighbourUp(p peer.ID) { t.background(func() { t.greet(p) }) }
+func (t *Table) neighbourUp(p peer.ID) {
+	t.mu.Lock()
+	t.members[p] = true
+	t.mu.Unlock()
+	t.background(func() { t.greet(p) })
+}
 
 // neighbourDown makes sure whether somebody that is needed is gone.
 func (t *Table) neighbourDown(p peer.ID) {
 	t.mu.Lock()
+	delete(t.members, p)
 	delete(t.neighbour, p)
 	_, known := t.ring.hints.slots[string(p)]
 	if known {

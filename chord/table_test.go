@@ -448,6 +448,10 @@ func TestOtherK(t *testing.T) {
 		if _, err := Open(l.ctx(), l.meshes[0], &Options{K: MaxK + 1}); err == nil {
 			t.Error("k beyond its limit")
 		}
+		_, err := l.tables[1].net.ask(l.ctx(), l.meshes[0].ID(), &question{kind: askFind})
+		if !errors.Is(err, ErrRefused) { // the table that is open still answers
+			t.Errorf("after a table that did not open: %v", err)
+		}
 	})
 }
 

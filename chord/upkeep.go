@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-
-	"github.com/p2p-today/go2p/mesh"
 )
 
 // The times of upkeep.
@@ -60,7 +58,10 @@ func (t *Table) probe() {
 func (t *Table) turn() time.Duration {
 	t.mu.Lock()
 	t.calm++
-	pace := turnTime * time.Duration(1+min(t.calm, calmTurns)/calmTurns*(calmTurns-1))
+	pace := turnTime
+	if t.calm >= calmTurns {
+		pace *= calmTurns
+	}
 	greet, look := t.ring.upkeep()
 	lost := len(t.ring.hints.nodes) == 0
 	t.mu.Unlock()
@@ -140,7 +141,7 @@ func (t *Table) reshape(now time.Time) {
 func (t *Table) meet(now time.Time, p peer.ID, v *view) {
 	before := t.ring.neighbours()
 	t.ring.meet(now, *v)
-	if t.isNeighbour(p) {
+	if t.members[p] {
 		t.neighbour[p] = nil
 	}
 	if !slices.Equal(before, t.ring.neighbours()) {
@@ -155,10 +156,6 @@ func (t *Table) meet(now time.Time, p peer.ID, v *view) {
 	}
 	t.reshape(now)
 	t.tell()
-}
-
-func (t *Table) isNeighbour(p peer.ID) bool {
-	return t.mesh != nil && slices.ContainsFunc(t.mesh.Peers(), func(n mesh.Peer) bool { return n.ID == p })
 }
 
 // refuse notes a peer with another k, and reports it once while it is a neighbour. The

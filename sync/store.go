@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/disklog"
 )
 
 // storeFormat is raised when an older program could not read what is stored.
@@ -50,7 +51,7 @@ type clockRow struct {
 // openStore opens the store in a directory, which is made if there is none.
 func openStore(dir string, files vfs.FS, log *slog.Logger) (*store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{
-		FS: files, Logger: storeLog{log}, FormatMajorVersion: pebble.FormatNewest,
+		FS: files, Logger: disklog.Logger{Log: log}, FormatMajorVersion: pebble.FormatNewest,
 	})
 	if err != nil {
 		return nil, damaged(dir, err)
@@ -336,17 +337,3 @@ func milliseconds(n uint64) time.Duration {
 }
 
 func (s *store) close() error { return s.db.Close() }
-
-// storeLog hands on what the store has to say.
-type storeLog struct{ log *slog.Logger }
-
-func (l storeLog) Infof(format string, args ...any) {
-	l.log.Debug("store: " + fmt.Sprintf(format, args...))
-}
-
-func (l storeLog) Errorf(format string, args ...any) {
-	l.log.Error("store: " + fmt.Sprintf(format, args...))
-}
-
-// Fatalf is called when what was written cannot be made durable. There is no way on.
-func (l storeLog) Fatalf(format string, args ...any) { panic("store: " + fmt.Sprintf(format, args...)) }
