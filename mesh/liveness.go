@@ -7,7 +7,14 @@ import "time"
 const (
 	silence   = 2 * time.Second // without a word from a member, it is pinged
 	maxMisses = 3               // pings without an answer that end a membership
+	pingRate  = 8               // pings a second at most, while all are answered
 )
+
+// patience is how long a member may be silent before it is pinged by one who has so many
+// neighbours. What pings cost a peer does not grow with them.
+func patience(neighbours int) time.Duration {
+	return max(silence, time.Duration(neighbours)*time.Second/pingRate)
+}
 
 // liveness is what a member's silence has led to so far. Its methods are given
 // when the member was last heard, which the caller keeps: that changes with
@@ -18,15 +25,16 @@ type liveness struct {
 }
 
 // deadline says when advance wants to be called next. The first ping is due at
-// once, so that the round-trip time is known early.
-func (l *liveness) deadline(heard time.Time) time.Time {
+// once, so that the round-trip time is known early; one that is not answered is
+// repeated soon, whatever the patience.
+func (l *liveness) deadline(heard time.Time, patience time.Duration) time.Time {
 	if l.pinged.IsZero() {
 		return heard
 	}
 	if l.unanswered(heard) {
 		return l.pinged.Add(silence)
 	}
-	return heard.Add(silence)
+	return heard.Add(patience)
 }
 
 func (l *liveness) unanswered(heard time.Time) bool {
@@ -34,8 +42,8 @@ func (l *liveness) unanswered(heard time.Time) bool {
 }
 
 // advance tells whether to ping now, or that the member is lost.
-func (l *liveness) advance(now, heard time.Time) (ping, lost bool) {
-	if now.Before(l.deadline(heard)) {
+func (l *liveness) advance(now, heard time.Time, patience time.Duration) (ping, lost bool) {
+	if now.Before(l.deadline(heard, patience)) {
 		return false, false
 	}
 	if l.unanswered(heard) {

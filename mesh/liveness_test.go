@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,6 +14,10 @@ func TestLiveness(t *testing.T) {
 		now, heard int
 		ping, lost bool
 		deadline   int
+	}
+	few, many := patience(16), patience(100)
+	if few != 2*time.Second || many != 12500*time.Millisecond {
+		t.Fatalf("patience with 16 neighbours is %v, with 100 it is %v", few, many)
 	}
 	for name, story := range map[string][]step{
 		"a silent member is lost with the third miss": {
@@ -36,14 +41,26 @@ func TestLiveness(t *testing.T) {
 			{11000, 5000, true, false, 13000},
 			{13000, 5000, false, true, 13000},
 		},
+		"one of many is waited for longer, but not when it has missed a ping": {
+			{0, 0, true, false, 2000},
+			{2000, 500, false, false, 13000},
+			{13000, 500, true, false, 15000},
+			{15000, 500, true, false, 17000},
+			{17000, 500, true, false, 19000},
+			{19000, 500, false, true, 19000},
+		},
 	} {
 		var l liveness
+		patience := few
+		if strings.HasPrefix(name, "one of many") {
+			patience = many
+		}
 		for i, s := range story {
-			ping, lost := l.advance(at(s.now), at(s.heard))
+			ping, lost := l.advance(at(s.now), at(s.heard), patience)
 			if ping != s.ping || lost != s.lost {
 				t.Errorf("%s: step %d: ping %v, lost %v", name, i, ping, lost)
 			}
-			if d := l.deadline(at(s.heard)); !lost && !d.Equal(at(s.deadline)) {
+			if d := l.deadline(at(s.heard), patience); !lost && !d.Equal(at(s.deadline)) {
 				t.Errorf("%s: step %d: deadline %v, want %v", name, i, d, at(s.deadline))
 			}
 		}

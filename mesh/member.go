@@ -249,8 +249,9 @@ func (m *Mesh) refused(p peer.ID, explicit bool) {
 func (m *Mesh) pingSilent(now time.Time) {
 	var lost []peer.ID
 	m.mu.Lock()
+	pause := patience(len(m.members))
 	for p, mb := range m.members {
-		ping, dead := mb.live.advance(now, mb.lastHeard())
+		ping, dead := mb.live.advance(now, mb.lastHeard(), pause)
 		if ping {
 			mb.tell(linkMessage{Kind: linkPing, Nonce: uint64(time.Since(m.epoch))})
 		}

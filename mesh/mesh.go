@@ -250,6 +250,9 @@ func (m *Mesh) Network() string { return m.name }
 // have the same, and of another network or key others; it tells nothing of either.
 func (m *Mesh) Tag() string { return m.tag }
 
+// beat is the shortest time between two looks at all members that nothing urges.
+const beat = 100 * time.Millisecond
+
 // loop owns what happens at a certain time: pings, redials, saving.
 func (m *Mesh) loop() {
 	timer := time.NewTimer(0)
@@ -266,7 +269,7 @@ func (m *Mesh) loop() {
 		m.pingSilent(now)
 		m.redialDue(now)
 		m.save()
-		timer.Reset(time.Until(m.deadline(now)))
+		timer.Reset(max(time.Until(m.deadline(now)), beat))
 	}
 }
 
@@ -278,8 +281,9 @@ func (m *Mesh) deadline(now time.Time) time.Time {
 	if d := m.redials.deadline(); !d.IsZero() && d.Before(first) {
 		first = d
 	}
+	pause := patience(len(m.members))
 	for _, mb := range m.members {
-		if d := mb.live.deadline(mb.lastHeard()); d.Before(first) {
+		if d := mb.live.deadline(mb.lastHeard(), pause); d.Before(first) {
 			first = d
 		}
 	}
