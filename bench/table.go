@@ -43,18 +43,13 @@ func measureChord(out *tabwriter.Writer, s scale) {
 		for i, sys := range spreads {
 			onLoopback(sys, s, func(title string, v float64) { f.add(i, len(spreads), title, v) })
 		}
-		for i, sys := range spreads {
-			onLinks(sys, s, func(title string, v float64) { f.add(i, len(spreads), title, v) })
-		}
+	}
+	for i, sys := range spreads {
+		onLinks(sys, s, func(title string, v float64) { f.add(i, len(spreads), title, v) })
 	}
 	for _, title := range f.titles {
 		i := -1
 		row(out, title, 1, spreads, func(spread) float64 { i++; return median(f.of[title][i]) })
-	}
-	out.Flush()
-	fmt.Fprintln(out, "go2p chord as it grows\tfirst get, questions\tpeers kept track of\tof which upkept\tquestions/s and peer at rest")
-	for _, n := range s.growth {
-		growth(out, n)
 	}
 	out.Flush()
 }
@@ -126,20 +121,17 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-const (
-	oneWay = 25 * time.Millisecond
-	linked = 24 // peers: more simulated links than that keep two cores busy
-)
+const oneWay = 25 * time.Millisecond
 
-// onLinks measures gets between peers that are far from each other.
+// onLinks measures gets between peers that are far from each other, all runs with the same
+// peers: it takes minutes until they know each other.
 func onLinks(sys spread, s scale, add func(string, float64)) {
 	sim := &simnet.Simnet{LatencyFunc: func(*simnet.Packet) time.Duration { return oneWay }, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	sim.Start()
 	defer sim.Close()
 	var hs []host.Host
 	link := simnet.LinkSettings{BitsPerSecond: 100 * simlibp2p.OneMbps}
-	peers := min(s.storing, linked)
-	for i := range peers {
+	for i := range s.storing {
 		h, err := libp2p.New(
 			libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/8000/quic-v1", simnet.IntToPublicIPv4(i))),
 			simlibp2p.QUICSimnet(sim, simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
@@ -151,44 +143,18 @@ func onLinks(sys spread, s scale, add func(string, float64)) {
 	defer closeAll(hs)
 	c := sys.open(hs)
 	defer c.stop()
-	list, value := keys("k", max(10, s.gets/10)), make([]byte, 100)
-	reader := func(i int) int { return i % min(4, peers) }
-	for range 2 { // so that those who ask have been connected
-		for i, k := range list {
-			c.set(reader(i), k, value)
-			c.get(reader(i), k)
+	reader := func(i int) int { return i % min(4, s.storing) }
+	title := fmt.Sprintf("over links of %v one way, %d peers that store", oneWay, s.storing)
+	for run := range s.runs {
+		list := keys(fmt.Sprint("k", run), max(10, s.gets/10))
+		for range 2 { // so that those who ask have been connected
+			for i, k := range list {
+				c.set(reader(i), k, make([]byte, 100))
+				c.get(reader(i), k)
+			}
 		}
+		times := timed(len(list), func(i int) { c.get(reader(i+1), list[i]) })
+		add("get p50 ms "+title, times[len(times)/2]/1000)
+		add("get p99 ms "+title, times[len(times)*99/100]/1000)
 	}
-	times := timed(len(list), func(i int) { c.get(reader(i+1), list[i]) })
-	title := fmt.Sprintf("over links of %v one way, %d peers that store", oneWay, peers)
-	add("get p50 ms "+title, times[len(times)/2]/1000)
-	add("get p99 ms "+title, times[len(times)*99/100]/1000)
-}
-
-// growth shows what a table of n peers costs each of them.
-func growth(out *tabwriter.Writer, n int) {
-	hs := plain(n)
-	defer closeAll(hs)
-	c := go2pChord{}.open(hs).(*chordCluster)
-	defer c.stop()
-	const count = 20
-	var asked uint64
-	for i, k := range keys("k", count) { // each read by a peer that has not asked anybody yet
-		c.set(0, k, nil)
-		before := c.asked()
-		c.get(n-1-i%n, k)
-		asked += c.asked() - before
-	}
-	time.Sleep(30 * time.Second)
-	const rest = 20 * time.Second
-	before := c.asked()
-	time.Sleep(rest)
-	perSecond := float64(c.asked()-before) / rest.Seconds() / float64(n)
-	known, upkept := 0, 0
-	for _, t := range c.tables {
-		s := t.Status()
-		known, upkept = known+s.Known, upkept+s.Upkept
-	}
-	fmt.Fprintf(out, "  %d peers\t%.1f\t%.1f\t%.1f\t%.2f\n", n, float64(asked)/count, float64(known)/float64(n), float64(upkept)/float64(n), perSecond)
-	out.Flush()
 }

@@ -25,6 +25,7 @@ type fabric struct {
 	side   map[peer.ID]int
 	liars  map[peer.ID]func(circle, *question, *reply) *reply
 	asked  int
+	by     map[peer.ID]int // those asked by each
 
 	conduct map[[2]peer.ID]int // how often one has complained of another
 }
@@ -51,7 +52,7 @@ type port struct {
 
 func newFabric(t *testing.T, seed uint64) *fabric {
 	return &fabric{
-		t: t, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
+		t: t, by: map[peer.ID]int{}, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
 		conduct: map[[2]peer.ID]int{}, tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(circle, *question, *reply) *reply{},
 	}
 }
@@ -88,6 +89,7 @@ func (p port) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) 
 	}
 	p.mu.Lock()
 	p.asked++
+	p.by[p.self]++
 	p.mu.Unlock()
 	a, wait, err := target.handle(p.self, q)
 	if err != nil {

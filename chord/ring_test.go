@@ -361,7 +361,7 @@ func (w *world) settle(limit time.Duration) {
 }
 
 // long is how much more is done by hand than in a usual run of the tests.
-func long(short, long int) int {
+func long[T any](short, long T) T {
 	if os.Getenv("GO2P_LONG") == "1" {
 		return long
 	}
