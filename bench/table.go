@@ -38,15 +38,21 @@ func (f *figures) add(system, systems int, title string, v float64) {
 }
 
 func measureChord(out *tabwriter.Writer, s scale) {
-	var f figures
+	var near, far figures
 	for range s.runs {
 		for i, sys := range spreads {
-			onLoopback(sys, s, func(title string, v float64) { f.add(i, len(spreads), title, v) })
+			onLoopback(sys, s, func(title string, v float64) { near.add(i, len(spreads), title, v) })
 		}
 	}
+	near.print(out)
 	for i, sys := range spreads {
-		onLinks(sys, s, func(title string, v float64) { f.add(i, len(spreads), title, v) })
+		onLinks(sys, s, func(title string, v float64) { far.add(i, len(spreads), title, v) })
 	}
+	far.print(out)
+}
+
+// print prints the medians.
+func (f *figures) print(out *tabwriter.Writer) {
 	for _, title := range f.titles {
 		i := -1
 		row(out, title, 1, spreads, func(spread) float64 { i++; return median(f.of[title][i]) })

@@ -1,0 +1,301 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+const (
+	maxQueue      = 8192                   // frames that wait for a node
+	maxQueueBytes = 8 << 20                // of them; more of either end the connection
+	drain         = 100 * time.Millisecond // for a reader to read what it was sent
+	minRedial     = time.Second
+	maxRedial     = time.Minute
+	dialsAMinute  = 10 // to addresses that others tell of
+	maxIncoming   = 256
+)
+
+// A conn is a connection with an old node: one goroutine reads, one writes.
+type conn struct {
+	n     *Node
+	s     *session
+	pipe  pipe
+	addr  string        // that was dialled
+	ready chan struct{} // closed when the other has greeted
+	gone  chan struct{} // closed when the connection is over
+	room  chan struct{} // room for one: there is something to write
+
+	pace pace // of the writer
+
+	mu    sync.Mutex
+	queue [][]byte
+	bytes int
+	why   error
+}
+
+// accept takes a connection that another node has dialled.
+func (n *Node) accept(p pipe) {
+	if n.take(p, "") == nil {
+		p.Close()
+	}
+}
+
+// take runs a connection. It is nil if there is no room for it, or the node is closed.
+func (n *Node) take(p pipe, addr string) *conn {
+	c := &conn{n: n, pipe: p, addr: addr, ready: make(chan struct{}), gone: make(chan struct{}), room: make(chan struct{}, 1)}
+	err := n.do(func(now time.Time) error {
+		if addr == "" && len(n.conns) >= maxIncoming {
+			return ErrFull
+		}
+		c.s = n.c.open(now, addr != "", p.remote())
+		n.conns[c.s] = c
+		n.wg.Go(c.read)
+		n.wg.Go(c.write)
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// read reads until the connection is over.
+func (c *conn) read() {
+	var err error
+	for err == nil {
+		limit := wire.MaxFrame
+		select {
+		case <-c.ready:
+		default:
+			limit = wire.MaxGreeting
+		}
+		var body []byte
+		if body, err = c.pipe.read(limit); err == nil {
+			err = c.n.do(func(now time.Time) error {
+				c.s.receive(now, body)
+				return nil
+			})
+		}
+	}
+	c.end(err)
+	c.pipe.Close()
+	c.n.mu.Lock()
+	delete(c.n.conns, c.s)
+	c.n.mu.Unlock()
+	c.n.do(func(now time.Time) error {
+		why := c.reason()
+		c.n.log.Info("old node is gone", "remote", c.pipe.remote(), "id", c.s.peer.ID, "err", why)
+		if !c.s.greeted {
+			c.n.c.tell(Event{Kind: EventRefused, Peer: c.n.c.peer(c.s), Err: why})
+		}
+		c.n.c.closed(now, c.s, why)
+		return nil
+	})
+	close(c.gone)
+}
+
+// end has the connection end for a reason, if it has not for another.
+func (c *conn) end(why error) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	first := c.why == nil
+	if first {
+		c.why = why
+	}
+	c.mu.Unlock()
+	if first {
+		c.pipe.Close() // which ends reading
+		c.signal()
+	}
+}
+
+func (c *conn) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.why
+}
+
+func (c *conn) signal() {
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
+}
+
+// send queues a frame. Who does not read is disconnected.
+func (c *conn) send(body []byte) {
+	if c == nil {
+		return // it is over
+	}
+	c.mu.Lock()
+	full := len(c.queue) >= maxQueue || len(c.queue) > 0 && c.bytes+len(body) > maxQueueBytes
+	if !full {
+		c.queue = append(c.queue, body)
+		c.bytes += len(body)
+	}
+	c.mu.Unlock()
+	if full {
+		c.end(ErrSlow)
+		return
+	}
+	c.signal()
+}
+
+// write writes each frame by itself.
+func (c *conn) write() {
+	for {
+		c.mu.Lock()
+		over := c.why != nil
+		var body []byte
+		if len(c.queue) > 0 {
+			body, c.queue[0] = c.queue[0], nil
+			c.queue = c.queue[1:]
+			c.bytes -= len(body)
+		}
+		c.mu.Unlock()
+		switch {
+		case over:
+			return
+		case body == nil && !c.more():
+			<-c.room
+		case body == nil:
+		default:
+			if err := c.pipe.write(body); err != nil {
+				c.end(fmt.Errorf("write: %w", err))
+			}
+			if c.s.peer.Language != wire.JavaScript && c.pace.risky(time.Now(), 4+len(body)) {
+				time.Sleep(drain)
+			}
+		}
+	}
+}
+
+// more has the core tell what it has not told yet, since it was too much at once.
+func (c *conn) more() bool {
+	told := false
+	c.n.do(func(now time.Time) error {
+		told = c.s.more(now)
+		return nil
+	})
+	return told
+}
+
+// connect dials an address and keeps it connected.
+func (n *Node) connect(ctx context.Context, addr string) error {
+	c, err := n.dialAndGreet(ctx, addr)
+	if err != nil {
+		return err
+	}
+	keeping, end := context.WithCancel(n.ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		end()
+		return ErrClosed
+	}
+	if n.kept[addr] != nil {
+		end()
+		return nil
+	}
+	n.kept[addr] = end
+	n.wg.Go(func() { n.keep(keeping, c, addr) })
+	return nil
+}
+
+// dialAndGreet dials an address, and waits until the other has said who it is.
+func (n *Node) dialAndGreet(ctx context.Context, addr string) (*conn, error) {
+	if _, err := parseAddr(addr); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime+greetTime)
+	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
+	p, err := dial(ctx, n.opts.Transport, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := n.take(p, addr)
+	if c == nil {
+		p.Close()
+		return nil, ErrClosed
+	}
+	select {
+	case <-c.ready:
+		return c, nil
+	case <-c.gone:
+		return nil, c.reason()
+	case <-ctx.Done():
+		c.end(ctx.Err())
+		return nil, ctx.Err()
+	}
+}
+
+// keep dials again when a connection is lost.
+func (n *Node) keep(ctx context.Context, c *conn, addr string) {
+	pause := minRedial
+	for {
+		if c != nil {
+			select {
+			case <-c.gone:
+			case <-ctx.Done():
+				return
+			}
+			pause = minRedial
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return
+		}
+		var err error
+		if c, err = n.dialAndGreet(ctx, addr); err != nil {
+			pause = min(2*pause, maxRedial)
+			n.log.Info("cannot connect again", "addr", addr, "err", err)
+			if errors.Is(err, ErrTwice) {
+				pause = maxRedial // it is there by another way
+			}
+		}
+	}
+}
+
+// A dialer bounds how often addresses are dialled that others tell of.
+type dialer struct {
+	busy   map[string]bool
+	minute time.Time
+	count  int
+}
+
+// dialListed dials a node that another has told of. The caller holds mu.
+func (n *Node) dialListed(p wire.Listed) {
+	addr, now := p.Addr.String(), time.Now()
+	if now.Sub(n.dials.minute) > time.Minute {
+		n.dials.minute, n.dials.count = now, 0
+	}
+	if n.dials.busy[addr] {
+		return
+	}
+	if n.dials.count++; n.dials.count > dialsAMinute {
+		n.c.drop(DropDial)
+		return
+	}
+	if n.dials.busy == nil {
+		n.dials.busy = map[string]bool{}
+	}
+	n.dials.busy[addr] = true
+	n.wg.Go(func() {
+		if _, err := n.dialAndGreet(n.ctx, addr); err != nil {
+			n.log.Info("cannot connect", "addr", addr, "err", err)
+		}
+		n.mu.Lock()
+		delete(n.dials.busy, addr)
+		n.mu.Unlock()
+	})
+}

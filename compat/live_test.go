@@ -1,0 +1,176 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// open opens a node and closes it with the test.
+func open(t testing.TB, opts Options) *Node {
+	t.Helper()
+	n, err := Open(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
+// eventually waits until something holds.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// collect gathers the messages of a node.
+func collect(t testing.TB, n *Node) func(text string) []Message {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	got := make(chan Message, 1000)
+	messages := n.Messages(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			got <- m
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	var all []Message
+	return func(text string) (found []Message) {
+		for len(got) > 0 {
+			all = append(all, <-got)
+		}
+		for _, m := range all {
+			if len(m.Packets) == 1 && fmt.Sprintf("%s", m.Packets[0]) == text {
+				found = append(found, m)
+			}
+		}
+		return found
+	}
+}
+
+// A link is how a node and an old one are connected.
+type link struct {
+	language, version string
+	transport         Transport
+	oldDials          bool
+}
+
+func (l link) String() string {
+	who := "go dials"
+	if l.oldDials {
+		who = l.language + " dials"
+	}
+	return fmt.Sprintf("%s %s %s %s", l.language, l.version, l.transport, who)
+}
+
+// links are all ways to be connected that the old software itself has.
+func links() (list []link) {
+	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
+		for _, dials := range []bool{false, true} {
+			list = append(list, link{"py", version, Plaintext, dials}, link{"py", version, SSL, dials})
+			if version == "0.7" {
+				list = append(list, link{"js", version, Plaintext, dials}, link{"js", version, WebSocket, dials}, link{"js", version, SSL, dials})
+			}
+		}
+	}
+	return list
+}
+
+// pair connects a node with an old one.
+func pair(t *testing.T, l link, kind Kind) (*Node, *old) {
+	t.Helper()
+	host := ownHost()
+	freePort(t, host)
+	n := open(t, Options{Kind: kind, Version: l.version, Transport: l.transport, Listen: host + ":0"})
+	o := startOld(t, l.language, l.version, map[string]any{"kind": string(kind), "encryption": string(l.transport)})
+	connectPair(t, l, n, o)
+	return n, o
+}
+
+func connectPair(t testing.TB, l link, n *Node, o *old) {
+	t.Helper()
+	if l.oldDials {
+		o.connect(n.Addr())
+	} else {
+		var err error
+		eventually(t, "it listens", func() bool { // js says that it does before it does
+			err = n.Connect(context.Background(), o.addr)
+			return !errors.Is(err, syscall.ECONNREFUSED)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "connected", func() bool { return len(n.Peers()) == 1 && slices.Contains(o.peers(), n.ID()) })
+}
+
+func TestOldMesh(t *testing.T) {
+	for _, l := range links() {
+		t.Run(l.String(), func(t *testing.T) {
+			t.Parallel()
+			if !has(t, l.language, l.version) {
+				t.Skip("not installed")
+			}
+			n, o := pair(t, l, Mesh)
+			if p := n.Peers()[0]; p.ID != o.id || p.Language != l.language {
+				t.Errorf("the old node is %+v, not %s", p, o.id)
+			}
+			messages := collect(t, n)
+			if err := n.Send("broadcast of go"); err != nil {
+				t.Fatal(err)
+			}
+			if _, count := o.message("broadcast of go"); count != 1 {
+				t.Errorf("it came %d times", count)
+			}
+			o.must("send", map[string]any{"packets": []any{"broadcast of old"}})
+			eventually(t, "the broadcast", func() bool { return len(messages("broadcast of old")) > 0 })
+			m := messages("broadcast of old")[0]
+			if m.From != o.id || m.Kind != KindBroadcast {
+				t.Errorf("%+v", m)
+			}
+			if err := n.Reply(m, "reply of go"); err != nil {
+				t.Fatal(err)
+			}
+			o.message("reply of go")
+			o.must("whisper", map[string]any{"to": n.ID(), "packets": []any{"whisper of old"}})
+			eventually(t, "the whisper", func() bool { return len(messages("whisper of old")) > 0 })
+			if m := messages("whisper of old")[0]; m.Kind != KindWhisper {
+				t.Errorf("%+v", m)
+			}
+			if err := n.Whisper(o.id, "whisper of go"); err != nil {
+				t.Fatal(err)
+			}
+			o.message("whisper of go")
+			o.must("request_peers", nil)
+			o.must("reply", map[string]any{"packets": []any{"reply of old"}})
+			eventually(t, "the reply", func() bool { return len(messages("reply of old")) > 0 })
+			for i := range 200 { // many at once
+				if err := n.Send(fmt.Sprint("many ", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range 200 {
+				if _, count := o.message(fmt.Sprint("many ", i)); count != 1 {
+					t.Errorf("%d came %d times", i, count)
+				}
+			}
+			if len(n.Peers()) != 1 || !slices.Contains(o.peers(), n.ID()) {
+				t.Error("the link is lost")
+			}
+		})
+	}
+}

@@ -1,0 +1,130 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// held is what a node has under a key, as text, or nil.
+func held(t testing.TB, n *Node, key string) any {
+	t.Helper()
+	v, err := n.Get(context.Background(), key)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, ok := v.([]byte); ok {
+		return string(b)
+	}
+	return v
+}
+
+func TestOldSync(t *testing.T) {
+	for _, l := range links() {
+		for _, leasing := range []bool{true, false} {
+			t.Run(fmt.Sprint(l, " leasing ", leasing), func(t *testing.T) {
+				t.Parallel()
+				if !has(t, l.language, l.version) {
+					t.Skip("not installed")
+				}
+				testOldSync(t, l, leasing)
+			})
+		}
+	}
+}
+
+func testOldSync(t *testing.T, l link, leasing bool) {
+	ctx := context.Background()
+	host := ownHost()
+	freePort(t, host)
+	n := open(t, Options{Kind: Sync, Version: l.version, Transport: l.transport, NoLeasing: !leasing, Listen: host + ":0"})
+	o := startOld(t, l.language, l.version, map[string]any{"kind": "sync", "encryption": string(l.transport), "leasing": leasing})
+	set := func(key, v string) {
+		t.Helper()
+		if err := n.Set(ctx, key, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Each has something that the other has not, when they meet.
+	for i := range 100 {
+		set(fmt.Sprint("go", i), fmt.Sprint("of go ", i))
+	}
+	o.must("set", map[string]any{"key": "early", "value": "of old"})
+	connectPair(t, l, n, o)
+	for _, i := range []int{0, 50, 99} {
+		o.wait("the keys from before", func() bool { return o.get(fmt.Sprint("go", i)) == fmt.Sprint("of go ", i) })
+	}
+	eventually(t, "the key from before", func() bool { return held(t, n, "early") == "of old" })
+
+	set("a", "1")
+	o.wait("a", func() bool { return o.get("a") == "1" })
+	set("a", "2")
+	o.wait("a again", func() bool { return o.get("a") == "2" })
+	o.must("set", map[string]any{"key": "b", "value": "1"})
+	eventually(t, "b", func() bool { return held(t, n, "b") == "1" })
+	o.must("set", map[string]any{"key": "b", "value": "2"})
+	eventually(t, "b again", func() bool { return held(t, n, "b") == "2" })
+
+	if leasing {
+		var leased *LeaseError
+		if err := n.Set(ctx, "b", "3"); !errors.As(err, &leased) || leased.Owner != o.id || !errors.Is(err, ErrLeased) {
+			t.Errorf("a key of the old node: %v", err)
+		}
+		second := time.Now().Unix() // within one, the smaller ID wins
+		eventually(t, "the next second", func() bool { return time.Now().Unix() > second })
+		if _, err := o.do("set", map[string]any{"key": "a", "value": "3"}); err == nil && l.version != "0.4" {
+			t.Error("the old node writes a key of go")
+		}
+	} else {
+		set("b", "3")
+		o.wait("b of go", func() bool { return o.get("b") == "3" })
+		eventually(t, "a of old", func() bool { // not within a second of go's
+			o.do("set", map[string]any{"key": "a", "value": "4"})
+			return held(t, n, "a") == "4"
+		})
+	}
+	// What is deleted is gone where the old software can do so.
+	if err := n.Delete(ctx, "go7"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Delete(ctx, "go7"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a key that is not there: %v", err)
+	}
+	if l.language == "py" {
+		o.wait("the key is gone", func() bool { return o.get("go7") == nil })
+		if l.version == "0.4" {
+			o.must("set", map[string]any{"key": "early", "value": ""})
+		} else {
+			o.must("del", map[string]any{"key": "early"})
+		}
+		eventually(t, "the key of old is gone", func() bool { return held(t, n, "early") == nil })
+	}
+	if l.version == "0.7" {
+		if err := n.ApplyDelta(ctx, "map", map[string]any{"x": 1}); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.ApplyDelta(ctx, "map", map[string]any{"y": "2"}); err != nil {
+			t.Fatal(err)
+		}
+		o.wait("the map", func() bool { return fmt.Sprint(o.get("map")) == "map[x:1 y:2]" })
+		o.must("apply_delta", map[string]any{"key": "maps", "delta": map[string]any{"x": "1"}})
+		o.must("apply_delta", map[string]any{"key": "maps", "delta": map[string]any{"y": "2"}})
+		eventually(t, "the map of old", func() bool { return fmt.Sprint(held(t, n, "maps")) == "map[x:1 y:2]" })
+	} else if err := n.ApplyDelta(ctx, "map", map[string]any{"x": 1}); !errors.Is(err, ErrVersion) {
+		t.Errorf("a delta: %v", err)
+	}
+	// The link has lived through all of it, and nothing is left behind.
+	set("last", "of go")
+	o.wait("last", func() bool { return o.get("last") == "of go" })
+	if len(n.Peers()) != 1 {
+		t.Error("the link is lost")
+	}
+	if status := fmt.Sprint(o.must("status", nil)["status"]); status != "Nominal" {
+		t.Errorf("the old node has had errors: %s", status)
+	}
+}

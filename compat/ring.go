@@ -1,0 +1,97 @@
+package compat
+
+// CORE: who stores what on the rings of chord nodes: 384 bits wide from 0.5 on, and 2^k
+// slots in 0.4.
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"math/big"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+const ringBits = 384
+
+// hashes are the five tables, and how far the positions of each are shifted on the wide
+// ring.
+var hashes = [...]struct {
+	name  string
+	sum   func([]byte) []byte
+	shift uint
+}{
+	{"sha1", func(b []byte) []byte { s := sha1.Sum(b); return s[:] }, 224},
+	{"sha224", func(b []byte) []byte { s := sha256.Sum224(b); return s[:] }, 160},
+	{"sha256", func(b []byte) []byte { s := sha256.Sum256(b); return s[:] }, 128},
+	{"sha384", func(b []byte) []byte { s := sha512.Sum384(b); return s[:] }, 0},
+	{"sha512", func(b []byte) []byte { s := sha512.Sum512(b); return s[:] }, 0},
+}
+
+const tables = len(hashes)
+
+// A place is where one of the five copies of a key is. The key is a number in base 58,
+// larger than the ring.
+type place struct{ method, key string }
+
+// A circle is a ring of 2^bits positions.
+type circle uint
+
+// places are where the copies of a key are.
+func (r circle) places(key string) (list [tables]place) {
+	for i, h := range hashes {
+		n := new(big.Int).SetBytes(h.sum([]byte(key)))
+		if r == ringBits {
+			n.Lsh(n, h.shift)
+		}
+		list[i] = place{h.name, wire.Base58(n.Bytes())}
+	}
+	return list
+}
+
+// distance is how far it is from a to b, clockwise.
+func (r circle) distance(a, b *big.Int) *big.Int {
+	d := new(big.Int).Sub(b, a)
+	mask := new(big.Int).Lsh(big.NewInt(1), uint(r))
+	return d.And(d, mask.Sub(mask, big.NewInt(1)))
+}
+
+// reduce is a number as a position.
+func (r circle) reduce(n *big.Int) *big.Int { return r.distance(new(big.Int), n) }
+
+// nearest is the index of the node at or before a position, of which the first is taken if
+// several are as near, or -1 if there is none.
+func (r circle) nearest(nodes []*big.Int, p *big.Int) int {
+	best := -1
+	var least *big.Int
+	for i, n := range nodes {
+		if d := r.distance(n, p); best < 0 || d.Cmp(least) < 0 {
+			best, least = i, d
+		}
+	}
+	return best
+}
+
+// fingers chooses, among nodes in the order in which they were met, those that a node of
+// 0.4 keeps: slot x is for who is at, or before, 2^x from it.
+func (r circle) fingers(self *big.Int, met []*big.Int) map[int]*big.Int {
+	table := map[int]*big.Int{}
+	find := func(p *big.Int) *big.Int {
+		nodes := []*big.Int{self}
+		for x := range int(r) {
+			if n := table[x]; n != nil {
+				nodes = append(nodes, n)
+			}
+		}
+		return nodes[r.nearest(nodes, p)]
+	}
+	for _, n := range met {
+		for x := range int(r) {
+			goal := r.reduce(new(big.Int).Add(self, new(big.Int).Lsh(big.NewInt(1), uint(x))))
+			if r.distance(n, goal).Cmp(r.distance(find(goal), goal)) < 0 {
+				table[x] = n
+			}
+		}
+	}
+	return table
+}

@@ -1,0 +1,223 @@
+package compat
+
+// CORE: one connection with an old node: what it has said of itself, and what it may be
+// told.
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+const (
+	greetTime  = 10 * time.Second // for a handshake
+	listenTime = 2 * time.Second  // for the other's first word, before one who dialled speaks
+	starPause  = 5 * time.Second  // between two answers to requests for peers
+	maxKnown   = 1 << 16          // keys that a node is known to have
+)
+
+// A session is a connection with an old node.
+type session struct {
+	c        *citizen
+	outgoing bool
+	remote   string // host:port of the connection
+	since    time.Time
+
+	spoken  bool // this node has sent its handshake
+	greeted bool // the other has, and it is a valid one
+	over    bool
+	peer    wire.Greeting
+	methods []wire.Method // that the other takes
+
+	answered time.Time       // the last request for peers
+	knows    map[string]bool // keys of the dictionary that the other has
+	backlog  []string        // keys that it has to be told
+	stores   bool            // on a ring: it stores
+}
+
+// open begins a connection.
+func (c *citizen) open(now time.Time, outgoing bool, remote string) *session {
+	s := &session{c: c, outgoing: outgoing, remote: remote, since: now, knows: map[string]bool{}}
+	c.pending[s] = true
+	if t, ok := c.ext.(*spread); ok && t.narrow() && !t.stores {
+		c.out.entered = append(c.out.entered, s) // it need not greet to ask
+	} else if outgoing && c.mute() {
+		s.speak(now)
+	}
+	return s
+}
+
+// mute tells whether nodes of this kind wait until they are spoken to. All others speak at
+// once, whoever has dialled, so that this node first listens: what speaks another version
+// might not survive what this one says.
+func (c *citizen) mute() bool {
+	return c.transport == WebSocket || c.version == wire.V4 && c.kind == Chord
+}
+
+// deadline is when something is due because nothing has come.
+func (s *session) deadline() time.Time {
+	switch {
+	case s.greeted || s.over || s.anonymous():
+		return time.Time{}
+	case s.outgoing && !s.spoken:
+		return s.since.Add(listenTime)
+	}
+	return s.since.Add(greetTime)
+}
+
+// anonymous tells whether the other need not say who it is: on the ring of 0.4 only those
+// do that store.
+func (s *session) anonymous() bool {
+	t, ok := s.c.ext.(*spread)
+	return ok && t.narrow()
+}
+
+// advance does what is due.
+func (s *session) advance(now time.Time) {
+	d := s.deadline()
+	switch {
+	case d.IsZero() || now.Before(d):
+	case s.outgoing && !s.spoken:
+		s.speak(now)
+	default:
+		s.shut(ErrSilent)
+	}
+}
+
+// speak sends the handshake.
+func (s *session) speak(now time.Time) {
+	s.spoken = true
+	s.tell(now, wire.Whisper, wire.Handshake, s.c.greeting()...)
+}
+
+// tell sends a message of this node to the other only.
+func (s *session) tell(now time.Time, main, sub wire.Flag, args ...any) {
+	m := wire.New(s.c.version, main, sub, args...)
+	s.c.sign(now, m)
+	s.send(now, m)
+}
+
+// send sends a message that the other takes, or drops and counts it.
+func (s *session) send(now time.Time, m *wire.Message) {
+	if s.c.ext != nil {
+		if why := s.c.ext.refuses(s, m); why != "" {
+			s.c.drop(why)
+			return
+		}
+		s.c.ext.note(s, m)
+	}
+	body := m.Body
+	if !s.c.version.Typed() && !wire.SameForJS(m.Packets) {
+		// py and js have another id for it, and a wrong one is the end of a js node.
+		copied := *m
+		copied.TextID = s.peer.Language == wire.JavaScript
+		var err error
+		if body, err = wire.Encode(&copied); err != nil {
+			s.c.drop(DropEncoding)
+			return
+		}
+		s.c.seen.add(now, copied.ID)
+	}
+	if method := wire.Choose(s.c.methods, s.methods); method != 0 && m.Sub() != wire.Handshake {
+		packed, err := wire.Compress(method, body)
+		if err != nil {
+			s.c.drop(DropEncoding)
+			return
+		}
+		body = packed
+	}
+	if s.c.transport == WebSocket && len(body) > maxWebSocket {
+		s.c.drop(DropSize)
+		return
+	}
+	s.c.out.frames = append(s.c.out.frames, parcel{s, body})
+}
+
+// more tells a part of the backlog, and whether there was any.
+func (s *session) more(now time.Time) bool {
+	part := s.backlog[:min(len(s.backlog), 64)]
+	s.backlog = s.backlog[len(part):]
+	for _, key := range part {
+		s.c.ext.introduce(now, s, key)
+	}
+	return len(part) > 0
+}
+
+// shut ends the connection.
+func (s *session) shut(why error) {
+	if !s.over {
+		s.over = true
+		s.c.out.shut = append(s.c.out.shut, shutting{s, why})
+	}
+}
+
+// receive takes a frame of the other.
+func (s *session) receive(now time.Time, body []byte) {
+	if s.over {
+		return
+	}
+	m, err := s.decode(body)
+	switch {
+	case err != nil && s.greeted:
+		s.shut(fmt.Errorf("%w: %w", ErrWire, err)) // the stream is out of step, or never was in it
+	case err != nil:
+		s.shut(stranger(s.c.version, body, err))
+	case m.Sub() == wire.Handshake && len(m.Args()) == 4:
+		s.hear(now, m)
+	case m.Main() == wire.Renegotiate:
+		s.renegotiate(m)
+	case !s.greeted && !s.anonymous():
+		s.c.drop(DropEarly)
+	default:
+		s.c.receive(now, s, m)
+	}
+}
+
+// decode reads a frame. One that is compressed says neither that it is nor how, so that
+// what cannot be decompressed is taken as it is.
+func (s *session) decode(body []byte) (*wire.Message, error) {
+	for _, method := range wire.Try(s.c.methods, s.methods) {
+		plain, err := wire.Decompress(method, body)
+		if err == nil {
+			return wire.Decode(s.c.version, plain)
+		}
+	}
+	return wire.Decode(s.c.version, body)
+}
+
+// renegotiate takes which compression the other wants, and never answers: old nodes answer
+// each other without end, or not at all.
+func (s *session) renegotiate(m *wire.Message) {
+	if m.Sub() != wire.Compression || len(m.Args()) == 0 {
+		return
+	}
+	if methods, err := s.c.version.ParseMethods(m.Args()[0]); err == nil {
+		s.methods = methods
+	}
+}
+
+// hear takes the handshake of the other.
+func (s *session) hear(now time.Time, m *wire.Message) {
+	g, err := s.c.version.ParseGreeting(m.Args())
+	switch {
+	case err != nil:
+		s.shut(fmt.Errorf("%w: %w", ErrWire, err))
+	case g.SubnetID != s.c.subnetID:
+		s.shut(refusal(s.c, g))
+	case g.ID == s.c.id:
+		s.shut(ErrSelf)
+	case s.greeted && g.ID != s.peer.ID:
+		s.shut(fmt.Errorf("%w: it changes its ID", ErrWire))
+	case s.greeted:
+		s.peer, s.methods = g, g.Methods // js 0.6 and 0.7 say it twice
+	case s.c.wins(now, s, g):
+		s.peer, s.methods, s.greeted = g, g.Methods, true
+		if !s.spoken {
+			s.speak(now)
+		}
+		s.c.enter(now, s)
+	default:
+		s.shut(ErrTwice)
+	}
+}

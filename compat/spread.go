@@ -1,0 +1,519 @@
+package compat
+
+// CORE: the table that chord nodes spread over themselves, five copies of each key.
+
+import (
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+const (
+	maxAsked   = 4096    // questions of others that wait for an answer
+	maxCopies  = 1 << 20 // stored here
+	maxKeys    = 1 << 20 // known to be in the table
+	maxStored  = 256 << 20
+	maxBacklog = 1 << 16
+)
+
+// A spread is a chord node's part of the table.
+type spread struct {
+	c      *citizen
+	ring   circle
+	self   *big.Int
+	stores bool
+
+	copies  map[place]any
+	bytes   int
+	keys    map[string]bool // of which it was said that they are in the table
+	lookups []*lookup
+	asked   map[place][]question
+}
+
+// A question is who waits for a copy: a lookup of this node, or another node.
+type question struct {
+	l     *lookup
+	index int
+	from  *session
+	args  []any // method and key as the other has written them
+	since time.Time
+}
+
+func newSpread(c *citizen, k int) *spread {
+	t := &spread{c: c, ring: ringBits, copies: map[place]any{}, keys: map[string]bool{}, asked: map[place][]question{}}
+	id, _ := wire.ParseBase58(c.id) // its own
+	if c.version == wire.V4 {
+		t.ring = circle(k)
+		id = t.ring.reduce(id)
+		c.id = wire.Base58(id.Bytes())
+	}
+	t.self = id
+	return t
+}
+
+// find is who stores what is at a position: a node, or this one if s is nil. It is false
+// if nobody does.
+func (t *spread) find(p *big.Int) (s *session, known bool) {
+	var nodes []*big.Int
+	var sessions []*session
+	if t.stores {
+		nodes, sessions = append(nodes, t.self), append(sessions, nil)
+	}
+	for _, s := range t.c.sessions() {
+		id, err := wire.ParseBase58(s.peer.ID)
+		if err == nil && (s.stores || t.narrow()) {
+			nodes, sessions = append(nodes, id), append(sessions, s)
+		}
+	}
+	if i := t.ring.nearest(nodes, p); i >= 0 {
+		return sessions[i], true
+	}
+	if t.narrow() { // who does not store has no finger, and asks anybody
+		for s := range t.c.pending {
+			if s.outgoing {
+				return s, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// narrow tells whether it is the ring of 0.4, on which only those greet that store.
+func (t *spread) narrow() bool { return t.c.version == wire.V4 }
+
+func (t *spread) at(pl place) (s *session, known bool) {
+	n, err := wire.ParseBase58(pl.key)
+	if err != nil {
+		return nil, false
+	}
+	return t.find(n)
+}
+
+// enter tells a node that has come whether this one stores, and which keys there are.
+func (t *spread) enter(now time.Time, s *session) {
+	if t.narrow() {
+		t.handOver(now, s)
+		return
+	}
+	if t.stores || !s.outgoing {
+		s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+		s.backlog = sortedKeys(t.keys)
+		s.backlog = s.backlog[:min(len(s.backlog), maxBacklog)]
+	}
+}
+
+func (t *spread) introduce(now time.Time, s *session, key string) {
+	s.tell(now, wire.Whisper, wire.Notify, []byte(key))
+}
+
+// leeching is what a node says of itself.
+func (t *spread) leeching() string {
+	if t.stores {
+		return "0"
+	}
+	return "1"
+}
+
+// leave asks another node for what the one that has left was asked.
+func (t *spread) leave(now time.Time, s *session) {
+	for _, l := range t.lookups {
+		for i, pl := range l.places {
+			if !l.said[i] {
+				t.ask(now, pl, question{l: l, index: i, since: now})
+			}
+		}
+	}
+	for pl, list := range t.asked {
+		t.asked[pl] = slices.DeleteFunc(list, func(q question) bool { return q.from == s })
+	}
+}
+
+func (t *spread) deadline() (first time.Time) {
+	for _, l := range t.lookups {
+		if d := l.deadline(); first.IsZero() || d.Before(first) {
+			first = d
+		}
+	}
+	return first
+}
+
+func (t *spread) advance(now time.Time) {
+	t.lookups = slices.DeleteFunc(t.lookups, func(l *lookup) bool {
+		if !l.advance(now, t.c.version) {
+			return false
+		}
+		t.c.out.found = append(t.c.out.found, l)
+		return true
+	})
+	for pl, list := range t.asked {
+		list = slices.DeleteFunc(list, func(q question) bool { return now.Sub(q.since) >= lookupTime || q.l != nil && q.l.over })
+		if t.asked[pl] = list; len(list) == 0 {
+			delete(t.asked, pl)
+		}
+	}
+}
+
+// sound tells whether a message about the table has the right form.
+func (t *spread) sound(m *wire.Message, spreads bool) (ok, mine bool) {
+	args := m.Args()
+	text := func(n int) bool {
+		for i := range n {
+			if len(args) <= i {
+				return false
+			}
+			if _, ok := wire.Text(args[i]); !ok {
+				return false
+			}
+		}
+		return true
+	}
+	switch sub := m.Sub(); {
+	case sub == wire.Handshake && len(args) == 1:
+		return text(1) && !spreads, true
+	case sub == wire.Notify:
+		return len(args) <= 2 && text(1), true
+	case sub == wire.Retrieve:
+		return len(args) == 2 && text(2) && !spreads, true
+	case sub == wire.Store, sub == wire.Retrieved, sub == wire.Response && t.narrow():
+		return len(args) == 3 && text(2) && !spreads, true
+	case sub == wire.Request && len(args) == 2 && t.narrow():
+		return text(2), true
+	case sub == wire.Delta:
+		if len(args) != 3 || spreads {
+			return false, true
+		}
+		_, isMap := args[2].(wire.Map)
+		return text(2) && isMap, true
+	}
+	return false, false
+}
+
+// refuses withholds what a node would close on: py of 0.5 on news of a deleted key.
+func (t *spread) refuses(s *session, m *wire.Message) Drop {
+	if t.c.version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
+		return DropDelete
+	}
+	return ""
+}
+
+func (t *spread) note(*session, *wire.Message) {}
+
+func (t *spread) handle(now time.Time, s *session, m *wire.Message) bool {
+	args := m.Args()
+	switch sub := m.Sub(); {
+	case sub == wire.Handshake:
+		t.hear(now, s, args[0])
+	case sub == wire.Notify:
+		key, _ := wire.Text(args[0])
+		t.announce(key, len(args) == 2)
+	case sub == wire.Retrieve:
+		t.retrieve(now, s, args)
+	case sub == wire.Retrieved, sub == wire.Response && t.narrow():
+		t.retrieved(now, placeOf(args), args[2])
+	case sub == wire.Store:
+		t.put(now, s, placeOf(args), args[2])
+	case sub == wire.Delta:
+		t.delta(now, s, placeOf(args), args[2].(wire.Map))
+	case sub == wire.Request && len(args) == 2 && t.narrow(): // whose answer no node has ever survived
+	default:
+		return false
+	}
+	return true
+}
+
+func placeOf(args []any) place {
+	method, _ := wire.Text(args[0])
+	key, _ := wire.Text(args[1])
+	return place{method, key}
+}
+
+// hear takes whether another node stores.
+func (t *spread) hear(now time.Time, s *session, leeching any) {
+	text, _ := wire.Text(leeching)
+	stores := text == "0"
+	if stores == s.stores {
+		return
+	}
+	s.stores = stores
+	s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+	if stores && t.stores {
+		t.handOver(now, s)
+	}
+}
+
+// handOver gives a node that stores from now on what is nearer to it. This one keeps it,
+// too.
+func (t *spread) handOver(now time.Time, s *session) {
+	id, err := wire.ParseBase58(s.peer.ID)
+	if err != nil || !t.stores {
+		return
+	}
+	for _, pl := range t.places() {
+		n, err := wire.ParseBase58(pl.key)
+		if err == nil && t.ring.distance(id, n).Cmp(t.ring.distance(t.self, n)) < 0 {
+			t.tellStore(now, s, pl, t.copies[pl])
+		}
+	}
+}
+
+// places are those of what is stored here, in an order.
+func (t *spread) places() []place {
+	list := make([]place, 0, len(t.copies))
+	for pl := range t.copies {
+		list = append(list, pl)
+	}
+	slices.SortFunc(list, func(a, b place) int {
+		if a.method+a.key < b.method+b.key {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// announce notes a key that is in the table, or is no more.
+func (t *spread) announce(key string, gone bool) {
+	switch {
+	case gone && t.keys[key]:
+		delete(t.keys, key)
+		t.c.tell(Event{Kind: EventDelete, Key: key})
+	case !gone && !t.keys[key] && len(t.keys) < maxKeys:
+		t.keys[key] = true
+		t.c.tell(Event{Kind: EventAdd, Key: key})
+	}
+}
+
+// words are a method and key as a node has them: py bytes where js has text.
+func (t *spread) words(s *session, pl place) (method, key any) {
+	switch {
+	case t.c.version < wire.V6, t.c.version == wire.V6 && s.peer.Language == wire.Python:
+		return []byte(pl.method), []byte(pl.key)
+	case s.peer.Language == wire.Python:
+		return []byte(pl.method), pl.key
+	}
+	return pl.method, pl.key
+}
+
+func (t *spread) tellStore(now time.Time, s *session, pl place, v any) {
+	method, key := t.words(s, pl)
+	s.tell(now, wire.Whisper, wire.Store, method, key, v)
+}
+
+// retrieve answers a question, or passes it on.
+func (t *spread) retrieve(now time.Time, s *session, args []any) {
+	pl := placeOf(args)
+	if target, known := t.at(pl); known && target != nil && target != s {
+		t.ask(now, pl, question{from: s, args: args, since: now})
+		if t.c.version == wire.V7 {
+			t.answer(now, s, args, nil)
+		}
+		return
+	}
+	t.answer(now, s, args, t.copies[pl])
+}
+
+// answer answers a question of another node, in its words. In 0.6 nothing is said where
+// there is nothing.
+func (t *spread) answer(now time.Time, s *session, args []any, v any) {
+	sub := wire.Retrieved
+	if t.narrow() {
+		sub = wire.Response
+	}
+	if v == nil && t.c.version == wire.V6 {
+		return
+	}
+	if v == nil && t.c.version < wire.V6 {
+		v = []byte{}
+	}
+	s.tell(now, wire.Whisper, sub, args[0], args[1], v)
+}
+
+// ask asks who has it for a copy.
+func (t *spread) ask(now time.Time, pl place, q question) {
+	target, known := t.at(pl)
+	switch {
+	case known && target == nil, !known:
+		if q.l != nil {
+			q.l.answer(q.index, t.copies[pl])
+		}
+	case len(t.asked) < maxAsked:
+		t.asked[pl] = append(t.asked[pl], q)
+		method, key := t.words(target, pl)
+		target.tell(now, wire.Whisper, wire.Retrieve, method, key)
+	}
+}
+
+// retrieved takes a copy, for all who wait for it. Nothing is not final in 0.7.
+func (t *spread) retrieved(now time.Time, pl place, v any) {
+	if t.nothing(v) {
+		v = nil
+	}
+	for _, q := range t.asked[pl] {
+		if q.l != nil {
+			q.l.answer(q.index, v)
+		} else if v != nil || t.c.version != wire.V7 {
+			t.answer(now, q.from, q.args, v)
+		}
+	}
+	if v != nil || t.c.version != wire.V7 {
+		delete(t.asked, pl)
+	}
+	t.advance(now)
+}
+
+// nothing tells whether a value says that there is none.
+func (t *spread) nothing(v any) bool {
+	if t.c.version == wire.V7 {
+		return v == nil
+	}
+	text, ok := wire.Text(v)
+	return v == nil || ok && text == ""
+}
+
+// put stores a copy, deletes it, or passes it on.
+func (t *spread) put(now time.Time, from *session, pl place, v any) {
+	target, known := t.at(pl)
+	if known && target != nil && target != from {
+		t.tellStore(now, target, pl, v)
+		return
+	}
+	if !t.stores {
+		return
+	}
+	old, held := t.copies[pl]
+	size := 128 + weight(v)
+	if held {
+		t.bytes -= 128 + weight(old)
+		delete(t.copies, pl)
+	}
+	if t.nothing(v) {
+		return
+	}
+	if len(t.copies) >= maxCopies || t.bytes+size > maxStored {
+		t.c.drop(DropFull)
+		return
+	}
+	t.bytes += size
+	t.copies[pl] = v
+}
+
+// delta merges a map into a copy that is one.
+func (t *spread) delta(now time.Time, from *session, pl place, delta wire.Map) {
+	target, known := t.at(pl)
+	if known && target != nil && target != from {
+		method, key := t.words(target, pl)
+		target.tell(now, wire.Whisper, wire.Delta, method, key, delta)
+		return
+	}
+	if base, isMap := t.copies[pl].(wire.Map); isMap {
+		t.put(now, from, pl, mergeMaps(base, delta))
+	}
+}
+
+// look begins a lookup.
+func (t *spread) look(now, until time.Time, key string, all bool) (*lookup, error) {
+	l := &lookup{places: t.ring.places(key), all: all, until: until, done: make(chan struct{})}
+	for i, pl := range l.places {
+		if _, known := t.at(pl); !known {
+			return nil, ErrNoPeers
+		}
+		t.ask(now, pl, question{l: l, index: i, since: now})
+	}
+	t.lookups = append(t.lookups, l)
+	t.advance(now)
+	return l, nil
+}
+
+// write stores the five copies of a key.
+func (t *spread) write(now time.Time, key string, v any) error {
+	places := t.ring.places(key)
+	for _, pl := range places {
+		if _, known := t.at(pl); !known {
+			return ErrNoPeers
+		}
+	}
+	for _, pl := range places {
+		t.put(now, nil, pl, v)
+	}
+	t.added(now, key)
+	return nil
+}
+
+// added tells all that a key is in the table.
+func (t *spread) added(now time.Time, key string) {
+	if !t.narrow() {
+		t.announce(key, false)
+		t.c.broadcast(now, wire.Notify, []byte(key))
+	}
+}
+
+// remove deletes those copies that are there: py closes when it has none.
+func (t *spread) remove(now time.Time, key string, l *lookup) {
+	for i, pl := range l.places {
+		if l.values[i] == nil {
+			continue
+		}
+		var gone any = []byte{}
+		if t.c.version == wire.V7 {
+			gone = nil
+		}
+		t.put(now, nil, pl, gone)
+	}
+	if !t.narrow() {
+		t.announce(key, true)
+		t.c.broadcast(now, wire.Notify, []byte(key), t.c.text("del"))
+	}
+}
+
+// merge merges a map into those copies that are maps.
+func (t *spread) merge(now time.Time, l *lookup, delta wire.Map) {
+	for i, pl := range l.places {
+		if _, isMap := l.values[i].(wire.Map); isMap {
+			t.delta(now, nil, pl, delta)
+		}
+	}
+}
+
+// join has this node store.
+func (t *spread) join(now time.Time) {
+	if t.stores {
+		return
+	}
+	t.stores = true
+	if t.narrow() {
+		for s := range t.c.pending {
+			s.speak(now)
+		}
+		return
+	}
+	for _, s := range t.c.sessions() {
+		s.tell(now, wire.Whisper, wire.Peers, t.c.version.PeersArg(t.c.listed(s)))
+		s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+	}
+}
+
+// unjoin has it store no more, and gives what it has to others.
+func (t *spread) unjoin(now time.Time) error {
+	if !t.stores {
+		return nil
+	}
+	t.stores = false
+	for _, pl := range t.places() {
+		if _, known := t.at(pl); !known {
+			t.stores = true
+			return ErrNoPeers
+		}
+	}
+	for _, s := range t.c.sessions() {
+		if !t.narrow() {
+			s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+		}
+	}
+	for _, pl := range t.places() {
+		t.put(now, nil, pl, t.copies[pl])
+	}
+	t.copies, t.bytes = map[place]any{}, 0
+	return nil
+}

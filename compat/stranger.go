@@ -1,0 +1,78 @@
+package compat
+
+// CORE: who somebody is that is not of this network.
+
+import (
+	"fmt"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// usual are names of networks that are tried on a node that was refused.
+var usual = []string{"mesh", "sync", "chord", "ford", "bootstrap", ""}
+
+// stranger says of a node whose first words are not of this version what they are.
+func stranger(v wire.Version, body []byte, err error) error {
+	for _, other := range wire.Versions {
+		m, failed := wire.Decode(other, body)
+		if other == v || failed != nil || m.Sub() != wire.Handshake {
+			continue
+		}
+		if g, failed := other.ParseGreeting(m.Args()); failed == nil {
+			return identify(other, g)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrWire, err)
+}
+
+// refusal says of a node of another network which it could be.
+func refusal(c *citizen, g wire.Greeting) error {
+	e := identify(c.version, g, c.subnet)
+	if e.Matches == "" && c.version.Typed() { // the messages of 0.6 and 0.7 are alike
+		if other := identify(wire.V6+wire.V7-c.version, g, c.subnet); other.Matches != "" {
+			return other
+		}
+	}
+	return e
+}
+
+// identify finds a network that a node could be of, among the usual names and others.
+func identify(v wire.Version, g wire.Greeting, names ...string) *RefusedError {
+	e := &RefusedError{ID: g.ID, SubnetID: g.SubnetID, Version: v.String()}
+	for _, name := range append(names, usual...) {
+		for _, transport := range []Transport{Plaintext, SSL, WebSocket, "wss"} {
+			for _, o := range variants(v, name) {
+				o.Transport = transport
+				if o.subnetID(v) == g.SubnetID {
+					e.Matches = o.describe()
+					return e
+				}
+			}
+		}
+	}
+	return e
+}
+
+// variants are the options that a name could go with.
+func variants(v wire.Version, name string) []Options {
+	list := []Options{{Kind: Mesh, Subnet: name}, {Kind: Sync, Subnet: name}, {Kind: Sync, Subnet: name, NoLeasing: true}}
+	if v == wire.V4 {
+		for k := 1; k <= 32; k++ {
+			list = append(list, Options{Kind: Chord, Subnet: name, K: k})
+		}
+	}
+	return list
+}
+
+func (o *Options) describe() string {
+	text := fmt.Sprintf("%s %q over %s", o.Kind, o.Subnet, o.Transport)
+	switch {
+	case o.Kind == Mesh && o.Subnet == string(Chord):
+		return fmt.Sprintf("chord %q over %s", o.Subnet, o.Transport)
+	case o.Kind == Sync && o.NoLeasing:
+		return text + " without leasing"
+	case o.Kind == Chord:
+		return fmt.Sprintf("%s with k=%d", text, o.K)
+	}
+	return text
+}
