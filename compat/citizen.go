@@ -163,9 +163,7 @@ func larger(a, b string) bool {
 func (c *citizen) enter(now time.Time, s *session) {
 	delete(c.pending, s)
 	c.table[s.peer.ID] = s
-	if !s.anonymous() {
-		c.out.entered = append(c.out.entered, s)
-	}
+	s.ready()
 	c.tell(Event{Kind: EventConnect, Peer: c.peer(s)})
 	s.tell(now, wire.Whisper, wire.Peers, c.version.PeersArg(c.listed(s)))
 	if c.ext != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +38,7 @@ type conn struct {
 	mu    sync.Mutex
 	queue [][]byte
 	bytes int
+	low   chan struct{} // closed when there is room again, for those who wait for it
 	why   error
 }
 
@@ -149,6 +152,40 @@ func (c *conn) send(body []byte) {
 	c.signal()
 }
 
+// crowded tells whether those who can wait should. The caller holds mu.
+func (c *conn) crowded() bool {
+	return c.why == nil && (len(c.queue) > maxQueue/2 || c.bytes > maxQueueBytes/2)
+}
+
+// room waits until all nodes have read so much that there is room for more. One that reads
+// nothing is disconnected after a while.
+func (n *Node) room(ctx context.Context) error {
+	n.mu.Lock()
+	conns := slices.Collect(maps.Values(n.conns))
+	n.mu.Unlock()
+	for _, c := range conns {
+		c.mu.Lock()
+		if !c.crowded() {
+			c.mu.Unlock()
+			continue
+		}
+		if c.low == nil {
+			c.low = make(chan struct{})
+		}
+		low := c.low
+		c.mu.Unlock()
+		select {
+		case <-low:
+		case <-c.gone:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.ctx.Done():
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
 // write writes each frame by itself.
 func (c *conn) write() {
 	for {
@@ -159,6 +196,10 @@ func (c *conn) write() {
 			body, c.queue[0] = c.queue[0], nil
 			c.queue = c.queue[1:]
 			c.bytes -= len(body)
+		}
+		if c.low != nil && (over || !c.crowded()) {
+			close(c.low)
+			c.low = nil
 		}
 		c.mu.Unlock()
 		switch {

@@ -88,7 +88,10 @@ func (n *Node) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-func (n *Node) write(_ context.Context, key string, value any) error {
+func (n *Node) write(ctx context.Context, key string, value any) error {
+	if err := n.room(ctx); err != nil {
+		return err
+	}
 	return n.do(func(now time.Time) error {
 		switch x := n.c.ext.(type) {
 		case *dictionary:

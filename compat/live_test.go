@@ -130,7 +130,7 @@ func TestOldMesh(t *testing.T) {
 				t.Errorf("the old node is %+v, not %s", p, o.id)
 			}
 			messages := collect(t, n)
-			if err := n.Send("broadcast of go"); err != nil {
+			if err := n.Send(t.Context(), "broadcast of go"); err != nil {
 				t.Fatal(err)
 			}
 			if _, count := o.message("broadcast of go"); count != 1 {
@@ -142,7 +142,7 @@ func TestOldMesh(t *testing.T) {
 			if m.From != o.id || m.Kind != KindBroadcast {
 				t.Errorf("%+v", m)
 			}
-			if err := n.Reply(m, "reply of go"); err != nil {
+			if err := n.Reply(t.Context(), m, "reply of go"); err != nil {
 				t.Fatal(err)
 			}
 			o.message("reply of go")
@@ -151,7 +151,7 @@ func TestOldMesh(t *testing.T) {
 			if m := messages("whisper of old")[0]; m.Kind != KindWhisper {
 				t.Errorf("%+v", m)
 			}
-			if err := n.Whisper(o.id, "whisper of go"); err != nil {
+			if err := n.Whisper(t.Context(), o.id, "whisper of go"); err != nil {
 				t.Fatal(err)
 			}
 			o.message("whisper of go")
@@ -159,7 +159,7 @@ func TestOldMesh(t *testing.T) {
 			o.must("reply", map[string]any{"packets": []any{"reply of old"}})
 			eventually(t, "the reply", func() bool { return len(messages("reply of old")) > 0 })
 			for i := range 200 { // many at once
-				if err := n.Send(fmt.Sprint("many ", i)); err != nil {
+				if err := n.Send(t.Context(), fmt.Sprint("many ", i)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -32,7 +32,7 @@ func TestOldTriangle(t *testing.T) {
 			}
 			messages := collect(t, n)
 			for i := range 20 {
-				if err := n.Send(fmt.Sprint("go ", i)); err != nil {
+				if err := n.Send(t.Context(), fmt.Sprint("go ", i)); err != nil {
 					t.Fatal(err)
 				}
 				for j, o := range olds {

@@ -231,11 +231,15 @@ func (n *Node) Dropped() map[Drop]uint64 {
 	return counts
 }
 
-// Send sends a message to all nodes of the network. It is no error if there are none.
+// Send sends a message to all nodes of the network, when those that are connected have room
+// for it. It is no error if there are none.
 // In 0.4 and 0.5 packets are text or bytes. Old nodes take equal messages within a second
 // for one; of several, later ones get later times.
-func (n *Node) Send(packets ...any) error {
+func (n *Node) Send(ctx context.Context, packets ...any) error {
 	args, err := fromGo(n.c.version, packets)
+	if err == nil {
+		err = n.room(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("compat: send: %w", err)
 	}
@@ -247,9 +251,12 @@ func (n *Node) Send(packets ...any) error {
 
 // Whisper sends a message to one node. If it is not connected, others are asked where it
 // is, and it is dialled; nobody tells whether that worked. Errors: ErrNoPeers, ErrFull,
-// ErrValue, ErrClosed.
-func (n *Node) Whisper(to string, packets ...any) error {
+// ErrValue, ErrClosed, the context's.
+func (n *Node) Whisper(ctx context.Context, to string, packets ...any) error {
 	args, err := fromGo(n.c.version, packets)
+	if err == nil {
+		err = n.room(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("compat: whisper: %w", err)
 	}
@@ -257,7 +264,9 @@ func (n *Node) Whisper(to string, packets ...any) error {
 }
 
 // Reply whispers to the sender of a message.
-func (n *Node) Reply(m Message, packets ...any) error { return n.Whisper(m.From, packets...) }
+func (n *Node) Reply(ctx context.Context, m Message, packets ...any) error {
+	return n.Whisper(ctx, m.From, packets...)
+}
 
 // Messages yields what others send from the call on, until the context ends, the node is
 // closed (the last error is then ErrClosed) or the loop is left. A loop that is more than

@@ -5,6 +5,7 @@ package compat
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
@@ -27,8 +28,10 @@ type session struct {
 	spoken  bool // this node has sent its handshake
 	greeted bool // the other has, and it is a valid one
 	over    bool
+	usable  bool // nobody need wait for it
 	peer    wire.Greeting
 	methods []wire.Method // that the other takes
+	used    []wire.Method // that it has ever announced: it may go on with them
 
 	answered time.Time       // the last request for peers
 	knows    map[string]bool // keys of the dictionary that the other has
@@ -41,7 +44,7 @@ func (c *citizen) open(now time.Time, outgoing bool, remote string) *session {
 	s := &session{c: c, outgoing: outgoing, remote: remote, since: now, knows: map[string]bool{}}
 	c.pending[s] = true
 	if t, ok := c.ext.(*spread); ok && t.narrow() && !t.stores {
-		c.out.entered = append(c.out.entered, s) // it need not greet to ask
+		s.ready() // it need not greet to ask
 	} else if outgoing && c.mute() {
 		s.speak(now)
 	}
@@ -64,6 +67,14 @@ func (s *session) deadline() time.Time {
 		return s.since.Add(listenTime)
 	}
 	return s.since.Add(greetTime)
+}
+
+// ready says that nobody need wait for the connection any more.
+func (s *session) ready() {
+	if !s.usable {
+		s.usable = true
+		s.c.out.entered = append(s.c.out.entered, s)
+	}
 }
 
 // anonymous tells whether the other need not say who it is: on the ring of 0.4 only those
@@ -177,7 +188,7 @@ func (s *session) receive(now time.Time, body []byte) {
 // decode reads a frame. One that is compressed says neither that it is nor how, so that
 // what cannot be decompressed is taken as it is.
 func (s *session) decode(body []byte) (*wire.Message, error) {
-	for _, method := range wire.Try(s.c.methods, s.methods) {
+	for _, method := range wire.Try(s.c.methods, s.used) {
 		plain, err := wire.Decompress(method, body)
 		if err == nil {
 			return wire.Decode(s.c.version, plain)
@@ -193,7 +204,18 @@ func (s *session) renegotiate(m *wire.Message) {
 		return
 	}
 	if methods, err := s.c.version.ParseMethods(m.Args()[0]); err == nil {
-		s.methods = methods
+		s.announce(methods)
+	}
+}
+
+// announce takes which methods the other takes. Behind the news that it is none, py of 0.7
+// sends what it has compressed before.
+func (s *session) announce(methods []wire.Method) {
+	s.methods = methods
+	for _, m := range methods {
+		if !slices.Contains(s.used, m) {
+			s.used = append(s.used, m)
+		}
 	}
 }
 
@@ -204,15 +226,17 @@ func (s *session) hear(now time.Time, m *wire.Message) {
 	case err != nil:
 		s.shut(fmt.Errorf("%w: %w", ErrWire, err))
 	case g.SubnetID != s.c.subnetID:
-		s.shut(refusal(s.c, g))
+		s.shut(identify(s.c.version, g, s.c.subnet))
 	case g.ID == s.c.id:
 		s.shut(ErrSelf)
 	case s.greeted && g.ID != s.peer.ID:
 		s.shut(fmt.Errorf("%w: it changes its ID", ErrWire))
 	case s.greeted:
-		s.peer, s.methods = g, g.Methods // js 0.6 and 0.7 say it twice
+		s.peer = g
+		s.announce(g.Methods) // js 0.6 and 0.7 say it twice
 	case s.c.wins(now, s, g):
-		s.peer, s.methods, s.greeted = g, g.Methods, true
+		s.peer, s.greeted = g, true
+		s.announce(g.Methods)
 		if !s.spoken {
 			s.speak(now)
 		}

@@ -25,27 +25,22 @@ func stranger(v wire.Version, body []byte, err error) error {
 	return fmt.Errorf("%w: %w", ErrWire, err)
 }
 
-// refusal says of a node of another network which it could be.
-func refusal(c *citizen, g wire.Greeting) error {
-	e := identify(c.version, g, c.subnet)
-	if e.Matches == "" && c.version.Typed() { // the messages of 0.6 and 0.7 are alike
-		if other := identify(wire.V6+wire.V7-c.version, g, c.subnet); other.Matches != "" {
-			return other
-		}
-	}
-	return e
-}
-
-// identify finds a network that a node could be of, among the usual names and others.
+// identify finds a network that a node could be of, among some names and the usual ones.
 func identify(v wire.Version, g wire.Greeting, names ...string) *RefusedError {
+	versions := []wire.Version{v}
+	if v.Typed() { // the messages of both are alike
+		versions = append(versions, wire.V6+wire.V7-v)
+	}
 	e := &RefusedError{ID: g.ID, SubnetID: g.SubnetID, Version: v.String()}
-	for _, name := range append(names, usual...) {
-		for _, transport := range []Transport{Plaintext, SSL, WebSocket, "wss"} {
-			for _, o := range variants(v, name) {
-				o.Transport = transport
-				if o.subnetID(v) == g.SubnetID {
-					e.Matches = o.describe()
-					return e
+	for _, v := range versions {
+		for _, name := range append(names, usual...) {
+			for _, transport := range []Transport{Plaintext, SSL, WebSocket, "wss"} {
+				for _, o := range variants(v, name) {
+					o.Transport = transport
+					if o.subnetID(v) == g.SubnetID {
+						e.Version, e.Matches = v.String(), o.describe()
+						return e
+					}
 				}
 			}
 		}

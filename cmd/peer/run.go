@@ -82,7 +82,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 timeout, not delivered or n
 		c.data, err = filepath.Abs(c.data)
 		return failure(err)
 	}
-	root.AddCommand(c.upCmd(), c.idCmd(), c.keyCmd(), c.statusCmd(), c.doctorCmd(), c.versionCmd(), completionCmd(), c.meshCmd(), c.syncCmd(), c.chordCmd(), c.lockCmd())
+	root.AddCommand(c.upCmd(), c.idCmd(), c.keyCmd(), c.statusCmd(), c.doctorCmd(), c.versionCmd(), completionCmd(), c.meshCmd(), c.syncCmd(), c.chordCmd(), c.bridgeCmd(), c.lockCmd())
 	return root
 }
 

@@ -1,0 +1,13 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (c *cli) bridgeCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bridge",
+		Short: "Old networks: of py2p and js2p 0.4 to 0.7",
+	}
+	group(cmd)
+	cmd.AddCommand(c.bridgeCheckCmd())
+	return cmd
+}

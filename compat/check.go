@@ -1,0 +1,140 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// A Found says what an old node speaks.
+type Found struct {
+	Transport Transport
+	Version   string
+	Language  string // py or js, or empty if it does not show
+	ID        string
+	Addr      string // host:port at which it says that it listens
+	SubnetID  string // of its network, as it travels
+	Network   string // which that is, if it has one of the usual names, or one that was tried
+}
+
+// ErrSaysNothing is for what is there but says nothing that an old node would.
+var ErrSaysNothing = errors.New("it says nothing that an old node would")
+
+// Check finds out what speaks at an address, host:port, without harm to it: old js nodes do
+// not survive the words of another version, so that it listens before it says anything.
+// Names of networks may be given beside those that the old libraries have by default.
+// Errors: ErrSaysNothing, those of dialling, the context's.
+func Check(ctx context.Context, addr string, subnets ...string) (Found, error) {
+	f, err := check(ctx, addr, subnets)
+	if err != nil {
+		return Found{}, fmt.Errorf("compat: %s: %w", addr, err)
+	}
+	return f, nil
+}
+
+func check(ctx context.Context, addr string, subnets []string) (Found, error) {
+	if _, err := parseAddr(addr); err != nil {
+		return Found{}, err
+	}
+	// Who speaks at once is found by listening. What TLS and WebSocket begin with is, to an
+	// old node that does not speak them, the length of a frame that never comes.
+	for _, t := range []Transport{Plaintext, SSL} {
+		p, err := dial(ctx, t, addr)
+		if err != nil && (t == Plaintext || ctx.Err() != nil) {
+			return Found{}, err
+		}
+		if err != nil {
+			continue
+		}
+		body, err := listenTo(p)
+		if err != nil {
+			continue
+		}
+		return interpret(t, body, subnets)
+	}
+	for _, v := range []wire.Version{wire.V7, wire.V6} {
+		for _, o := range candidates(v, subnets) {
+			o.Transport = WebSocket
+			p, err := dial(ctx, WebSocket, addr)
+			if ctx.Err() != nil {
+				return Found{}, ctx.Err()
+			}
+			if err != nil {
+				return askRing(ctx, addr)
+			}
+			c := newCitizen(v, o, wire.Addr{}, "check")
+			m := wire.New(v, wire.Whisper, wire.Handshake, c.greeting()...)
+			if body, err := say(p, c, m); err == nil {
+				return interpret(WebSocket, body, subnets)
+			}
+		}
+	}
+	return Found{}, fmt.Errorf("%w over WebSocket, or is of a network with another name", ErrSaysNothing)
+}
+
+// candidates are the networks that are tried on a node that has to be spoken to first.
+func candidates(v wire.Version, subnets []string) (list []Options) {
+	for _, name := range append(subnets, usual...) {
+		list = append(list, variants(v, name)...)
+	}
+	return list
+}
+
+// askRing asks what may be a node of the ring of 0.4, which says nothing by itself, for its
+// peers.
+func askRing(ctx context.Context, addr string) (Found, error) {
+	p, err := dial(ctx, Plaintext, addr)
+	if err != nil {
+		return Found{}, err
+	}
+	c := newCitizen(wire.V4, Options{Kind: Chord, Subnet: string(Chord), Transport: Plaintext, K: 6}, wire.Addr{}, "check")
+	body, err := say(p, c, wire.New(wire.V4, wire.Whisper, wire.Request, []byte("*")))
+	if err != nil {
+		return Found{}, ErrSaysNothing
+	}
+	m, err := wire.Decode(wire.V4, body)
+	if err != nil || m.Sub() != wire.Peers {
+		return Found{}, ErrSaysNothing
+	}
+	return Found{Transport: Plaintext, Version: wire.V4.String(), Language: wire.Python.String(), ID: m.Sender, Network: "chord, with any k"}, nil
+}
+
+// say says something, and returns the first words that come back.
+func say(p pipe, c *citizen, m *wire.Message) ([]byte, error) {
+	c.sign(time.Now(), m)
+	if err := p.write(m.Body); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return listenTo(p)
+}
+
+// listenTo returns the first frame that comes, and closes the connection.
+func listenTo(p pipe) ([]byte, error) {
+	end := time.AfterFunc(listenTime, func() { p.Close() })
+	defer end.Stop()
+	defer p.Close()
+	return p.read(wire.MaxGreeting)
+}
+
+// interpret says what first words mean.
+func interpret(t Transport, body []byte, subnets []string) (Found, error) {
+	for _, v := range wire.Versions {
+		m, err := wire.Decode(v, body)
+		if err != nil || m.Sub() != wire.Handshake {
+			continue
+		}
+		g, err := v.ParseGreeting(m.Args())
+		if err != nil {
+			continue
+		}
+		e := identify(v, g, subnets...)
+		return Found{
+			Transport: t, Version: e.Version, Language: g.Language.String(), ID: g.ID, Addr: g.Addr.String(), SubnetID: g.SubnetID, Network: e.Matches,
+		}, nil
+	}
+	return Found{}, ErrSaysNothing
+}

@@ -1,0 +1,79 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+)
+
+// Check finds out what real old nodes speak, and they live on.
+func TestOldCheck(t *testing.T) {
+	for _, l := range []struct {
+		link
+		kind   Kind
+		subnet string
+		want   string
+	}{
+		{link{"py", "0.4", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
+		{link{"py", "0.5", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
+		{link{"py", "0.6", Plaintext, false}, Sync, "lab", `sync "lab" over Plaintext`},
+		{link{"py", "0.7", Plaintext, false}, Chord, "chord", `chord "chord" over Plaintext`},
+		{link{"py", "0.4", Plaintext, false}, Chord, "chord", `chord, with any k`},
+		{link{"js", "0.7", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
+		{link{"js", "0.7", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
+		{link{"js", "0.7", WebSocket, false}, Sync, "lab", `sync "lab" over ws`},
+	} {
+		t.Run(l.String()+" "+string(l.kind), func(t *testing.T) {
+			t.Parallel()
+			if !has(t, l.language, l.version) {
+				t.Skip("not installed")
+			}
+			o := startOld(t, l.language, l.version, map[string]any{"kind": string(l.kind), "subnet": l.subnet, "encryption": string(l.transport)})
+			var f Found
+			eventually(t, "it listens", func() bool {
+				c, err := net.Dial("tcp", o.addr)
+				if err == nil {
+					c.Close()
+				}
+				return err == nil
+			})
+			for range 2 {
+				var err error
+				if f, err = Check(t.Context(), o.addr, "lab"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if f.Version != l.version || f.Language != l.language || f.Transport != l.transport || f.Network != l.want || f.ID != o.id {
+				t.Errorf("%+v", f)
+			}
+			o.must("id", nil)
+		})
+	}
+}
+
+func TestCheckNobody(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Write([]byte("220 mail.example ESMTP\r\n"))
+		}
+	}()
+	if _, err := Check(t.Context(), l.Addr().String()); !errors.Is(err, ErrSaysNothing) {
+		t.Errorf("another server: %v", err)
+	}
+	l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := Check(ctx, l.Addr().String()); err == nil || errors.Is(err, ErrSaysNothing) {
+		t.Errorf("nobody: %v", err)
+	}
+}
