@@ -110,7 +110,9 @@ func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citi
 
 // greeting are the packets of this node's handshake.
 func (c *citizen) greeting() []any {
-	return c.version.GreetingArgs(wire.Greeting{ID: c.id, SubnetID: c.subnetID, Addr: c.addr, Methods: c.methods})
+	methods := slices.Clone(c.methods)
+	slices.Reverse(methods) // which tells it from js
+	return c.version.GreetingArgs(wire.Greeting{ID: c.id, SubnetID: c.subnetID, Addr: c.addr, Methods: methods})
 }
 
 // sign makes a message this node's, from now. What another message has said before within

@@ -21,6 +21,7 @@ const (
 	maxRedial     = time.Minute
 	dialsAMinute  = 10 // to addresses that others tell of
 	maxIncoming   = 256
+	lingerTime    = time.Second // for what waits to be written at the end
 )
 
 // A conn is a connection with an old node: one goroutine reads, one writes.
@@ -105,19 +106,32 @@ func (c *conn) read() {
 
 // end has the connection end for a reason, if it has not for another.
 func (c *conn) end(why error) {
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	first := c.why == nil
-	if first {
-		c.why = why
-	}
-	c.mu.Unlock()
-	if first {
+	if c.over(why) {
 		c.pipe.Close() // which ends reading
 		c.signal()
 	}
+}
+
+// finish ends it when all is written that waits.
+func (c *conn) finish(why error) {
+	if c.over(why) {
+		time.AfterFunc(lingerTime, func() { c.pipe.Close() })
+		c.signal()
+	}
+}
+
+// over notes why the connection ends, and tells whether that is news.
+func (c *conn) over(why error) bool {
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	news := c.why == nil
+	if news {
+		c.why = why
+	}
+	return news
 }
 
 func (c *conn) reason() error {
@@ -203,7 +217,8 @@ func (c *conn) write() {
 		}
 		c.mu.Unlock()
 		switch {
-		case over:
+		case over && body == nil:
+			c.pipe.Close()
 			return
 		case body == nil && !c.more():
 			<-c.room
@@ -211,12 +226,20 @@ func (c *conn) write() {
 		default:
 			if err := c.pipe.write(body); err != nil {
 				c.end(fmt.Errorf("write: %w", err))
+				c.discard()
 			}
 			if c.s.peer.Language != wire.JavaScript && c.pace.risky(time.Now(), 4+len(body)) {
 				time.Sleep(drain)
 			}
 		}
 	}
+}
+
+// discard drops what nobody will read.
+func (c *conn) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue, c.bytes = nil, 0
 }
 
 // more has the core tell what it has not told yet, since it was too much at once.

@@ -67,7 +67,7 @@ func (l *lookup) advance(now time.Time, v wire.Version) bool {
 	}
 	if !l.over && !now.Before(l.until) {
 		l.over, l.err = true, ErrNoMajority
-		if nothing == said && said >= majority {
+		if nothing == said && (said >= majority || v == wire.V6) { // where nobody says that there is nothing
 			l.err = ErrNotFound
 		} else if count >= majority {
 			l.value, l.err = picked, nil

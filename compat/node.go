@@ -159,7 +159,7 @@ func (n *Node) do(f func(now time.Time) error) error {
 		close(l.done)
 	}
 	for _, s := range out.shut {
-		n.conns[s.s].end(s.why)
+		n.conns[s.s].finish(s.why)
 	}
 	for _, p := range out.dials {
 		n.dialListed(p)

@@ -228,6 +228,9 @@ func (s *session) hear(now time.Time, m *wire.Message) {
 	case g.SubnetID != s.c.subnetID:
 		s.shut(identify(s.c.version, g, s.c.subnet))
 	case g.ID == s.c.id:
+		if !s.spoken {
+			s.speak(now) // so that the other end sees it, too
+		}
 		s.shut(ErrSelf)
 	case s.greeted && g.ID != s.peer.ID:
 		s.shut(fmt.Errorf("%w: it changes its ID", ErrWire))

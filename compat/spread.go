@@ -351,7 +351,9 @@ func (t *spread) retrieved(now time.Time, pl place, v any) {
 		v = nil
 	}
 	for _, q := range t.asked[pl] {
-		if q.l != nil {
+		if q.l != nil && v == nil {
+			q.l.answer(q.index, t.copies[pl]) // who has left the ring may have given it to this node
+		} else if q.l != nil {
 			q.l.answer(q.index, v)
 		} else if v != nil || t.c.version != wire.V7 {
 			t.answer(now, q.from, q.args, v)

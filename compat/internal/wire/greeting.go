@@ -90,7 +90,7 @@ func (v Version) ParseGreeting(args []any) (g Greeting, err error) {
 	if g.Methods, err = v.ParseMethods(args[3]); err != nil {
 		return g, err
 	}
-	g.Language = v.language(args[0], args[3], len(g.Methods))
+	g.Language = v.language(args[0], args[3], g.Methods)
 	return g, nil
 }
 
@@ -151,15 +151,15 @@ func parseAddr(v any) (a Addr, ok bool) {
 	return Addr{host, int(port)}, true
 }
 
-// language is what a node is written in: js has its ID as text, and no spaces in JSON. It
-// does not show where nothing is compressed, as with this library.
-func (v Version) language(id, methods any, count int) Language {
+// language is what a node is written in: js has its ID as text, and no spaces in JSON. Who
+// announces no compression, or its best methods last, is neither, but as this library.
+func (v Version) language(id, list any, methods []Method) Language {
 	_, isText := id.(string)
-	list, _ := methods.([]byte)
+	text, _ := list.([]byte)
 	switch {
-	case v.Typed() && !isText, !v.Typed() && bytes.Contains(list, []byte(`", "`)):
+	case v.Typed() && !isText, !v.Typed() && bytes.Contains(text, []byte(`", "`)):
 		return Python
-	case v.Typed() && count > 0, bytes.Contains(list, []byte(`","`)):
+	case len(methods) > 0 && methods[0] != Gzip && (v.Typed() || bytes.Contains(text, []byte(`","`))):
 		return JavaScript
 	}
 	return Unsaid

@@ -1,0 +1,238 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// line connects nodes in a line.
+func line(t *testing.T, n int, opts Options) []*Node {
+	t.Helper()
+	opts.Listen = "127.0.0.1:0"
+	var nodes []*Node
+	for i := range n {
+		nodes = append(nodes, open(t, opts))
+		if i > 0 {
+			if err := nodes[i].Connect(t.Context(), nodes[i-1].Addr()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return nodes
+}
+
+// Nodes of this library among themselves, in each version: a broadcast comes to the other
+// end once, and a reply finds its way there.
+func TestNodes(t *testing.T) {
+	for _, v := range wire.Versions {
+		for _, transport := range []Transport{Plaintext, SSL, WebSocket} {
+			if transport == WebSocket && v < wire.V6 {
+				continue
+			}
+			t.Run(fmt.Sprint(v, " ", transport), func(t *testing.T) {
+				t.Parallel()
+				nodes := line(t, 3, Options{Kind: Mesh, Version: v.String(), Transport: transport, Compression: v == wire.V7})
+				heard, back := collect(t, nodes[2]), collect(t, nodes[0])
+				if err := nodes[0].Send(t.Context(), "hello"); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "it comes", func() bool { return len(heard("hello")) == 1 })
+				m := heard("hello")[0]
+				if m.From != nodes[0].ID() || m.Kind != KindBroadcast {
+					t.Errorf("%+v", m)
+				}
+				if err := nodes[2].Reply(t.Context(), m, "answer"); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "the answer comes", func() bool { return len(back("answer")) == 1 })
+				if kind := back("answer")[0].Kind; kind != KindWhisper {
+					t.Error(kind)
+				}
+				for range 3 { // equal ones within a second
+					if err := nodes[0].Send(t.Context(), "again"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				eventually(t, "all three", func() bool { return len(heard("again")) == 3 })
+				if n := len(nodes[1].Peers()); n != 2 {
+					t.Errorf("%d peers", n)
+				}
+			})
+		}
+	}
+}
+
+// A table of nodes of this library, on either ring.
+func TestNodesChord(t *testing.T) {
+	for _, v := range wire.Versions {
+		t.Run(v.String(), func(t *testing.T) {
+			t.Parallel()
+			opts := Options{Kind: Chord, Version: v.String(), Listen: "127.0.0.1:0", K: 16}
+			var nodes []*Node
+			for i := range 3 {
+				n := open(t, opts)
+				if err := n.Join(); err != nil {
+					t.Fatal(err)
+				}
+				for _, other := range nodes {
+					if err := n.Connect(t.Context(), other.Addr()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				nodes = append(nodes, n)
+				eventually(t, "all know it", func() bool { return len(nodes[0].Peers()) == i })
+			}
+			leech := open(t, Options{Kind: Chord, Version: v.String(), K: 16})
+			if err := leech.Connect(t.Context(), nodes[0].Addr()); err != nil {
+				t.Fatal(err)
+			}
+			get := func(n *Node, key string) string {
+				v, err := n.Get(t.Context(), key)
+				if err != nil {
+					return err.Error()
+				}
+				return fmt.Sprintf("%s", v)
+			}
+			eventually(t, "a leech writes", func() bool { return leech.Set(t.Context(), "of leech", "x") == nil })
+			for i, n := range nodes {
+				key := fmt.Sprint("key", i)
+				if err := n.Set(t.Context(), key, key); err != nil {
+					t.Fatal(err)
+				}
+				for _, other := range append(nodes, leech) {
+					eventually(t, key, func() bool { return get(other, key) == key })
+				}
+				eventually(t, "what the leech wrote", func() bool { return get(n, "of leech") == "x" })
+			}
+			if _, err := leech.Get(t.Context(), "nowhere"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a missing key: %v", err)
+			}
+			if err := nodes[1].Delete(t.Context(), "key1"); err != nil {
+				t.Error(err)
+			}
+			eventually(t, "it is gone", func() bool { _, err := nodes[0].Get(t.Context(), "key1"); return errors.Is(err, ErrNotFound) })
+			if err := nodes[0].Unjoin(); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{"key0", "key2", "of leech"} {
+				eventually(t, key+" is elsewhere", func() bool { s := get(nodes[2], key); return s == key || s == "x" })
+			}
+		})
+	}
+}
+
+// A connection that is lost is dialled again, until it is given up; two nodes that dial
+// each other at once end with one connection.
+func TestConnections(t *testing.T) {
+	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"}
+	a, b := open(t, opts), open(t, opts)
+	if err := a.Connect(t.Context(), a.Addr()); !errors.Is(err, ErrSelf) {
+		t.Errorf("with itself: %v", err)
+	}
+	done := make(chan error, 2)
+	go func() { done <- a.Connect(t.Context(), b.Addr()) }()
+	go func() { done <- b.Connect(t.Context(), a.Addr()) }()
+	for range 2 {
+		if err := <-done; err != nil && !errors.Is(err, ErrTwice) {
+			t.Logf("one of two at once: %v", err)
+		}
+	}
+	eventually(t, "one connection", func() bool {
+		a.mu.Lock()
+		conns := len(a.conns)
+		a.mu.Unlock()
+		return len(a.Peers()) == 1 && len(b.Peers()) == 1 && conns == 1
+	})
+	addr := b.Addr()
+	b.Close()
+	eventually(t, "it is gone", func() bool { return len(a.Peers()) == 0 })
+	opts.Listen = addr
+	c := open(t, opts)
+	eventually(t, "another is there in its place", func() bool {
+		return len(a.Peers()) == 1 && a.Peers()[0].ID == c.ID() || a.Connect(t.Context(), addr) == nil
+	})
+	if err := a.Disconnect(c.ID()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "disconnected", func() bool { return len(c.Peers()) == 0 })
+}
+
+func TestRefused(t *testing.T) {
+	n := open(t, Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"})
+	events := n.Events(t.Context())
+	other := open(t, Options{Kind: Sync, Version: "0.7", NoLeasing: true})
+	err := other.Connect(t.Context(), n.Addr())
+	if err == nil {
+		t.Fatal("nodes of two networks are connected")
+	}
+	for ev, err := range events {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused *RefusedError
+		if ev.Kind != EventRefused {
+			continue
+		}
+		if !errors.As(ev.Err, &refused) || refused.Matches != `sync "sync" over Plaintext without leasing` {
+			t.Errorf("%v", ev.Err)
+		}
+		break
+	}
+	for _, opts := range []Options{
+		{Kind: Mesh, Version: "0.3"}, {Kind: "ford", Version: "0.7"}, {Kind: Mesh, Version: "0.5", Transport: WebSocket},
+		{Kind: Mesh, Version: "0.7", Transport: "tcp"}, {Kind: Chord, Version: "0.4", K: 1000}, {Kind: Mesh, Version: "0.7", Listen: "nowhere"},
+		{Kind: Mesh, Version: "0.7", Advertise: "nowhere"},
+	} {
+		if n, err := Open(t.Context(), opts); err == nil {
+			n.Close()
+			t.Errorf("%+v is opened", opts)
+		}
+	}
+	if err := n.Set(t.Context(), "k", "v"); !errors.Is(err, ErrKind) {
+		t.Errorf("a mesh node sets: %v", err)
+	}
+	if err := n.Whisper(t.Context(), "3nobody", "x"); !errors.Is(err, ErrNoPeers) {
+		t.Errorf("a whisper to nobody: %v", err)
+	}
+	old := open(t, Options{Kind: Mesh, Version: "0.5"})
+	if err := old.Send(t.Context(), 7); !errors.Is(err, ErrValue) {
+		t.Errorf("a number in 0.5: %v", err)
+	}
+	old.Close()
+	if err := old.Send(t.Context(), "x"); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// P12: Close leaves nothing behind.
+func TestCloseLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 3 {
+		nodes := []*Node{}
+		for range 3 {
+			n, err := Open(context.Background(), Options{Kind: Sync, Version: "0.7", Listen: "127.0.0.1:0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range nodes {
+				n.Connect(t.Context(), other.Addr())
+			}
+			nodes = append(nodes, n)
+		}
+		for _, n := range nodes {
+			n.Close()
+			n.Close()
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
