@@ -33,6 +33,7 @@ type citizen struct {
 	addr      wire.Addr
 	methods   []wire.Method
 	autodial  bool
+	listening time.Duration // for the other's first word, before one who dialled speaks
 
 	pending  map[*session]bool   // that have not greeted
 	table    map[string]*session // the others, by ID
@@ -92,7 +93,7 @@ type request struct {
 func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citizen {
 	c := &citizen{
 		version: v, kind: opts.Kind, transport: opts.Transport, subnet: opts.Subnet, subnetID: opts.subnetID(v), addr: addr,
-		autodial: opts.Autodial, pending: map[*session]bool{}, table: map[string]*session{}, requests: map[string]request{},
+		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{}, requests: map[string]request{},
 		dropped: map[Drop]uint64{},
 	}
 	if opts.Compression {

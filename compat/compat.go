@@ -67,6 +67,8 @@ type Options struct {
 	Compression bool
 
 	Logger *slog.Logger // silent if it is nil
+
+	listening time.Duration // shorter in tests that have no old nodes
 }
 
 // Errors. More are LeaseError and RefusedError, and those of the network.
@@ -197,6 +199,9 @@ func (o *Options) complete() (v wire.Version, err error) {
 	}
 	if o.Transport == "" {
 		o.Transport = Plaintext
+	}
+	if o.listening == 0 {
+		o.listening = listenTime
 	}
 	if o.K == 0 {
 		o.K = 6

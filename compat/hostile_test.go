@@ -60,7 +60,7 @@ func (r *rogue) write(b []byte) {
 // pairOfGo connects two nodes of this library, of which the first is then attacked.
 func pairOfGo(t *testing.T, opts Options) (target, friend *Node) {
 	t.Helper()
-	opts.Listen = "127.0.0.1:0"
+	opts.Listen, opts.listening = "127.0.0.1:0", 50*time.Millisecond
 	target, friend = open(t, opts), open(t, opts)
 	if err := friend.Connect(context.Background(), target.Addr()); err != nil {
 		t.Fatal(err)

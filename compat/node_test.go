@@ -37,7 +37,7 @@ func TestNodes(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(v, " ", transport), func(t *testing.T) {
 				t.Parallel()
-				nodes := line(t, 3, Options{Kind: Mesh, Version: v.String(), Transport: transport, Compression: v == wire.V7})
+				nodes := line(t, 3, Options{listening: 50 * time.Millisecond, Kind: Mesh, Version: v.String(), Transport: transport, Compression: v == wire.V7})
 				heard, back := collect(t, nodes[2]), collect(t, nodes[0])
 				if err := nodes[0].Send(t.Context(), "hello"); err != nil {
 					t.Fatal(err)
@@ -73,7 +73,7 @@ func TestNodesChord(t *testing.T) {
 	for _, v := range wire.Versions {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
-			opts := Options{Kind: Chord, Version: v.String(), Listen: "127.0.0.1:0", K: 16}
+			opts := Options{Kind: Chord, Version: v.String(), Listen: "127.0.0.1:0", K: 16, listening: 50 * time.Millisecond}
 			var nodes []*Node
 			for i := range 3 {
 				n := open(t, opts)
@@ -88,12 +88,14 @@ func TestNodesChord(t *testing.T) {
 				nodes = append(nodes, n)
 				eventually(t, "all know it", func() bool { return len(nodes[0].Peers()) == i })
 			}
-			leech := open(t, Options{Kind: Chord, Version: v.String(), K: 16})
+			leech := open(t, Options{Kind: Chord, Version: v.String(), K: 16, listening: 50 * time.Millisecond})
 			if err := leech.Connect(t.Context(), nodes[0].Addr()); err != nil {
 				t.Fatal(err)
 			}
 			get := func(n *Node, key string) string {
-				v, err := n.Get(t.Context(), key)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				v, err := n.Get(ctx, key)
 				if err != nil {
 					return err.Error()
 				}
@@ -130,7 +132,7 @@ func TestNodesChord(t *testing.T) {
 // A connection that is lost is dialled again, until it is given up; two nodes that dial
 // each other at once end with one connection.
 func TestConnections(t *testing.T) {
-	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"}
+	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", listening: 50 * time.Millisecond}
 	a, b := open(t, opts), open(t, opts)
 	if err := a.Connect(t.Context(), a.Addr()); !errors.Is(err, ErrSelf) {
 		t.Errorf("with itself: %v", err)
@@ -216,7 +218,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	for range 3 {
 		nodes := []*Node{}
 		for range 3 {
-			n, err := Open(context.Background(), Options{Kind: Sync, Version: "0.7", Listen: "127.0.0.1:0"})
+			n, err := Open(context.Background(), Options{Kind: Sync, Version: "0.7", Listen: "127.0.0.1:0", listening: 50 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}

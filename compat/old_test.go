@@ -239,7 +239,8 @@ func (o *old) wait(what string, done func() bool) {
 		case <-o.gone:
 			o.t.Fatalf("%s has ended while waiting for %s", o.name, what)
 		case <-end:
-			o.t.Fatalf("%s: no %s", o.name, what)
+			status, _ := o.do("status", nil)
+			o.t.Fatalf("%s: no %s; its status is %v", o.name, what, status["status"])
 		}
 	}
 }

@@ -4,6 +4,7 @@ package compat
 // told.
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -64,7 +65,7 @@ func (s *session) deadline() time.Time {
 	case s.greeted || s.over || s.anonymous():
 		return time.Time{}
 	case s.outgoing && !s.spoken:
-		return s.since.Add(listenTime)
+		return s.since.Add(s.c.listening)
 	}
 	return s.since.Add(greetTime)
 }
@@ -170,6 +171,8 @@ func (s *session) receive(now time.Time, body []byte) {
 	}
 	m, err := s.decode(body)
 	switch {
+	case err != nil && s.greeted && s.inStep(err):
+		s.c.drop(DropForm)
 	case err != nil && s.greeted:
 		s.shut(fmt.Errorf("%w: %w", ErrWire, err)) // the stream is out of step, or never was in it
 	case err != nil:
@@ -183,6 +186,12 @@ func (s *session) receive(now time.Time, body []byte) {
 	default:
 		s.c.receive(now, s, m)
 	}
+}
+
+// inStep tells whether a frame that is wrong has at least the checksum that it should: the
+// next one will be a frame, too.
+func (s *session) inStep(err error) bool {
+	return s.c.version.Typed() && !errors.Is(err, wire.ErrChecksum) && !errors.Is(err, wire.ErrLayout)
 }
 
 // decode reads a frame. One that is compressed says neither that it is nor how, so that
