@@ -54,8 +54,18 @@ func hosts(n int) []host.Host {
 	return hs
 }
 
+// closeAll closes hosts, and does not wait for ever: under load, libp2p's event bus and
+// AutoNAT have been seen to wait for each other.
 func closeAll(hs []host.Host) {
-	each(hs, func(h host.Host) { h.Close() })
+	closed := make(chan struct{})
+	go func() {
+		each(hs, func(h host.Host) { h.Close() })
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+	}
 }
 
 type go2p struct{}

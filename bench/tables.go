@@ -157,7 +157,9 @@ func (c *kadCluster) get(i int, key string) {
 	if c.quorum > 0 {
 		opts = append(opts, dht.Quorum(c.quorum))
 	}
-	_, err := c.nodes[i].GetValue(context.Background(), "/v/"+key, opts...)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel() // else what it has asked more than the quorum is there for ever
+	_, err := c.nodes[i].GetValue(ctx, "/v/"+key, opts...)
 	check(err)
 }
 

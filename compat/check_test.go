@@ -77,3 +77,12 @@ func TestCheckNobody(t *testing.T) {
 		t.Errorf("nobody: %v", err)
 	}
 }
+
+// A node of this library is found, too.
+func TestCheckNode(t *testing.T) {
+	n := open(t, Options{Kind: Sync, Version: "0.6", Subnet: "lab", Listen: "127.0.0.1:0"})
+	f, err := Check(t.Context(), n.Addr(), "lab")
+	if err != nil || f.ID != n.ID() || f.Version != "0.6" || f.Network != `sync "lab" over Plaintext` || f.Language != "" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

@@ -207,6 +207,10 @@ func TestHungryPeers(t *testing.T) {
 func TestSilentAndDeaf(t *testing.T) {
 	c := member(t, "0.7", Mesh, 0)
 	s := c.open(frozen, false, "")
+	s.advance(frozen.Add(listenTime))
+	if !s.spoken {
+		t.Error("it says nothing to who says nothing")
+	}
 	s.advance(frozen.Add(greetTime - time.Second))
 	if s.over {
 		t.Error("over too early")

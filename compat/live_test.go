@@ -122,6 +122,7 @@ func TestOldMesh(t *testing.T) {
 	for _, l := range links() {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
+			record(t, l, "mesh")
 			if !has(t, l.language, l.version) {
 				t.Skip("not installed")
 			}

@@ -29,6 +29,7 @@ func TestOldSync(t *testing.T) {
 		for _, leasing := range []bool{true, false} {
 			t.Run(fmt.Sprint(l, " leasing ", leasing), func(t *testing.T) {
 				t.Parallel()
+				record(t, l, map[bool]string{true: "sync", false: "sync without leasing"}[leasing])
 				if !has(t, l.language, l.version) {
 					t.Skip("not installed")
 				}

@@ -19,9 +19,11 @@ func line(t *testing.T, n int, opts Options) []*Node {
 	for i := range n {
 		nodes = append(nodes, open(t, opts))
 		if i > 0 {
+			before := len(nodes[i-1].Peers())
 			if err := nodes[i].Connect(t.Context(), nodes[i-1].Addr()); err != nil {
 				t.Fatal(err)
 			}
+			eventually(t, "the other end knows it, too", func() bool { return len(nodes[i-1].Peers()) > before })
 		}
 	}
 	return nodes
@@ -168,7 +170,7 @@ func TestConnections(t *testing.T) {
 func TestRefused(t *testing.T) {
 	n := open(t, Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"})
 	events := n.Events(t.Context())
-	other := open(t, Options{Kind: Sync, Version: "0.7", NoLeasing: true})
+	other := open(t, Options{Kind: Sync, Version: "0.7", NoLeasing: true, listening: 50 * time.Millisecond}) // it speaks first, as old ones do
 	err := other.Connect(t.Context(), n.Addr())
 	if err == nil {
 		t.Fatal("nodes of two networks are connected")
@@ -236,5 +238,34 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
+	}
+}
+
+// With Autodial a node connects to those of whom it hears; without, it does not.
+func TestAutodial(t *testing.T) {
+	opts := Options{Kind: Mesh, Version: "0.7", listening: 50 * time.Millisecond}
+	nodes := line(t, 2, opts)
+	shy, keen := opts, opts
+	keen.Autodial = true
+	for _, o := range []Options{shy, keen} {
+		n := open(t, o)
+		if err := n.Connect(t.Context(), nodes[0].Addr()); err != nil {
+			t.Fatal(err)
+		}
+		if o.Autodial {
+			eventually(t, "it is connected with both", func() bool { return len(n.Peers()) == 2 })
+		} else if time.Sleep(200 * time.Millisecond); len(n.Peers()) != 1 {
+			t.Errorf("%d peers", len(n.Peers()))
+		}
+	}
+	c := member(t, "0.7", Mesh, 0)
+	c.autodial = true
+	var list []wire.Listed
+	for i := range 20 {
+		list = append(list, wire.Listed{Addr: wire.Addr{Host: "10.0.0.1", Port: 1 + i}, ID: fmt.Sprint("2id", i)})
+	}
+	c.offered(list)
+	if len(c.out.dials) != maxOutgoing {
+		t.Errorf("%d dials", len(c.out.dials))
 	}
 }

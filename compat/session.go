@@ -14,7 +14,7 @@ import (
 
 const (
 	greetTime  = 10 * time.Second // for a handshake
-	listenTime = 2 * time.Second  // for the other's first word, before one who dialled speaks
+	listenTime = 2 * time.Second  // for the other's first word, before one who dialled speaks; half of it, before one who was dialled does
 	starPause  = 5 * time.Second  // between two answers to requests for peers
 	maxKnown   = 1 << 16          // keys that a node is known to have
 )
@@ -66,6 +66,8 @@ func (s *session) deadline() time.Time {
 		return time.Time{}
 	case s.outgoing && !s.spoken:
 		return s.since.Add(s.c.listening)
+	case !s.spoken && !s.c.mute():
+		return s.since.Add(s.c.listening / 2)
 	}
 	return s.since.Add(greetTime)
 }
@@ -90,8 +92,8 @@ func (s *session) advance(now time.Time) {
 	d := s.deadline()
 	switch {
 	case d.IsZero() || now.Before(d):
-	case s.outgoing && !s.spoken:
-		s.speak(now)
+	case !s.spoken && (s.outgoing || !s.c.mute()):
+		s.speak(now) // old nodes would have spoken: it is one of this library, or somebody else
 	default:
 		s.shut(ErrSilent)
 	}
