@@ -32,13 +32,6 @@ func TestOldCheck(t *testing.T) {
 			}
 			o := startOld(t, l.language, l.version, map[string]any{"kind": string(l.kind), "subnet": l.subnet, "encryption": string(l.transport)})
 			var f Found
-			eventually(t, "it listens", func() bool {
-				c, err := net.Dial("tcp", o.addr)
-				if err == nil {
-					c.Close()
-				}
-				return err == nil
-			})
 			for range 2 {
 				var err error
 				if f, err = Check(t.Context(), o.addr, "lab"); err != nil {

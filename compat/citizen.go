@@ -141,7 +141,7 @@ func (c *citizen) wins(now time.Time, s *session, g wire.Greeting) bool {
 	if old == nil {
 		return true
 	}
-	old.tell(now, wire.Whisper, wire.Peers, c.version.PeersArg(c.listed(nil))) // if it is dead, that shows
+	old.tell(now, wire.Whisper, wire.Peers, c.version.PeersArg(c.listed(old))) // if it is dead, that shows
 	if !s.spoken && g.Language != wire.Python {
 		return false
 	}
@@ -198,10 +198,17 @@ func (c *citizen) closed(now time.Time, s *session, why error) {
 func (c *citizen) listed(to *session) (list []wire.Listed) {
 	for _, s := range c.sessions() {
 		if s != to && s.peer.Addr.Host != "" {
-			list = append(list, wire.Listed{Addr: s.peer.Addr, ID: s.peer.ID})
+			p := s.listed()
+			p.Bin = p.Bin && to != nil && to.peer.Language == wire.Python
+			list = append(list, p)
 		}
 	}
 	return list
+}
+
+// listed is where the other is. py 3 knows others of py by bytes, and dials them again by text.
+func (s *session) listed() wire.Listed {
+	return wire.Listed{Addr: s.peer.Addr, ID: s.peer.ID, Bin: s.peer.Language == wire.Python}
 }
 
 // sessions are those in the table, by ID.
@@ -395,7 +402,7 @@ func (c *citizen) locate(now time.Time, s *session, m *wire.Message) {
 	if target == nil || target.peer.Addr.Host == "" || s.peer.Language == wire.JavaScript && c.version.Typed() {
 		return
 	}
-	s.tell(now, wire.Broadcast, wire.Response, c.text(id), c.version.ListedArg(wire.Listed{Addr: target.peer.Addr, ID: wanted}))
+	s.tell(now, wire.Broadcast, wire.Response, c.text(id), c.version.ListedArg(target.listed()))
 }
 
 // located is where somebody is to whom a message is to go.

@@ -2,10 +2,8 @@ package compat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -105,15 +103,8 @@ func connectPair(t testing.TB, l link, n *Node, o *old) {
 	t.Helper()
 	if l.oldDials {
 		o.connect(n.Addr())
-	} else {
-		var err error
-		eventually(t, "it listens", func() bool { // js says that it does before it does
-			err = n.Connect(context.Background(), o.addr)
-			return !errors.Is(err, syscall.ECONNREFUSED)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	} else if err := n.Connect(t.Context(), o.addr); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "connected", func() bool { return len(n.Peers()) == 1 && slices.Contains(o.peers(), n.ID()) })
 }

@@ -124,6 +124,15 @@ func startOld(t testing.TB, language, version string, options map[string]any) *o
 		args[k] = v
 	}
 	o.id = o.must("start", args)["id"].(string)
+	if language == "js" { // which says that it listens before it does
+		o.wait("listener", func() bool {
+			c, err := net.Dial("tcp", o.addr)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+	}
 	return o
 }
 

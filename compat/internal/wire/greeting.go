@@ -181,13 +181,14 @@ func (a Addr) String() string {
 type Listed struct {
 	Addr Addr
 	ID   string
+	Bin  bool // in 0.6 and 0.7: the ID travels as bytes, as from py
 }
 
 // PeersArg is the packet that lists peers.
 func (v Version) PeersArg(peers []Listed) any {
 	list := []any{}
 	for _, p := range peers {
-		list = append(list, p.value())
+		list = append(list, v.listed(p))
 	}
 	if v.Typed() {
 		return list
@@ -198,12 +199,17 @@ func (v Version) PeersArg(peers []Listed) any {
 // ListedArg is the packet that says where one peer is.
 func (v Version) ListedArg(p Listed) any {
 	if v.Typed() {
-		return p.value()
+		return v.listed(p)
 	}
-	return toJSON(p.value())
+	return toJSON(v.listed(p))
 }
 
-func (p Listed) value() any { return []any{p.Addr.value(), p.ID} }
+func (v Version) listed(p Listed) any {
+	if p.Bin && v.Typed() {
+		return []any{p.Addr.value(), []byte(p.ID)}
+	}
+	return []any{p.Addr.value(), p.ID}
+}
 
 // ParsePeers reads a list of peers. Entries that say nothing of use are left out, as are
 // those beyond a limit.
@@ -241,6 +247,7 @@ func parseListed(v any) (p Listed, ok bool) {
 	if p.ID, ok = Text(pair[1]); !ok {
 		p.ID = bufferText(pair[1])
 	}
+	_, p.Bin = pair[1].([]byte)
 	return p, p.ID != "" && len(p.ID) <= maxText
 }
 

@@ -512,7 +512,7 @@ func TestGreetings(t *testing.T) {
 				t.Errorf("%s: %+v is read as %+v, %v", v, g, got, err)
 			}
 		}
-		list := []Listed{{Addr{"10.0.0.7", 4444}, "2abc"}, {Addr{"::1", 1}, "3def"}}
+		list := []Listed{{Addr{"10.0.0.7", 4444}, "2abc", v.Typed()}, {Addr{"::1", 1}, "3def", false}}
 		if got, err := v.ParsePeers(v.PeersArg(list)); err != nil || !reflect.DeepEqual(got, list) {
 			t.Errorf("%s: %v, %v", v, got, err)
 		}
@@ -522,7 +522,7 @@ func TestGreetings(t *testing.T) {
 	}
 	odd := `[[["10.0.0.7", 4444], {"type":"Buffer","data":[50,97]}], [null, "x"], [["h", 70000], "x"], 7]`
 	got, err := V4.ParsePeers([]byte(odd))
-	if want := []Listed{{Addr{"10.0.0.7", 4444}, "2a"}}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := []Listed{{Addr: Addr{"10.0.0.7", 4444}, ID: "2a"}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
