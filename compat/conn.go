@@ -16,7 +16,7 @@ import (
 const (
 	maxQueue      = 8192                   // frames that wait for a node
 	maxQueueBytes = 8 << 20                // of them; more of either end the connection
-	drain         = 100 * time.Millisecond // for a reader to read what it was sent
+	drain         = 250 * time.Millisecond // for a reader to read what it was sent
 	minRedial     = time.Second
 	maxRedial     = time.Minute
 	dialsAMinute  = 10 // to addresses that others tell of
@@ -34,7 +34,8 @@ type conn struct {
 	gone  chan struct{} // closed when the connection is over
 	room  chan struct{} // room for one: there is something to write
 
-	pace pace // of the writer
+	pace  pace // of the writer
+	least int  // bytes of a frame that says nothing
 
 	mu    sync.Mutex
 	queue [][]byte
@@ -224,15 +225,56 @@ func (c *conn) write() {
 			<-c.room
 		case body == nil:
 		default:
-			if err := c.pipe.write(body); err != nil {
+			if err := c.writePaced(body); err != nil {
 				c.end(fmt.Errorf("write: %w", err))
 				c.discard()
 			}
-			if c.s.peer.Language != wire.JavaScript && c.pace.risky(time.Now(), 4+len(body)) {
-				time.Sleep(drain)
-			}
 		}
 	}
+}
+
+// writePaced writes a frame so that the other can read it, and what comes behind it.
+func (c *conn) writePaced(body []byte) error {
+	if c.n.c.version == wire.V4 || c.s.peer.Language == wire.JavaScript {
+		return c.pipe.write(body)
+	}
+	now, size := time.Now(), 4+len(body)
+	if c.least == 0 {
+		c.least = 4 + len(c.n.blank(0))
+		c.pace.restart(now)
+	}
+	filler, ok := c.pace.filler(now, size, c.least)
+	if !ok {
+		time.Sleep(drain)
+		c.pace.restart(time.Now())
+	}
+	if filler > 0 {
+		if err := c.pipe.write(c.n.blank(filler - c.least)); err != nil {
+			return err
+		}
+		c.pace.wrote(now, filler)
+	}
+	if err := c.pipe.write(body); err != nil {
+		return err
+	}
+	c.pace.wrote(now, size)
+	if alone(size) {
+		time.Sleep(drain)
+		c.pace.restart(time.Now())
+	}
+	return nil
+}
+
+// blank is a message that says nothing, with some bytes too many: a ping, which no old
+// node answers.
+func (n *Node) blank(size int) []byte {
+	m := wire.New(n.c.version, wire.Whisper, wire.Ping, make([]byte, size))
+	m.Sender, m.Time = n.c.id, time.Now().Unix()
+	body, err := wire.Encode(m)
+	if err != nil {
+		panic(err) // of bytes, which cannot fail
+	}
+	return body
 }
 
 // discard drops what nobody will read.
