@@ -39,7 +39,7 @@ func main() {
 	flag.Parse()
 	s := scale{runs: *runs, load: 2 * time.Second, idle: 200, requests: 5000, peers: []int{3, 8, 20},
 		puts: 200, keys: 10_000, late: 100_000, equal: 1_000_000,
-		storing: 100, gets: 300}
+		storing: 100, gets: 500}
 	if *smoke {
 		s = scale{runs: 1, load: 200 * time.Millisecond, idle: 5, requests: 50, peers: []int{3}, puts: 5, keys: 100, late: 1000, equal: 1000,
 			storing: 8, gets: 20}

@@ -39,10 +39,8 @@ func (f *figures) add(system, systems int, title string, v float64) {
 
 func measureChord(out *tabwriter.Writer, s scale) {
 	var near, far figures
-	for range s.runs {
-		for i, sys := range spreads {
-			onLoopback(sys, s, func(title string, v float64) { near.add(i, len(spreads), title, v) })
-		}
+	for i, sys := range spreads {
+		onLoopback(sys, s, func(title string, v float64) { near.add(i, len(spreads), title, v) })
 	}
 	near.print(out)
 	for i, sys := range spreads {
@@ -69,43 +67,50 @@ func plain(n int) []host.Host {
 	return hs
 }
 
-// onLoopback measures sets and gets, one after the other and of several peers at once.
+// onLoopback measures sets and gets, one after the other and of several peers at once, all
+// runs with the same peers: it takes most of a minute until they are there.
 func onLoopback(sys spread, s scale, add func(string, float64)) {
 	hs := plain(s.storing)
 	defer closeAll(hs)
 	c := sys.open(hs)
 	defer c.stop()
 	title := func(what string) string { return fmt.Sprintf("%s, %d peers that store", what, s.storing) }
-	list, value := keys("k", s.gets), make([]byte, 100)
-	set := func(i int) { c.set(i%min(clients, s.storing), list[i], value) }
-	get := func(int) { c.get(rand.IntN(min(clients, s.storing)), list[rand.IntN(len(list))]) }
-	warm := keys("warm", 2*s.storing)
-	for i, k := range warm {
+	value := make([]byte, 100)
+	for i, k := range keys("warm", 4*s.storing) {
 		c.set(i%min(clients, s.storing), k, value)
 		c.get(i%min(clients, s.storing), k)
 	}
+	for run := range s.runs {
+		onceOnLoopback(c, s, keys(fmt.Sprint("k", run), s.gets), func(what string, v float64) { add(title(what), v) })
+	}
+}
+
+func onceOnLoopback(c cluster, s scale, list []string, add func(string, float64)) {
+	value := make([]byte, 100)
+	set := func(i int) { c.set(i%min(clients, s.storing), list[i], value) }
+	get := func(int) { c.get(rand.IntN(min(clients, s.storing)), list[rand.IntN(len(list))]) }
 	for _, op := range []struct {
 		name string
 		do   func(int)
 	}{{"set", set}, {"get", get}} {
 		asked, used := c.asked(), cpu()
 		times := timed(len(list), op.do)
-		add(title(op.name+" p50 µs"), times[len(times)/2])
-		add(title(op.name+" p99 µs"), times[len(times)*99/100])
-		add(title(op.name+", requests"), float64(c.asked()-asked)/float64(len(list)))
-		add(title(op.name+", CPU µs"), float64((cpu()-used).Microseconds())/float64(len(list)))
+		add(op.name+" p50 µs", times[len(times)/2])
+		add(op.name+" p99 µs", times[len(times)*99/100])
+		add(op.name+", requests", float64(c.asked()-asked)/float64(len(list)))
+		add(op.name+", CPU µs", float64((cpu()-used).Microseconds())/float64(len(list)))
 	}
 	start := time.Now()
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			for range len(list) {
+			for range len(list) / 5 {
 				c.get(i%s.storing, list[rand.IntN(len(list))])
 			}
 		})
 	}
 	wg.Wait()
-	add(title(fmt.Sprintf("gets/s of %d clients", clients)), float64(clients*len(list))/time.Since(start).Seconds())
+	add(fmt.Sprintf("gets/s of %d clients", clients), float64(clients*(len(list)/5))/time.Since(start).Seconds())
 }
 
 // timed returns in microseconds, sorted, how long each of n calls takes.

@@ -73,8 +73,9 @@ type effects struct {
 }
 
 type parcel struct {
-	to   *session
-	body []byte
+	to    *session
+	body  []byte
+	paced bool // the other reads as py does from 0.5 on, or that is not known: see pace
 }
 
 type shutting struct {

@@ -38,7 +38,7 @@ type conn struct {
 	least int  // bytes of a frame that says nothing
 
 	mu    sync.Mutex
-	queue [][]byte
+	queue []parcel
 	bytes int
 	low   chan struct{} // closed when there is room again, for those who wait for it
 	why   error
@@ -149,15 +149,15 @@ func (c *conn) signal() {
 }
 
 // send queues a frame. Who does not read is disconnected.
-func (c *conn) send(body []byte) {
+func (c *conn) send(p parcel) {
 	if c == nil {
 		return // it is over
 	}
 	c.mu.Lock()
-	full := len(c.queue) >= maxQueue || len(c.queue) > 0 && c.bytes+len(body) > maxQueueBytes
+	full := len(c.queue) >= maxQueue || len(c.queue) > 0 && c.bytes+len(p.body) > maxQueueBytes
 	if !full {
-		c.queue = append(c.queue, body)
-		c.bytes += len(body)
+		c.queue = append(c.queue, p)
+		c.bytes += len(p.body)
 	}
 	c.mu.Unlock()
 	if full {
@@ -206,11 +206,11 @@ func (c *conn) write() {
 	for {
 		c.mu.Lock()
 		over := c.why != nil
-		var body []byte
+		var p parcel
 		if len(c.queue) > 0 {
-			body, c.queue[0] = c.queue[0], nil
+			p, c.queue[0] = c.queue[0], parcel{}
 			c.queue = c.queue[1:]
-			c.bytes -= len(body)
+			c.bytes -= len(p.body)
 		}
 		if c.low != nil && (over || !c.crowded()) {
 			close(c.low)
@@ -218,14 +218,14 @@ func (c *conn) write() {
 		}
 		c.mu.Unlock()
 		switch {
-		case over && body == nil:
+		case over && p.body == nil:
 			c.pipe.Close()
 			return
-		case body == nil && !c.more():
+		case p.body == nil && !c.more():
 			<-c.room
-		case body == nil:
+		case p.body == nil:
 		default:
-			if err := c.writePaced(body); err != nil {
+			if err := c.writeParcel(p); err != nil {
 				c.end(fmt.Errorf("write: %w", err))
 				c.discard()
 			}
@@ -233,12 +233,12 @@ func (c *conn) write() {
 	}
 }
 
-// writePaced writes a frame so that the other can read it, and what comes behind it.
-func (c *conn) writePaced(body []byte) error {
-	if c.n.c.version == wire.V4 || c.s.peer.Language == wire.JavaScript {
-		return c.pipe.write(body)
+// writeParcel writes a frame so that the other can read it, and what comes behind it.
+func (c *conn) writeParcel(p parcel) error {
+	if !p.paced {
+		return c.pipe.write(p.body)
 	}
-	now, size := time.Now(), 4+len(body)
+	now, size := time.Now(), 4+len(p.body)
 	if c.least == 0 {
 		c.least = 4 + len(c.n.blank(0))
 		c.pace.restart(now)
@@ -254,7 +254,7 @@ func (c *conn) writePaced(body []byte) error {
 		}
 		c.pace.wrote(now, filler)
 	}
-	if err := c.pipe.write(body); err != nil {
+	if err := c.pipe.write(p.body); err != nil {
 		return err
 	}
 	c.pace.wrote(now, size)

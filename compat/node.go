@@ -150,7 +150,7 @@ func (n *Node) do(f func(now time.Time) error) error {
 	out := n.c.out
 	n.c.out = effects{}
 	for _, p := range out.frames {
-		n.conns[p.to].send(p.body)
+		n.conns[p.to].send(p)
 	}
 	for _, s := range out.entered {
 		close(n.conns[s].ready)

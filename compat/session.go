@@ -145,7 +145,8 @@ func (s *session) send(now time.Time, m *wire.Message) {
 		s.c.drop(DropSize)
 		return
 	}
-	s.c.out.frames = append(s.c.out.frames, parcel{s, body})
+	paced := s.c.version > wire.V4 && s.peer.Language != wire.JavaScript
+	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced})
 }
 
 // more tells a part of the backlog, and whether there was any.

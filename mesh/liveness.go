@@ -7,7 +7,7 @@ import "time"
 const (
 	silence   = 2 * time.Second // without a word from a member, it is pinged
 	maxMisses = 3               // pings without an answer that end a membership
-	pingRate  = 8               // pings a second at most, while all are answered
+	pingRate  = 4               // pings a second at most, while all are answered
 )
 
 // patience is how long a member may be silent before it is pinged by one who has so many

@@ -15,9 +15,9 @@ func TestLiveness(t *testing.T) {
 		ping, lost bool
 		deadline   int
 	}
-	few, many := patience(16), patience(100)
+	few, many := patience(8), patience(50)
 	if few != 2*time.Second || many != 12500*time.Millisecond {
-		t.Fatalf("patience with 16 neighbours is %v, with 100 it is %v", few, many)
+		t.Fatalf("patience with 8 neighbours is %v, with 50 it is %v", few, many)
 	}
 	for name, story := range map[string][]step{
 		"a silent member is lost with the third miss": {
