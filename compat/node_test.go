@@ -234,38 +234,29 @@ func TestCloseLeavesNothing(t *testing.T) {
 			n.Close()
 		}
 	}
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
-		}
-	}
+	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 // With Autodial a node connects to those of whom it hears; without, it does not.
 func TestAutodial(t *testing.T) {
 	opts := Options{Kind: Mesh, Version: "0.7", listening: 50 * time.Millisecond}
 	nodes := line(t, 2, opts)
-	shy, keen := opts, opts
-	keen.Autodial = true
-	for _, o := range []Options{shy, keen} {
-		n := open(t, o)
-		if err := n.Connect(t.Context(), nodes[0].Addr()); err != nil {
-			t.Fatal(err)
-		}
-		if o.Autodial {
-			eventually(t, "it is connected with both", func() bool { return len(n.Peers()) == 2 })
-		} else if time.Sleep(200 * time.Millisecond); len(n.Peers()) != 1 {
-			t.Errorf("%d peers", len(n.Peers()))
-		}
+	opts.Autodial = true
+	n := open(t, opts)
+	if err := n.Connect(t.Context(), nodes[0].Addr()); err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, "it is connected with both", func() bool { return len(n.Peers()) == 2 })
 	c := member(t, "0.7", Mesh, 0)
-	c.autodial = true
 	var list []wire.Listed
 	for i := range 20 {
 		list = append(list, wire.Listed{Addr: wire.Addr{Host: "10.0.0.1", Port: 1 + i}, ID: fmt.Sprint("2id", i)})
 	}
-	c.offered(list)
-	if len(c.out.dials) != maxOutgoing {
+	if c.offered(list); len(c.out.dials) != 0 {
+		t.Errorf("%d dials that nobody has asked for", len(c.out.dials))
+	}
+	c.autodial = true
+	if c.offered(list); len(c.out.dials) != maxOutgoing {
 		t.Errorf("%d dials", len(c.out.dials))
 	}
 }
