@@ -86,7 +86,7 @@ func TestMalformedFrames(t *testing.T) {
 			Outcome     map[string]string
 		}
 	}
-	load(t, "malformed.json", &file)
+	load(t, "../../internal/wire/testdata/malformed.json", &file)
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
 		for _, kind := range []Kind{Mesh, Sync, Chord} {
 			t.Run(fmt.Sprint(version, kind), func(t *testing.T) {
