@@ -104,8 +104,11 @@ func askRing(ctx context.Context, addr string) (Found, error) {
 
 // say says something, and returns the first words that come back.
 func say(p pipe, c *citizen, m *wire.Message) ([]byte, error) {
-	c.sign(time.Now(), m)
-	if err := p.write(m.Body); err != nil {
+	err := c.sign(time.Now(), m)
+	if err == nil {
+		err = p.write(m.Body)
+	}
+	if err != nil {
 		p.Close()
 		return nil, err
 	}

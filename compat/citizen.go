@@ -118,17 +118,18 @@ func (c *citizen) greeting() []any {
 }
 
 // sign makes a message this node's, from now. What another message has said before within
-// the same second is a second younger, since nobody would hear it else.
-func (c *citizen) sign(now time.Time, m *wire.Message) {
+// the same second is a second younger, since nobody would hear it else. It fails if the
+// message is too large, as may be one that only hands on what another node has said.
+func (c *citizen) sign(now time.Time, m *wire.Message) error {
 	m.Sender, m.Time, m.Aligned = c.id, now.Unix(), true
 	for {
 		body, err := wire.Encode(m)
 		if err != nil {
-			panic(err) // packets are checked before
+			return fmt.Errorf("%w: %w", ErrTooLarge, err)
 		}
 		m.Body = body
 		if m.Main() != wire.Broadcast || c.seen.add(now, m.ID) || m.Time > now.Add(window).Unix() {
-			return
+			return nil
 		}
 		m.Time++
 	}
@@ -339,13 +340,15 @@ func (c *citizen) relay(now time.Time, from *session, m *wire.Message) {
 }
 
 // broadcast sends a message of this node to all.
-func (c *citizen) broadcast(now time.Time, sub wire.Flag, args ...any) *wire.Message {
+func (c *citizen) broadcast(now time.Time, sub wire.Flag, args ...any) (*wire.Message, error) {
 	m := wire.New(c.version, wire.Broadcast, sub, args...)
-	c.sign(now, m)
+	if err := c.sign(now, m); err != nil {
+		return nil, err
+	}
 	for _, s := range c.sessions() {
 		s.send(now, m)
 	}
-	return m
+	return m, nil
 }
 
 // handle takes what a message says.
@@ -431,8 +434,8 @@ func (c *citizen) whisper(now time.Time, to string, packets []any) error {
 	h := sha512.Sum384([]byte(to + wire.TimeText(now.Unix())))
 	id := wire.Base58(h[:])
 	c.requests[id] = request{to, packets, now}
-	c.broadcast(now, wire.Request, c.text(id), c.text(to))
-	return nil
+	_, err := c.broadcast(now, wire.Request, c.text(id), c.text(to))
+	return err
 }
 
 // text is text as it travels.

@@ -120,7 +120,7 @@ func (n *Node) remove(ctx context.Context, key string) error {
 			}
 			return x.write(now, key, x.gone())
 		case *spread:
-			x.remove(now, key, l)
+			return x.remove(now, key, l)
 		}
 		return nil
 	})
@@ -179,7 +179,7 @@ func (n *Node) merge(ctx context.Context, key string, delta wire.Map) error {
 				return ErrNoMap
 			}
 			x.merge(now, l, delta)
-			x.added(now, key)
+			return x.added(now, key)
 		}
 		return nil
 	})

@@ -328,7 +328,10 @@ func (d *dictionary) write(now time.Time, key string, value any) error {
 	if err := d.mine(now, key, false); err != nil {
 		return err
 	}
-	m := d.c.broadcast(d.after(now, key), wire.Store, []byte(key), value)
+	m, err := d.c.broadcast(d.after(now, key), wire.Store, []byte(key), value)
+	if err != nil {
+		return err
+	}
 	d.put(key, entry{value, d.c.id, true, m.Time})
 	return nil
 }
@@ -342,7 +345,10 @@ func (d *dictionary) writeDelta(now time.Time, key string, delta wire.Map) error
 	if _, isMap := old.value.(wire.Map); held && !isMap {
 		return ErrNoMap
 	}
-	m := d.c.broadcast(d.after(now, key), wire.Delta, []byte(key), delta)
+	m, err := d.c.broadcast(d.after(now, key), wire.Delta, []byte(key), delta)
+	if err != nil {
+		return err
+	}
 	d.merge(now, key, delta, entry{nil, d.c.id, true, m.Time})
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -199,6 +200,37 @@ func TestHungryPeers(t *testing.T) {
 				t.Errorf("the heap grew from %d to %d MiB", before>>20, after>>20)
 			}
 		})
+	}
+}
+
+// P10: what just fits as another node has said it may not fit as this one hands it on.
+func TestHandingOnWhatIsTooLarge(t *testing.T) {
+	for _, v := range wire.Versions {
+		c := member(t, v.String(), Sync, 0)
+		s := c.meet(t, "2a", wire.Python)
+		m := wire.New(v, wire.Broadcast, wire.Store, []byte("key"), []byte{})
+		m.Sender, m.Time = "2a", frozen.Unix()
+		bare, err := wire.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Packets[2] = make([]byte, wire.MaxFrame-len(bare)-8)
+		large, err := wire.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.receive(frozen, large)
+		if len(c.ext.(*dictionary).entries) != 1 {
+			t.Fatalf("%s: it is not taken: %v", v, c.dropped)
+		}
+		late := c.meet(t, "2b", wire.Python)
+		late.more(frozen)
+		if c.dropped[DropEncoding] != 1 || late.over {
+			t.Errorf("%s: %v", v, c.dropped)
+		}
+		if err := c.ext.(*dictionary).write(frozen, "mine", make([]byte, wire.MaxFrame)); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", v, err)
+		}
 	}
 }
 

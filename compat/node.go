@@ -244,8 +244,8 @@ func (n *Node) Send(ctx context.Context, packets ...any) error {
 		return fmt.Errorf("compat: send: %w", err)
 	}
 	return n.do(func(now time.Time) error {
-		n.c.broadcast(now, wire.Broadcast, args...)
-		return nil
+		_, err := n.c.broadcast(now, wire.Broadcast, args...)
+		return err
 	})
 }
 

@@ -108,7 +108,10 @@ func (s *session) speak(now time.Time) {
 // tell sends a message of this node to the other only.
 func (s *session) tell(now time.Time, main, sub wire.Flag, args ...any) {
 	m := wire.New(s.c.version, main, sub, args...)
-	s.c.sign(now, m)
+	if err := s.c.sign(now, m); err != nil {
+		s.c.drop(DropEncoding)
+		return
+	}
 	s.send(now, m)
 }
 

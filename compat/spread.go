@@ -439,20 +439,21 @@ func (t *spread) write(now time.Time, key string, v any) error {
 	for _, pl := range places {
 		t.put(now, nil, pl, v)
 	}
-	t.added(now, key)
-	return nil
+	return t.added(now, key)
 }
 
 // added tells all that a key is in the table.
-func (t *spread) added(now time.Time, key string) {
-	if !t.narrow() {
-		t.announce(key, false)
-		t.c.broadcast(now, wire.Notify, []byte(key))
+func (t *spread) added(now time.Time, key string) error {
+	if t.narrow() {
+		return nil
 	}
+	t.announce(key, false)
+	_, err := t.c.broadcast(now, wire.Notify, []byte(key))
+	return err
 }
 
 // remove deletes those copies that are there: py closes when it has none.
-func (t *spread) remove(now time.Time, key string, l *lookup) {
+func (t *spread) remove(now time.Time, key string, l *lookup) error {
 	for i, pl := range l.places {
 		if l.values[i] == nil {
 			continue
@@ -463,10 +464,12 @@ func (t *spread) remove(now time.Time, key string, l *lookup) {
 		}
 		t.put(now, nil, pl, gone)
 	}
-	if !t.narrow() {
-		t.announce(key, true)
-		t.c.broadcast(now, wire.Notify, []byte(key), t.c.text("del"))
+	if t.narrow() {
+		return nil
 	}
+	t.announce(key, true)
+	_, err := t.c.broadcast(now, wire.Notify, []byte(key), t.c.text("del"))
+	return err
 }
 
 // merge merges a map into those copies that are maps.

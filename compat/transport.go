@@ -137,7 +137,7 @@ func (s *socket) write(body []byte) error {
 	return s.ws.WriteMessage(websocket.BinaryMessage, wire.AppendFrame(make([]byte, 0, 4+len(body)), body))
 }
 
-// listen accepts nodes until the listener is closed. Accept is called by goroutines.
+// listen accepts nodes until the listener is closed. Accept must not wait.
 func listen(t Transport, addr string, accept func(pipe)) (net.Listener, func() error, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -146,12 +146,15 @@ func listen(t Transport, addr string, accept func(pipe)) (net.Listener, func() e
 	switch t {
 	case WebSocket:
 		up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }} // browser nodes come from anywhere
-		srv := &http.Server{ReadHeaderTimeout: greetTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		srv := &http.Server{ReadHeaderTimeout: greetTime, IdleTimeout: greetTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := up.Upgrade(w, r, nil); err == nil {
 				accept(newSocket(ws))
 			}
 		})}
-		return l, func() error { return srv.Serve(l) }, nil
+		return l, func() error {
+			defer srv.Close() // connections that are not WebSockets yet
+			return srv.Serve(l)
+		}, nil
 	case SSL:
 		cert, err := certificate()
 		if err != nil {
@@ -159,18 +162,8 @@ func listen(t Transport, addr string, accept func(pipe)) (net.Listener, func() e
 			return nil, nil, err
 		}
 		config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-		return l, func() error {
-			return serve(l, func(c net.Conn) {
-				t := tls.Server(c, config)
-				c.SetDeadline(time.Now().Add(greetTime))
-				if err := t.Handshake(); err != nil {
-					c.Close()
-					return
-				}
-				c.SetDeadline(time.Time{})
-				accept(stream{t})
-			})
-		}, nil
+		// The TLS handshake is part of the first read, so that who does not finish it is silent.
+		return l, func() error { return serve(l, func(c net.Conn) { accept(stream{tls.Server(c, config)}) }) }, nil
 	}
 	return l, func() error { return serve(l, func(c net.Conn) { accept(stream{c}) }) }, nil
 }
@@ -181,7 +174,7 @@ func serve(l net.Listener, accept func(net.Conn)) error {
 		if err != nil {
 			return err
 		}
-		go accept(c)
+		accept(c)
 	}
 }
 
