@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
+	"github.com/p2p-today/go2p/internal/recent"
 )
 
 const (
@@ -18,6 +19,8 @@ const (
 	maxOutgoing  = 4                 // nodes that it dials by itself
 	maxRequests  = 256               // messages that wait for the way to a node
 	requestTime  = 30 * time.Second
+	remember     = 300 * time.Second // that a broadcast was passed on: longer than one from the future is by anybody
+	maxSeen      = 100_000
 	maxWebSocket = 2<<20 - 4
 )
 
@@ -37,9 +40,9 @@ type citizen struct {
 
 	pending  map[*session]bool   // that have not greeted
 	table    map[string]*session // the others, by ID
-	seen     seen
-	requests map[string]request // by the ID of the request
-	ext      extension          // of a sync or chord node
+	seen     *recent.Set         // IDs of broadcasts
+	requests map[string]request  // by the ID of the request
+	ext      extension           // of a sync or chord node
 
 	out     effects
 	dropped map[Drop]uint64
@@ -69,6 +72,7 @@ type effects struct {
 	dials   []wire.Listed
 	events  []any
 	entered []*session // that need not be waited for any more
+	heard   []*session // that have told of their peers, as they do when they are asked
 	found   []*lookup  // that are over
 }
 
@@ -95,7 +99,7 @@ func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citi
 	c := &citizen{
 		version: v, kind: opts.Kind, transport: opts.Transport, subnet: opts.Subnet, subnetID: opts.subnetID(v), addr: addr,
 		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{}, requests: map[string]request{},
-		dropped: map[Drop]uint64{},
+		seen: recent.NewSet(remember, maxSeen), dropped: map[Drop]uint64{},
 	}
 	if opts.Compression {
 		c.methods = slices.DeleteFunc(slices.Clone(wire.Methods), func(m wire.Method) bool { return m == wire.Snappy && v == wire.V4 })
@@ -128,7 +132,7 @@ func (c *citizen) sign(now time.Time, m *wire.Message) error {
 			return fmt.Errorf("%w: %w", ErrTooLarge, err)
 		}
 		m.Body = body
-		if m.Main() != wire.Broadcast || c.seen.add(now, m.ID) || m.Time > now.Add(window).Unix() {
+		if m.Main() != wire.Broadcast || c.seen.Add(now, m.ID) || m.Time > now.Add(window).Unix() {
 			return nil
 		}
 		m.Time++
@@ -270,7 +274,7 @@ func (c *citizen) receive(now time.Time, s *session, m *wire.Message) {
 			c.drop(DropExpired)
 			return
 		}
-		if !c.seen.add(now, m.ID) {
+		if !c.seen.Add(now, m.ID) {
 			return
 		}
 	}
@@ -357,12 +361,14 @@ func (c *citizen) handle(now time.Time, s *session, m *wire.Message) {
 	switch sub := m.Sub(); {
 	case c.ext != nil && c.ext.handle(now, s, m):
 	case sub == wire.Peers:
+		c.out.heard = append(c.out.heard, s)
 		if list, err := c.version.ParsePeers(args[0]); err == nil {
 			c.offered(list)
 		}
 	case sub == wire.Request && len(args) == 1:
-		if now.Sub(s.answered) >= starPause {
-			s.answered = now
+		// This library asks behind some frames, to know when they were read; py of 0.4 never stops.
+		if now.Sub(s.answered) >= starPause || s.told > 1 && c.version > wire.V4 {
+			s.answered, s.told = now, 0
 			s.tell(now, wire.Whisper, wire.Peers, c.version.PeersArg(c.listed(s)))
 		}
 	case sub == wire.Request:

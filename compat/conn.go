@@ -16,7 +16,8 @@ import (
 const (
 	maxQueue      = 8192                   // frames that wait for a node
 	maxQueueBytes = 8 << 20                // of them; more of either end the connection
-	drain         = 250 * time.Millisecond // for a reader to read what it was sent
+	drainTime     = 250 * time.Millisecond // for a reader to read a large frame
+	answerTime    = 10 * time.Second       // for it to say so, if it is asked
 	minRedial     = time.Second
 	maxRedial     = time.Minute
 	dialsAMinute  = 10 // to addresses that others tell of
@@ -34,10 +35,12 @@ type conn struct {
 	gone  chan struct{} // closed when the connection is over
 	room  chan struct{} // room for one: there is something to write
 
-	pace  pace // of the writer
-	least int  // bytes of a frame that says nothing
+	pace  pace          // of the writer
+	least int           // bytes of a frame that says nothing
+	heard chan struct{} // room for one: it has answered, or the connection is over
 
 	mu    sync.Mutex
+	flow  flow
 	queue []parcel
 	bytes int
 	low   chan struct{} // closed when there is room again, for those who wait for it
@@ -53,7 +56,7 @@ func (n *Node) accept(p pipe) {
 
 // take runs a connection. It is nil if there is no room for it, or the node is closed.
 func (n *Node) take(p pipe, addr string) *conn {
-	c := &conn{n: n, pipe: p, addr: addr, ready: make(chan struct{}), gone: make(chan struct{}), room: make(chan struct{}, 1)}
+	c := &conn{n: n, pipe: p, addr: addr, ready: make(chan struct{}), gone: make(chan struct{}), room: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
 	err := n.do(func(now time.Time) error {
 		if addr == "" && len(n.conns) >= maxIncoming {
 			return ErrFull
@@ -142,9 +145,43 @@ func (c *conn) reason() error {
 }
 
 func (c *conn) signal() {
-	select {
-	case c.room <- struct{}{}:
-	default:
+	for _, ch := range []chan struct{}{c.room, c.heard} {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// answered notes that the other has read what it was sent before it was asked.
+func (c *conn) answered() {
+	if c == nil {
+		return // it is over
+	}
+	c.mu.Lock()
+	c.flow.answered()
+	c.mu.Unlock()
+	c.signal()
+}
+
+// await waits until the other has answered all questions but some.
+func (c *conn) await(but int) {
+	patience := time.NewTimer(answerTime)
+	defer patience.Stop()
+	for {
+		c.mu.Lock()
+		enough := c.flow.asked <= but || c.why != nil
+		c.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-c.heard:
+		case <-patience.C:
+			c.mu.Lock()
+			c.flow.asked = 0 // it never will
+			c.mu.Unlock()
+		}
 	}
 }
 
@@ -238,15 +275,40 @@ func (c *conn) writeParcel(p parcel) error {
 	if !p.paced {
 		return c.pipe.write(p.body)
 	}
-	now, size := time.Now(), 4+len(p.body)
+	if err := c.drain(); err != nil {
+		return err
+	}
+	c.await(maxAsked - 1)
+	if err := c.writePaced(p.body); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	ask := c.flow.wrote(4 + len(p.body))
+	c.mu.Unlock()
+	if !ask {
+		return nil
+	}
+	return c.ask()
+}
+
+// ask asks the other for its peers.
+func (c *conn) ask() error {
+	c.mu.Lock()
+	c.flow.ask()
+	c.mu.Unlock()
+	return c.writePaced(c.n.remark(wire.Request, []byte("*"), true))
+}
+
+// writePaced writes a frame where it may end.
+func (c *conn) writePaced(body []byte) error {
+	now, size := time.Now(), 4+len(body)
 	if c.least == 0 {
 		c.least = 4 + len(c.n.blank(0))
-		c.pace.restart(now)
 	}
 	filler, ok := c.pace.filler(now, size, c.least)
 	if !ok {
-		time.Sleep(drain)
-		c.pace.restart(time.Now())
+		time.Sleep(drainTime)
+		c.pace.restart()
 	}
 	if filler > 0 {
 		if err := c.pipe.write(c.n.blank(filler - c.least)); err != nil {
@@ -254,22 +316,43 @@ func (c *conn) writeParcel(p parcel) error {
 		}
 		c.pace.wrote(now, filler)
 	}
-	if err := c.pipe.write(p.body); err != nil {
+	if err := c.pipe.write(body); err != nil {
 		return err
 	}
 	c.pace.wrote(now, size)
 	if alone(size) {
-		time.Sleep(drain)
-		c.pace.restart(time.Now())
+		time.Sleep(drainTime)
+		c.pace.restart()
 	}
+	return nil
+}
+
+// drain waits until the other has read all, if that makes it easier to write more.
+func (c *conn) drain() error {
+	if !c.pace.crowded() {
+		return nil
+	}
+	c.mu.Lock()
+	ask := c.flow.frames > 0
+	c.mu.Unlock()
+	if ask {
+		if err := c.ask(); err != nil {
+			return err
+		}
+	}
+	c.await(0)
+	c.pace.restart()
 	return nil
 }
 
 // blank is a message that says nothing, with some bytes too many: a ping, which no old
 // node answers.
-func (n *Node) blank(size int) []byte {
-	m := wire.New(n.c.version, wire.Whisper, wire.Ping, make([]byte, size))
-	m.Sender, m.Time = n.c.id, time.Now().Unix()
+func (n *Node) blank(size int) []byte { return n.remark(wire.Ping, make([]byte, size), false) }
+
+// remark is a message to one node, of a size that fits among others if it is aligned.
+func (n *Node) remark(sub wire.Flag, packet []byte, aligned bool) []byte {
+	m := wire.New(n.c.version, wire.Whisper, sub, packet)
+	m.Sender, m.Time, m.Aligned = n.c.id, time.Now().Unix(), aligned
 	body, err := wire.Encode(m)
 	if err != nil {
 		panic(err) // of bytes, which cannot fail

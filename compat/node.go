@@ -155,6 +155,9 @@ func (n *Node) do(f func(now time.Time) error) error {
 	for _, s := range out.entered {
 		close(n.conns[s].ready)
 	}
+	for _, s := range out.heard {
+		n.conns[s].answered()
+	}
 	for _, l := range out.found {
 		close(l.done)
 	}

@@ -187,7 +187,7 @@ func (o *old) do(cmd string, args map[string]any) (map[string]any, error) {
 		return m, nil
 	case <-o.gone:
 		return nil, fmt.Errorf("%s has ended", o.name)
-	case <-time.After(time.Minute):
+	case <-time.After(10 * time.Minute):
 		return nil, fmt.Errorf("%s: %s: no answer", o.name, cmd)
 	}
 }

@@ -37,7 +37,7 @@ func TestPace(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var p pace
 		now := time.Unix(3600, 0)
-		p.restart(now)
+		p.restart()
 		var frames, bare []int
 		pauses := map[int]bool{}
 		size := 150 + rng.IntN(200)
@@ -47,11 +47,14 @@ func TestPace(t *testing.T) {
 				f = 100 + rng.IntN(1000)
 			}
 			bare = append(bare, f)
-			filler, ok := p.filler(now, f, 170)
-			if !ok {
+			if p.crowded() {
 				waits++
 				pauses[len(frames)-1] = true
-				p.restart(now)
+				p.restart()
+			}
+			filler, ok := p.filler(now, f, 170)
+			if !ok {
+				t.Fatalf("seed %d: no filler helps", seed)
 			}
 			if filler > 0 {
 				fillers++
@@ -62,8 +65,9 @@ func TestPace(t *testing.T) {
 			p.wrote(now, f)
 			if alone(f) {
 				pauses[len(frames)-1] = true
-				p.restart(now)
+				p.restart()
 			}
+			now = now.Add(time.Duration(rng.IntN(100)) * time.Millisecond) // never long enough that all must have been read
 		}
 		for first := 0; first < len(frames); first += 1 + rng.IntN(20) { // it begins to read anywhere
 			later := map[int]bool{}
@@ -84,10 +88,10 @@ func TestPace(t *testing.T) {
 	t.Logf("without it %d of 300 streams of 1500 frames are lost by a reader that falls behind; a frame costs %.3f fillers and %.5f waits",
 		lost, float64(fillers)/450_000, float64(waits)/450_000)
 	var p pace
-	p.restart(time.Unix(3600, 0))
+	p.restart()
 	for i := range 10_000 {
 		size := 8 * (10 + i%500)
-		if f, ok := p.filler(time.Unix(3600, 0), size, 170); f != 0 || !ok {
+		if f, ok := p.filler(time.Unix(3600, 0), size, 170); f != 0 || !ok || p.crowded() {
 			t.Fatal("a frame of a multiple of eight needs help")
 		}
 		p.wrote(time.Unix(3600, 0), size)

@@ -15,7 +15,7 @@ import (
 const (
 	greetTime  = 10 * time.Second // for a handshake
 	listenTime = 2 * time.Second  // for the other's first word, before one who dialled speaks; half of it, before one who was dialled does
-	starPause  = 5 * time.Second  // between two answers to requests for peers
+	starPause  = 5 * time.Second  // between two answers to requests for peers with nothing else between them
 	maxKnown   = 1 << 16          // keys that a node is known to have
 )
 
@@ -35,6 +35,7 @@ type session struct {
 	used    []wire.Method // that it has ever announced: it may go on with them
 
 	answered time.Time       // the last request for peers
+	told     int             // frames until now since then
 	knows    map[string]bool // keys of the dictionary that the other has
 	backlog  []string        // keys that it has to be told
 	stores   bool            // on a ring: it stores
@@ -134,7 +135,7 @@ func (s *session) send(now time.Time, m *wire.Message) {
 			s.c.drop(DropEncoding)
 			return
 		}
-		s.c.seen.add(now, copied.ID)
+		s.c.seen.Add(now, copied.ID)
 	}
 	if method := wire.Choose(s.c.methods, s.methods); method != 0 && m.Sub() != wire.Handshake {
 		packed, err := wire.Compress(method, body)
@@ -175,6 +176,7 @@ func (s *session) receive(now time.Time, body []byte) {
 	if s.over {
 		return
 	}
+	s.told++
 	m, err := s.decode(body)
 	switch {
 	case err != nil && s.greeted && s.inStep(err):

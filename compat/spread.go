@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxAsked   = 4096    // questions of others that wait for an answer
+	maxWaiting = 4096    // questions of others that wait for an answer
 	maxCopies  = 1 << 20 // stored here
 	maxKeys    = 1 << 20 // known to be in the table
 	maxStored  = 256 << 20
@@ -338,7 +338,7 @@ func (t *spread) ask(now time.Time, pl place, q question) {
 		if q.l != nil {
 			q.l.answer(q.index, t.copies[pl])
 		}
-	case len(t.asked) < maxAsked:
+	case len(t.asked) < maxWaiting:
 		t.asked[pl] = append(t.asked[pl], q)
 		method, key := t.words(target, pl)
 		target.tell(now, wire.Whisper, wire.Retrieve, method, key)

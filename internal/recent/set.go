@@ -1,0 +1,47 @@
+// Package recent remembers what happened lately.
+package recent
+
+// CORE: a bounded set that forgets.
+
+import "time"
+
+// A Set has members that are forgotten after some time, or when there are too many newer
+// ones.
+type Set struct {
+	life  time.Duration
+	most  int
+	since map[string]time.Time
+	order []string // the oldest first
+}
+
+// NewSet makes a set of so many members at most.
+func NewSet(life time.Duration, most int) *Set {
+	return &Set{life: life, most: most, since: map[string]time.Time{}}
+}
+
+// Add adds a member, and tells whether it is new. Who is added again is as old as before.
+func (s *Set) Add(now time.Time, member string) bool {
+	for len(s.order) > 0 && now.Sub(s.since[s.order[0]]) > s.life {
+		s.forget()
+	}
+	if _, known := s.since[member]; known {
+		return false
+	}
+	if len(s.order) >= s.most {
+		s.forget()
+	}
+	s.since[member] = now
+	s.order = append(s.order, member)
+	return true
+}
+
+// Has tells whether there is a member.
+func (s *Set) Has(now time.Time, member string) bool {
+	since, known := s.since[member]
+	return known && now.Sub(since) <= s.life
+}
+
+func (s *Set) forget() {
+	delete(s.since, s.order[0])
+	s.order = s.order[1:]
+}
