@@ -129,16 +129,27 @@ type Receipt struct {
 // within the last second are waited for until they can hear it, at most for that
 // second. Errors: *TypeError, ErrTooLarge, ErrClosed, or the context's.
 func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
+	var r Receipt
 	data, err := encodePackets(packets)
+	bm := batchMessage{Time: wall(m.id).UnixMilli(), Packets: data}
+	if err == nil {
+		r, err = m.broadcast(ctx, bm)
+	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
 	}
+	m.showOwn(bm, r)
+	return r, nil
+}
+
+// broadcast sends a message.
+func (m *Mesh) broadcast(ctx context.Context, bm batchMessage) (Receipt, error) {
 	if err := m.awaitSubscribers(ctx); err != nil {
-		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+		return Receipt{}, err
 	}
-	seq, send, err := m.outbox.put(ctx, batchMessage{Time: wall(m.id).UnixMilli(), Packets: data})
+	seq, send, err := m.outbox.put(ctx, bm)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+		return Receipt{}, err
 	}
 	if send {
 		m.publishOne()
@@ -270,6 +281,9 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 		return false, nil // it goes no further from here
 	}
 	for _, i := range a.fresh {
+		if messages[i].Origin != "" && !m.isNew(messages[i]) {
+			continue // another member has carried it
+		}
 		for _, lost := range m.inbox.offer(messages[i]) {
 			m.lose(lost)
 		}
@@ -319,16 +333,17 @@ func (b *batch) messages(author peer.ID) ([]Message, error) {
 	}
 	messages := make([]Message, len(b.Messages))
 	for i, bm := range b.Messages {
-		if len(bm.Packets) > MaxMessage {
-			return nil, ErrTooLarge
-		}
-		packets, err := value.Unmarshal(bm.Packets)
+		c, packets, err := decodePackets(bm.Packets)
 		if err != nil {
 			return nil, err
 		}
+		id := messageID(Broadcast, author, b.Boot, b.Seq+uint64(i))
+		if c.Origin != "" {
+			id = carriedID(c)
+		}
 		messages[i] = Message{
-			ID: messageID(Broadcast, author, b.Boot, b.Seq+uint64(i)), Kind: Broadcast, From: author,
-			Time: time.UnixMilli(bm.Time), Packets: packets,
+			ID: id, Kind: Broadcast, From: author,
+			Time: time.UnixMilli(bm.Time), Packets: packets, Origin: c.Origin, OriginID: c.ID,
 			size: len(bm.Packets), boot: b.Boot, seq: b.Seq + uint64(i),
 		}
 	}

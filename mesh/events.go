@@ -93,15 +93,21 @@ func (m *Mesh) Handle(f func(context.Context, Message) (taken bool)) *Handler {
 	h := &Handler{m, f}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.chain = append(slices.Clone(m.chain), h)
+	m.chain = with(m.chain, h)
 	return h
+}
+
+func with(list []*Handler, h *Handler) []*Handler { return append(slices.Clone(list), h) }
+
+func without(list []*Handler, h *Handler) []*Handler {
+	return slices.DeleteFunc(slices.Clone(list), func(o *Handler) bool { return o == h })
 }
 
 // Remove takes the handler out of the chain. A call that runs may still end later.
 func (h *Handler) Remove() {
 	h.mesh.mu.Lock()
 	defer h.mesh.mu.Unlock()
-	h.mesh.chain = slices.DeleteFunc(slices.Clone(h.mesh.chain), func(o *Handler) bool { return o == h })
+	h.mesh.chain = without(h.mesh.chain, h)
 }
 
 // dispatch gives what arrives to the handlers.
@@ -112,6 +118,11 @@ func (m *Mesh) dispatch() {
 			return
 		}
 		m.stats.received(msg)
+		if msg.Kind == Broadcast {
+			for _, h := range m.observing() {
+				h.handle(m.ctx, msg)
+			}
+		}
 		if !m.taken(msg) {
 			m.events.Publish(Event{Kind: EventMessage, Peer: msg.From, Time: time.Now(), Message: msg})
 		}

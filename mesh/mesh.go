@@ -18,6 +18,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/feed"
 	"github.com/p2p-today/go2p/internal/metrics"
+	"github.com/p2p-today/go2p/internal/recent"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
@@ -52,21 +53,22 @@ type Mesh struct {
 	stale   chan struct{} // the history has changed
 	urgent  chan struct{} // and that is not to wait
 
-	mu       sync.Mutex
-	closed   bool
-	handlers map[protocol.ID]network.StreamHandler
-	chain    []*Handler
-	members  map[peer.ID]*member
-	admitted time.Time     // when the last member came
-	changed  chan struct{} // closed, and replaced; see awaitChange
-	waiting  map[peer.ID]int
-	parted   map[peer.ID]bool  // until somebody connects explicitly
-	refusals map[peer.ID]error // of peers in Options.Join, until they admit
-	redials  redials
-	book     book
-	outgoing map[peer.ID]*whisperStream
-	asks     map[string]ask
-	surveys  map[uint64]*survey // by nonce
+	mu        sync.Mutex
+	closed    bool
+	handlers  map[protocol.ID]network.StreamHandler
+	chain     []*Handler
+	observers []*Handler
+	members   map[peer.ID]*member
+	admitted  time.Time     // when the last member came
+	changed   chan struct{} // closed, and replaced; see awaitChange
+	waiting   map[peer.ID]int
+	parted    map[peer.ID]bool  // until somebody connects explicitly
+	refusals  map[peer.ID]error // of peers in Options.Join, until they admit
+	redials   redials
+	book      book
+	outgoing  map[peer.ID]*whisperStream
+	asks      map[string]ask
+	surveys   map[uint64]*survey // by nonce
 
 	whisperSeq uint64 // of the last whisper, under mu
 	surveyed   uint64 // nonce of the last survey, under mu
@@ -77,6 +79,7 @@ type Mesh struct {
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
 	seenWhispers seen
+	carried      *recent.Set // from other networks
 }
 
 // Join makes the host a member of a network. It returns at once; neighbours are
@@ -116,6 +119,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		events:       feed.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
 		history:      newHistory(newRand()),
 		seenWhispers: seen{map[string]*authorSeen{}},
+		carried:      recent.NewSet(carriedTTL, maxCarried),
 		redials:      redials{newRand(), map[string]*redial{}},
 	}
 	if opts != nil {

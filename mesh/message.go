@@ -31,6 +31,9 @@ type Message struct {
 	Time    time.Time // the author's clock, shown and never judged by
 	Packets []any     // values of the data model
 
+	Origin   string // who has sent it, as From says, who has carried it here from another network; empty if From is the author
+	OriginID string // what it is called there
+
 	size      int // bytes of the packets
 	boot, seq uint64
 }

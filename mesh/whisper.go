@@ -12,7 +12,6 @@ import (
 
 	"github.com/p2p-today/go2p/internal/canon"
 	"github.com/p2p-today/go2p/internal/frame"
-	"github.com/p2p-today/go2p/internal/value"
 )
 
 // whisper is a message to one peer. The connection proves its author.
@@ -20,7 +19,7 @@ type whisper struct {
 	_       struct{} `cbor:",toarray"`
 	Boot    uint64
 	Seq     uint64
-	To      string // the ID of the message that it answers, or empty
+	To      string // the ID of the message that it answers, or the origin of one that was carried, or empty
 	Time    int64  // the author's, Unix milliseconds
 	Packets []byte // a CBOR array
 }
@@ -41,7 +40,7 @@ const (
 	maxAck      = 64                     // bytes of an acknowledgement's frame
 	maxAttempts = 4                      // ways and streams that a whisper tries
 	firstRetry  = 100 * time.Millisecond // pause after the first, then longer
-	maxIDLength = 64                     // bytes of a message ID on the wire
+	maxIDLength = MaxOrigin              // bytes of what a whisper answers
 )
 
 // Whisper sends a message to one peer of the network and returns nil only when
@@ -53,16 +52,28 @@ const (
 // ErrTooLarge, ErrClosed, or the context's; after the last the message may have
 // arrived or not.
 func (m *Mesh) Whisper(ctx context.Context, to peer.ID, packets ...any) error {
-	if _, err := m.whisper(ctx, to, "", packets, nil); err != nil {
+	data, err := encodePackets(packets)
+	if err == nil {
+		_, err = m.whisper(ctx, to, m.whisperOf(data, ""), nil)
+	}
+	if err != nil {
 		return fmt.Errorf("mesh: whisper to %s: %w", to, err)
 	}
 	return nil
 }
 
-// Reply whispers to the author of a message, naming the message that it answers.
-// It is Whisper otherwise.
+// Reply whispers to the author of a message, naming the message that it answers, or to
+// the member that has carried it here, naming who has sent it. It is Whisper otherwise.
 func (m *Mesh) Reply(ctx context.Context, msg Message, packets ...any) error {
-	if _, err := m.whisper(ctx, msg.From, msg.ID, packets, nil); err != nil {
+	to := msg.ID
+	if msg.Origin != "" {
+		to = msg.Origin
+	}
+	data, err := encodePackets(packets)
+	if err == nil {
+		_, err = m.whisper(ctx, msg.From, m.whisperOf(data, to), nil)
+	}
+	if err != nil {
 		return fmt.Errorf("mesh: reply to %s: %w", msg.From, err)
 	}
 	return nil
@@ -78,8 +89,12 @@ type ask struct {
 // one it ends with the context's error, so give it a deadline.
 func (m *Mesh) Ask(ctx context.Context, to peer.ID, packets ...any) (Message, error) {
 	reply := make(chan Message, 1)
-	id, err := m.whisper(ctx, to, "", packets, reply)
-	defer m.endAsk(id)
+	var id string
+	data, err := encodePackets(packets)
+	if err == nil {
+		id, err = m.whisper(ctx, to, m.whisperOf(data, ""), reply)
+		defer m.endAsk(id)
+	}
 	if err == nil {
 		select {
 		case msg := <-reply:
@@ -99,20 +114,20 @@ func (m *Mesh) endAsk(id string) {
 	delete(m.asks, id)
 }
 
+// whisperOf is a whisper of this peer, now.
+func (m *Mesh) whisperOf(packets []byte, answers string) whisper {
+	return whisper{To: answers, Time: wall(m.id).UnixMilli(), Packets: packets}
+}
+
 // whisper sends one message and returns its ID. Where reply is given, the reply to
 // it goes there.
-func (m *Mesh) whisper(ctx context.Context, to peer.ID, answers string, packets []any, reply chan Message) (string, error) {
-	data, err := encodePackets(packets)
-	if err != nil {
-		return "", err
-	}
+func (m *Mesh) whisper(ctx context.Context, to peer.ID, w whisper, reply chan Message) (string, error) {
 	if to == m.ID() {
 		return "", errors.New("that is this peer itself")
 	}
-	w := whisper{Boot: m.boot, To: answers, Time: wall(m.id).UnixMilli(), Packets: data}
 	m.mu.Lock()
 	m.whisperSeq++
-	w.Seq = m.whisperSeq
+	w.Boot, w.Seq = m.boot, m.whisperSeq
 	id := messageID(Whisper, m.ID(), w.Boot, w.Seq)
 	if reply != nil {
 		m.asks[id] = ask{to, reply}
@@ -392,16 +407,13 @@ func (w *whisper) message(from peer.ID) (Message, error) {
 	if len(w.To) > maxIDLength {
 		return Message{}, fmt.Errorf("message ID of %d bytes", len(w.To))
 	}
-	if len(w.Packets) > MaxMessage {
-		return Message{}, ErrTooLarge
-	}
-	packets, err := value.Unmarshal(w.Packets)
+	c, packets, err := decodePackets(w.Packets)
 	if err != nil {
 		return Message{}, err
 	}
 	msg := Message{
 		ID: messageID(Whisper, from, w.Boot, w.Seq), Kind: Whisper, From: from, To: w.To,
-		Time: time.UnixMilli(w.Time), Packets: packets, size: len(w.Packets),
+		Time: time.UnixMilli(w.Time), Packets: packets, Origin: c.Origin, OriginID: c.ID, size: len(w.Packets),
 	}
 	if w.To != "" {
 		msg.Kind = Reply

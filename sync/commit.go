@@ -130,7 +130,7 @@ func (d *Dict) commit(writes []*write) {
 			w.last = planned[n-1].dot
 		}
 	}
-	messages, err := d.sign(entries)
+	messages, err := d.sign(now, entries)
 	wait := func() error { return nil }
 	if err == nil && d.store != nil && len(entries) > 0 {
 		wait, err = d.store.begin(d.replica, out, now.count)

@@ -310,7 +310,7 @@ func (d *Dict) clash(now instant) {
 	var messages [][]byte
 	if err == nil {
 		d.replica.commit(now, planned, &out)
-		messages, err = d.sign(planned)
+		messages, err = d.sign(now, planned)
 	}
 	if err == nil {
 		err = d.keep(now, out)

@@ -199,7 +199,7 @@ func TestCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 		copied.commit(now, planned, &out)
-		messages, err := other.sign(planned)
+		messages, err := other.sign(other.now(), planned)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,3 +95,22 @@ func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err e
 	}
 	return top + 1, 0, nil
 }
+
+// carry is write on behalf of an owner of another network, where it has written something
+// at a time. The term is as low as can be: what a peer has written without knowledge of
+// it is higher. The number is that of all who carry the same.
+func (r rules) carry(now instant, e *entry, owner string, at uint64) (term, seq uint64, err error) {
+	switch {
+	case e == nil:
+		return 1, at, nil
+	case e.owner == owner:
+		return e.term, max(at, e.seq+1), nil
+	}
+	if left := r.remaining(now, e); left > 0 {
+		return 0, 0, &LeaseError{e.key, e.owner, left, now.wall.Add(left)}
+	}
+	if e.term >= maxTerm {
+		return 0, 0, errTerms
+	}
+	return e.term + 1, at, nil
+}

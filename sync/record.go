@@ -155,7 +155,7 @@ func (r *record) compare(o *record) int {
 // size is roughly how many bytes a record takes in a message, rather too many.
 func (r *record) size() int { return len(r.key) + len(r.value) + len(r.over.writer) + 64 }
 
-// legacyPrefix begins the owners of what came over an old link: legacy:<subnet>/<id>.
-const legacyPrefix = "legacy:"
+// LegacyPrefix begins the owners of what came over an old link: legacy:<subnet>/<id>.
+const LegacyPrefix = "legacy:"
 
-func isLegacy(owner string) bool { return strings.HasPrefix(owner, legacyPrefix) }
+func isLegacy(owner string) bool { return strings.HasPrefix(owner, LegacyPrefix) }

@@ -51,6 +51,7 @@ type op struct {
 	key    string
 	value  string
 	delete bool
+	by     *Carried // nil is this peer
 }
 
 // A change is what became of a key.
@@ -82,15 +83,21 @@ func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
 		if o.delete && held == nil {
 			return nil, fmt.Errorf("%w: %q", ErrNotFound, o.key)
 		}
-		term, seq, err := r.rules.write(now, held, top)
+		e := &entry{renewed: now.count, record: record{
+			key: o.key, value: o.value, owner: r.self,
+			dot: dot{r.writer, next + uint64(i)}, time: now.wall.UnixMilli(), deleted: o.delete,
+		}}
+		var err error
+		if o.by == nil {
+			e.term, e.seq, err = r.rules.write(now, held, top)
+		} else {
+			e.renewed, e.owner, e.time = now.count-o.by.Age, o.by.Owner, o.by.Time.UnixMilli()
+			e.term, e.seq, err = r.rules.carry(now, held, e.owner, uint64(max(0, o.by.Time.Unix())))
+		}
 		if err != nil {
 			return nil, err
 		}
-		top = raise(top, term)
-		e := &entry{renewed: now.count, record: record{
-			key: o.key, value: o.value, owner: r.self, term: term, seq: seq,
-			dot: dot{r.writer, next + uint64(i)}, time: now.wall.UnixMilli(), deleted: o.delete,
-		}}
+		top = raise(top, e.term)
 		if held != nil {
 			e.over = held.dot
 			bytes -= held.room()

@@ -156,6 +156,9 @@ func TestReplicasConverge(t *testing.T) {
 				if o.delete {
 					o.value = ""
 				}
+				if w.rng.Float64() < 0.2 {
+					o.by = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().wall}
+				}
 				w.write(w.rng.IntN(len(w.replicas)), o, 0.3)
 			case x < 0.9 && len(w.flight) > 0:
 				w.land()

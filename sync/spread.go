@@ -23,7 +23,7 @@ var (
 
 // sign puts records under as few signatures as can be, and returns the messages that
 // carry them.
-func (d *Dict) sign(entries []*entry) (messages [][]byte, err error) {
+func (d *Dict) sign(now instant, entries []*entry) (messages [][]byte, err error) {
 	for len(entries) > 0 {
 		n, bytes := 0, 0
 		for n < len(entries) && n < maxBatch && (n == 0 || bytes+entries[n].size() <= batchBytes) {
@@ -40,7 +40,7 @@ func (d *Dict) sign(entries []*entry) (messages [][]byte, err error) {
 		for i := range places {
 			places[i] = i
 		}
-		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, b.leaves[0].renewed))
+		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, now.count))
 		for _, e := range entries[:n] {
 			if d.replica.tree.get(e.key) != e { // a delete, or replaced already
 				b.drop(e)

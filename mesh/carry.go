@@ -1,0 +1,163 @@
+package mesh
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/value"
+)
+
+// MaxOrigin is how many bytes the origin and the ID of what is carried may have, each.
+const MaxOrigin = 256
+
+const (
+	carriedTTL = 5 * time.Minute // that what was carried is known again
+	maxCarried = 1 << 16
+)
+
+// A Carried says where a message is from that a member carries over from another network.
+// Nothing of it is proven.
+type Carried struct {
+	Origin string    // who has sent it there
+	ID     string    // of the message there, and of that network: several members may carry it
+	Time   time.Time // when it was sent there
+}
+
+// Carry broadcasts a message from another network. If another member has carried it in
+// the last five minutes nothing happens; otherwise it is handled here, too. Errors:
+// those of Broadcast, ErrTooLarge also for an origin.
+func (m *Mesh) Carry(ctx context.Context, c Carried, packets ...any) (Receipt, error) {
+	data, err := c.encode(packets)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
+	}
+	msg := Message{
+		ID: carriedID(c), Kind: Broadcast, From: m.id, Time: c.Time,
+		Origin: c.Origin, OriginID: c.ID, size: len(data),
+	}
+	if _, msg.Packets, err = decodePackets(data); err != nil {
+		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
+	}
+	if !m.isNew(msg) {
+		return Receipt{ID: msg.ID}, nil
+	}
+	r, err := m.broadcast(ctx, batchMessage{Time: c.Time.UnixMilli(), Packets: data})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
+	}
+	r.ID = msg.ID
+	for _, lost := range m.inbox.offer(msg) {
+		m.lose(lost)
+	}
+	return r, nil
+}
+
+// CarryTo whispers a message from another network. Errors: those of Whisper, ErrTooLarge
+// also for an origin.
+func (m *Mesh) CarryTo(ctx context.Context, to peer.ID, c Carried, packets ...any) error {
+	data, err := c.encode(packets)
+	if err == nil {
+		_, err = m.whisper(ctx, to, whisper{Time: c.Time.UnixMilli(), Packets: data}, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("mesh: carry to %s: %w", to, err)
+	}
+	return nil
+}
+
+// isNew tells whether nobody has carried a message here before.
+func (m *Mesh) isNew(msg Message) bool {
+	m.historyMu.Lock()
+	defer m.historyMu.Unlock()
+	return m.carried.Add(time.Now(), msg.ID)
+}
+
+// Observe has a function see each broadcast once: those that arrive, before a handler
+// takes them, and those of this peer. It must not wait. The returned function ends that.
+func (m *Mesh) Observe(f func(Message)) (end func()) {
+	h := &Handler{m, func(_ context.Context, msg Message) bool {
+		f(msg)
+		return false
+	}}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.observers = with(m.observers, h)
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.observers = without(m.observers, h)
+	}
+}
+
+// observing are those who observe.
+func (m *Mesh) observing() []*Handler {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.observers
+}
+
+// showOwn shows a broadcast of this peer to those who observe.
+func (m *Mesh) showOwn(bm batchMessage, r Receipt) {
+	observers := m.observing()
+	if len(observers) == 0 {
+		return
+	}
+	packets, err := value.Unmarshal(bm.Packets)
+	if err != nil {
+		return // of what was encoded here
+	}
+	msg := Message{ID: r.ID, Kind: Broadcast, From: m.id, Time: time.UnixMilli(bm.Time), Packets: packets, boot: m.boot, seq: r.seq}
+	for _, h := range observers {
+		h.handle(m.ctx, msg)
+	}
+}
+
+// encode are the bytes of packets that are carried: those of the origin and the ID before
+// those of the packets. That the first is no array tells them from others.
+func (c Carried) encode(packets []any) ([]byte, error) {
+	data, err := encodePackets(packets)
+	if err != nil {
+		return nil, err
+	}
+	if c.Origin == "" || max(len(c.Origin), len(c.ID)) > MaxOrigin {
+		return nil, fmt.Errorf("%w: an origin of %d bytes and an ID of %d, of %d each", ErrTooLarge, len(c.Origin), len(c.ID), MaxOrigin)
+	}
+	head := canon.AppendBytes(canon.AppendBytes(nil, c.Origin), c.ID)
+	if len(head)+len(data) > MaxMessage {
+		return nil, fmt.Errorf("%w: its packets have %d", ErrTooLarge, len(data))
+	}
+	return append(head, data...), nil
+}
+
+var errOrigin = errors.New("message with a bad origin")
+
+// decodePackets reads the packets of a message, and where they are from if they are
+// carried.
+func decodePackets(data []byte) (c Carried, packets []any, err error) {
+	if len(data) > MaxMessage {
+		return c, nil, ErrTooLarge
+	}
+	if len(data) > 0 && data[0]>>5 == 2 { // a byte string
+		s := canon.Scan(data)
+		origin, id := s.Bytes(), s.Bytes()
+		if s.Bad() || len(origin) == 0 || max(len(origin), len(id)) > MaxOrigin {
+			return c, nil, errOrigin
+		}
+		c, data = Carried{Origin: string(origin), ID: string(id)}, s.Rest()
+	}
+	packets, err = value.Unmarshal(data)
+	return c, packets, err
+}
+
+// carriedID names a message the same whoever carries it.
+func carriedID(c Carried) string {
+	sum := sha256.Sum256(canon.AppendBytes(canon.AppendBytes([]byte("carried\x00"), c.Origin), c.ID))
+	return hex.EncodeToString(sum[:12])
+}

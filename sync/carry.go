@@ -1,0 +1,58 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Carried says who has written something in another network, from which a member carries
+// it over. Nothing of it is proven.
+type Carried struct {
+	Owner string        // LegacyPrefix and who it is
+	Time  time.Time     // when it was written there, by its author's clock
+	Age   time.Duration // of its lease
+}
+
+var errOwner = errors.New("no owner in another network")
+
+// Carry gives a key a value on behalf of somebody in another network, whose it becomes. It
+// does nothing if that is so already, so that several members can carry the same. A peer's
+// write that was made without knowledge of it is higher. Errors: those of Set.
+func (d *Dict) Carry(ctx context.Context, by Carried, key string, v any) error {
+	o, err := setting(key, v)
+	if err == nil {
+		err = by.check()
+	}
+	if err != nil {
+		return fmt.Errorf("sync: carry %q: %w", key, err)
+	}
+	o.by = &by
+	return d.do(ctx, "carry", len(o.key)+len(o.value), nil, func(r *replica) ([]op, error) {
+		held := r.tree.get(key)
+		if held != nil && held.owner == by.Owner && held.value == o.value && held.time >= by.Time.UnixMilli() {
+			return nil, nil
+		}
+		return []op{o}, nil
+	})
+}
+
+// CarryDelete removes a key on behalf of somebody in another network. Errors: those of
+// Delete.
+func (d *Dict) CarryDelete(ctx context.Context, by Carried, key string) error {
+	if err := by.check(); err != nil {
+		return fmt.Errorf("sync: carry %q: %w", key, err)
+	}
+	return d.do(ctx, "carry", len(key), nil, func(*replica) ([]op, error) {
+		return []op{{key: key, delete: true, by: &by}}, nil
+	})
+}
+
+func (c *Carried) check() error {
+	if !strings.HasPrefix(c.Owner, LegacyPrefix) || len(c.Owner) > maxName {
+		return fmt.Errorf("%w: %q", errOwner, c.Owner)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package sync
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2p-today/go2p/internal/testnet"
+
+	"pgregory.net/rapid"
+)
+
+// P9: what is carried over takes no lease of a peer that runs, and of what was written on
+// both sides without knowledge of each other that of the peer stands.
+func TestCarriedIsLower(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, 3, true)
+		for step := range rapid.IntRange(5, 60).Draw(t, "steps") {
+			w.clock += time.Duration(w.rng.IntN(30)) * time.Minute
+			i := w.rng.IntN(3)
+			r := w.replicas[i]
+			held := r.tree.get("k")
+			o := op{key: "k", value: fmt.Sprint(step)}
+			if w.rng.IntN(2) == 0 {
+				o.by = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().wall, Age: time.Duration(w.rng.IntN(90)) * time.Minute}
+			}
+			leased := held != nil && !isLegacy(held.owner) && r.remaining(w.now(), held) > 0
+			w.write(i, o, 0.3)
+			if now := r.tree.get("k"); o.by != nil && leased && now != held {
+				t.Fatalf("%s took a lease of %s that runs for %v", o.by.Owner, held.owner, r.remaining(w.now(), held))
+			}
+			for len(w.flight) > 0 && w.rng.IntN(3) > 0 {
+				w.land()
+			}
+		}
+		// Two who know of nothing but what all know claim it.
+		for range 3 {
+			w.level(w.replicas[0], w.replicas[1])
+			w.level(w.replicas[1], w.replicas[2])
+			w.level(w.replicas[2], w.replicas[0])
+		}
+		w.flight = nil
+		w.clock += 2 * time.Hour
+		if held := w.replicas[0].tree.get("k"); held != nil && w.rng.IntN(2) == 0 {
+			for i := range w.replicas {
+				if w.replicas[i].self == held.owner || isLegacy(held.owner) && i == 0 {
+					w.write(i, op{key: "k", delete: true}, 0)
+				}
+			}
+			for len(w.flight) > 0 {
+				w.land()
+			}
+		}
+		before := w.replicas[1].tree.get("k")
+		w.write(0, op{key: "k", value: "old", by: &Carried{Owner: "legacy:s/9", Time: w.now().wall}}, 1)
+		w.write(1, op{key: "k", value: "native"}, 1)
+		w.level(w.replicas[0], w.replicas[1])
+		for _, r := range w.replicas[:2] {
+			if e := r.tree.get("k"); e.value != "native" && (before == nil || before.owner != "b") { // who has had it goes on in its term
+				t.Fatalf("%s has %q of %s, term %d; before was %v", r.self, e.value, e.owner, e.term, before)
+			}
+		}
+	})
+}
+
+// A peer that carries the same as another does nothing, and what is carried is unsigned,
+// keeps its age and others from writing.
+func TestCarry(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 3)
+		l.openAll(nil)
+		l.connect(0, 1)
+		l.connect(1, 2)
+		pass(5 * time.Second)
+		by := Carried{Owner: LegacyPrefix + "sync/somebody", Time: time.Now().Add(-30 * time.Minute), Age: 30 * time.Minute}
+		for _, i := range []int{0, 2} {
+			if err := l.dicts[i].Carry(l.ctx(), by, "k", "v"); err != nil {
+				t.Fatal(err)
+			}
+			pass(5 * time.Second)
+		}
+		l.has("k", "v", 0, 1, 2)
+		item, err := l.dicts[2].Item("k")
+		if err != nil || item.Lease.Owner != by.Owner || item.Lease.Signed || item.Lease.For > 33*time.Minute || !item.Time.Equal(by.Time.Truncate(time.Millisecond)) {
+			t.Errorf("%+v, %v", item, err)
+		}
+		if n := l.dicts[2].replica.seen.next(l.dicts[2].replica.writer); n != 1 {
+			t.Errorf("the second to carry it has written %d records", n-1)
+		}
+		var lease *LeaseError
+		if err := l.dicts[1].Set(l.ctx(), "k", "mine"); !errors.As(err, &lease) || lease.Owner != by.Owner {
+			t.Errorf("a native write: %v", err)
+		}
+		if err := l.dicts[1].CarryDelete(l.ctx(), Carried{Owner: LegacyPrefix + "sync/another", Time: time.Now()}, "k"); !errors.As(err, &lease) {
+			t.Errorf("another of the old network: %v", err)
+		}
+		if err := l.dicts[2].CarryDelete(l.ctx(), by, "k"); err != nil {
+			t.Error(err)
+		}
+		pass(5 * time.Second)
+		l.lacks("k", 0, 1, 2)
+		l.set(1, "mine", 1)
+		pass(5 * time.Second)
+		if err := l.dicts[0].Carry(l.ctx(), by, "mine", 2); !errors.As(err, &lease) || lease.Owner != l.dicts[1].rules.self {
+			t.Errorf("over a lease of a peer: %v", err)
+		}
+		for _, owner := range []string{"", l.dicts[0].rules.self, LegacyPrefix + strings.Repeat("x", 300)} {
+			if err := l.dicts[0].Carry(l.ctx(), Carried{Owner: owner}, "x", 1); !errors.Is(err, errOwner) {
+				t.Errorf("for %q: %v", owner, err)
+			}
+		}
+	})
+}
