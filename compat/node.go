@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
@@ -26,6 +27,7 @@ type Node struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	wake     chan struct{} // room for one
+	turns    atomic.Uint64 // of the loop
 
 	messages feed.Feed[Message]
 	changes  feed.Feed[Change]
@@ -126,8 +128,9 @@ func (n *Node) loop() {
 		case <-n.wake:
 		case <-timer.C:
 		}
+		n.turns.Add(1)
 		var next time.Time
-		n.do(func(now time.Time) error {
+		n.act(func(now time.Time) error {
 			n.c.advance(now)
 			next = n.c.deadline()
 			return nil
@@ -139,8 +142,19 @@ func (n *Node) loop() {
 	}
 }
 
-// do has the core do something, and then does what it wants done.
+// do has the core do something, after which something else may be due.
 func (n *Node) do(f func(now time.Time) error) error {
+	defer func() {
+		select {
+		case n.wake <- struct{}{}:
+		default:
+		}
+	}()
+	return n.act(f)
+}
+
+// act has the core do something, and then does what it wants done.
+func (n *Node) act(f func(now time.Time) error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -176,10 +190,6 @@ func (n *Node) do(f func(now time.Time) error) error {
 		case Event:
 			n.events.Publish(ev)
 		}
-	}
-	select {
-	case n.wake <- struct{}{}:
-	default:
 	}
 	return err
 }

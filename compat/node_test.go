@@ -260,3 +260,19 @@ func TestAutodial(t *testing.T) {
 		t.Errorf("%d dials", len(c.out.dials))
 	}
 }
+
+// Nodes that have nothing to do take nothing of the processor.
+func TestAtRest(t *testing.T) {
+	a := open(t, Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"})
+	b := open(t, Options{Kind: Mesh, Version: "0.7"})
+	if err := b.Connect(t.Context(), a.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	turns := func() uint64 { return a.turns.Load() + b.turns.Load() }
+	var last uint64
+	eventually(t, "rest", func() bool {
+		before := last
+		last = turns()
+		return last == before
+	})
+}
