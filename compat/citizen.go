@@ -42,6 +42,7 @@ type citizen struct {
 	table    map[string]*session // the others, by ID
 	seen     *recent.Set         // IDs of broadcasts
 	requests map[string]request  // by the ID of the request
+	carried  map[string]string   // IDs of broadcasts on behalf of others, and what tells them apart
 	ext      extension           // of a sync or chord node
 
 	out     effects
@@ -89,6 +90,7 @@ type shutting struct {
 
 // A request is a message that waits until it is known where its receiver is.
 type request struct {
+	sender  string // empty is this node
 	wanted  string
 	packets []any
 	since   time.Time
@@ -99,12 +101,16 @@ func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citi
 	c := &citizen{
 		version: v, kind: opts.Kind, transport: opts.Transport, subnet: opts.Subnet, subnetID: opts.subnetID(v), addr: addr,
 		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{}, requests: map[string]request{},
-		seen: recent.NewSet(remember, maxSeen), dropped: map[Drop]uint64{},
+		seen: recent.NewSet(remember, maxSeen), carried: map[string]string{}, dropped: map[Drop]uint64{},
 	}
 	if opts.Compression {
 		c.methods = slices.DeleteFunc(slices.Clone(wire.Methods), func(m wire.Method) bool { return m == wire.Snappy && v == wire.V4 })
 	}
 	c.id = wire.NodeID(addr.Host, addr.Port, c.subnetID, salt)
+	if opts.persona != "" {
+		c.id = opts.persona
+		return c
+	}
 	if opts.Kind == Sync {
 		c.ext = &dictionary{c: c, leasing: !opts.NoLeasing, entries: map[string]entry{}}
 	}
@@ -125,7 +131,10 @@ func (c *citizen) greeting() []any {
 // the same second is a second younger, since nobody would hear it else. It fails if the
 // message is too large, as may be one that only hands on what another node has said.
 func (c *citizen) sign(now time.Time, m *wire.Message) error {
-	m.Sender, m.Time, m.Aligned = c.id, now.Unix(), true
+	if m.Sender == "" {
+		m.Sender = c.id
+	}
+	m.Time, m.Aligned = now.Unix(), true
 	for {
 		body, err := wire.Encode(m)
 		if err != nil {
@@ -181,7 +190,7 @@ func (c *citizen) enter(now time.Time, s *session) {
 	for id, r := range c.requests {
 		if r.wanted == s.peer.ID {
 			delete(c.requests, id)
-			s.tell(now, wire.Whisper, wire.Whisper, r.packets...)
+			s.tellAs(now, r.sender, wire.Whisper, wire.Whisper, r.packets...)
 		}
 	}
 }
@@ -282,7 +291,7 @@ func (c *citizen) receive(now time.Time, s *session, m *wire.Message) {
 		c.drop(DropForm)
 		return
 	}
-	if spreads {
+	if spreads && !marked(c.id) {
 		c.relay(now, s, m)
 	}
 	c.handle(now, s, m)
@@ -375,6 +384,8 @@ func (c *citizen) handle(now time.Time, s *session, m *wire.Message) {
 		c.locate(now, s, m)
 	case sub == wire.Response:
 		c.located(m)
+	case sub == wire.Ping && m.Main() == wire.Broadcast:
+		c.heardBridge(m)
 	case sub == wire.Broadcast, sub == wire.Whisper:
 		kind := KindBroadcast
 		if m.Main() != wire.Broadcast && m.Main() != wire.Waterfall {
@@ -426,9 +437,9 @@ func (c *citizen) located(m *wire.Message) {
 
 // whisper sends a message to one node. If it is not connected, others are asked where it
 // is, and it is dialled.
-func (c *citizen) whisper(now time.Time, to string, packets []any) error {
-	if s := c.table[to]; s != nil {
-		s.tell(now, wire.Whisper, wire.Whisper, packets...)
+func (c *citizen) whisper(now time.Time, r request) error {
+	if s := c.table[r.wanted]; s != nil {
+		s.tellAs(now, r.sender, wire.Whisper, wire.Whisper, r.packets...)
 		return nil
 	}
 	if len(c.table) == 0 {
@@ -437,10 +448,11 @@ func (c *citizen) whisper(now time.Time, to string, packets []any) error {
 	if len(c.requests) >= maxRequests {
 		return fmt.Errorf("%w: %d messages wait for the way", ErrFull, maxRequests)
 	}
-	h := sha512.Sum384([]byte(to + wire.TimeText(now.Unix())))
+	h := sha512.Sum384([]byte(r.wanted + wire.TimeText(now.Unix())))
 	id := wire.Base58(h[:])
-	c.requests[id] = request{to, packets, now}
-	_, err := c.broadcast(now, wire.Request, c.text(id), c.text(to))
+	r.since = now
+	c.requests[id] = r
+	_, err := c.broadcast(now, wire.Request, c.text(id), c.text(r.wanted))
 	return err
 }
 

@@ -69,6 +69,8 @@ type Options struct {
 	Logger *slog.Logger // silent if it is nil
 
 	listening time.Duration // shorter in tests that have no old nodes
+	tap       func(any)     // is shown all that is told, and must not wait: of a bridge
+	persona   string        // the ID, of a node that only listens: of a bridge
 }
 
 // Errors. More are LeaseError and RefusedError, and those of the network.

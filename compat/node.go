@@ -44,6 +44,11 @@ type Node struct {
 // Open makes a node, which accepts others if Options.Listen says so. The context bounds
 // only Open.
 func Open(ctx context.Context, opts Options) (*Node, error) {
+	return openNode(ctx, opts, func(*Node) {})
+}
+
+// openNode has somebody see the node before anything happens to it.
+func openNode(ctx context.Context, opts Options, prepare func(*Node)) (*Node, error) {
 	v, err := opts.complete()
 	if err != nil {
 		return nil, fmt.Errorf("compat: %w", err)
@@ -71,6 +76,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		}
 	}
 	n.c = newCitizen(v, opts, addr, rand.Text())
+	prepare(n)
 	n.wg.Go(n.loop)
 	if run != nil {
 		n.wg.Go(func() {
@@ -182,6 +188,9 @@ func (n *Node) act(f func(now time.Time) error) error {
 		n.dialListed(p)
 	}
 	for _, ev := range out.events {
+		if n.opts.tap != nil {
+			n.opts.tap(ev)
+		}
 		switch ev := ev.(type) {
 		case Message:
 			n.messages.Publish(ev)
@@ -273,7 +282,7 @@ func (n *Node) Whisper(ctx context.Context, to string, packets ...any) error {
 	if err != nil {
 		return fmt.Errorf("compat: whisper: %w", err)
 	}
-	return n.do(func(now time.Time) error { return n.c.whisper(now, to, args) })
+	return n.do(func(now time.Time) error { return n.c.whisper(now, request{wanted: to, packets: args}) })
 }
 
 // Reply whispers to the sender of a message.

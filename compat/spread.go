@@ -207,6 +207,7 @@ func (t *spread) handle(now time.Time, s *session, m *wire.Message) bool {
 		t.hear(now, s, args[0])
 	case sub == wire.Notify:
 		key, _ := wire.Text(args[0])
+		t.c.tell(notice{key, len(args) == 2})
 		t.announce(key, len(args) == 2)
 	case sub == wire.Retrieve:
 		t.retrieve(now, s, args)

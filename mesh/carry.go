@@ -59,12 +59,24 @@ func (m *Mesh) Carry(ctx context.Context, c Carried, packets ...any) (Receipt, e
 	return r, nil
 }
 
-// CarryTo whispers a message from another network. Errors: those of Whisper, ErrTooLarge
-// also for an origin.
+// CarryTo whispers a message from another network, to this peer, too. Errors: those of
+// Whisper, ErrTooLarge also for an origin.
 func (m *Mesh) CarryTo(ctx context.Context, to peer.ID, c Carried, packets ...any) error {
 	data, err := c.encode(packets)
-	if err == nil {
-		_, err = m.whisper(ctx, to, whisper{Time: c.Time.UnixMilli(), Packets: data}, nil)
+	w := whisper{Time: c.Time.UnixMilli(), Packets: data}
+	switch {
+	case err != nil:
+	case to == m.id:
+		m.mu.Lock()
+		m.whisperSeq++
+		w.Boot, w.Seq = m.boot, m.whisperSeq
+		m.mu.Unlock()
+		var msg Message
+		if msg, err = w.message(to); err == nil {
+			err = m.inbox.wait(ctx, msg)
+		}
+	default:
+		_, err = m.whisper(ctx, to, w, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("mesh: carry to %s: %w", to, err)

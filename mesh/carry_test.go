@@ -63,6 +63,13 @@ func TestCarry(t *testing.T) {
 		if ev := l.events[1][len(l.events[1])-1]; ev.Message.Kind != mesh.Whisper || ev.Message.Origin != "legacy:mesh/x" {
 			t.Errorf("instead of the whisper: %+v", ev)
 		}
+		if err := l.meshes[0].CarryTo(l.ctx(), l.Hosts[0].ID(), mesh.Carried{Origin: "legacy:mesh/x", Time: when}, "to myself"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if ev := l.events[0][len(l.events[0])-1]; ev.Message.Kind != mesh.Whisper || fmt.Sprint(ev.Message.Packets...) != "to myself" {
+			t.Errorf("instead of the whisper: %+v", ev)
+		}
 		for _, origin := range []string{"", strings.Repeat("x", mesh.MaxOrigin+1)} {
 			if _, err := l.meshes[0].Carry(l.ctx(), mesh.Carried{Origin: origin}, "x"); !errors.Is(err, mesh.ErrTooLarge) {
 				t.Errorf("an origin of %d bytes: %v", len(origin), err)

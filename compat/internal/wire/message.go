@@ -17,6 +17,7 @@ type Message struct {
 	ID        string
 	TextID    bool   // in 0.4 and 0.5: the id is that of js, of which py has another
 	Body      []byte // what was read
+	Tail      []byte // in 0.6 and 0.7: written behind what nodes read
 	Aligned   bool   // in 0.6 and 0.7: written so that the frame is a multiple of eight bytes long
 }
 

@@ -74,6 +74,7 @@ func encode6(m *Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	body = append(body, m.Tail...)
 	if m.Aligned {
 		body = append(body, make([]byte, (8-(4+len(body))%8)%8)...)
 	}

@@ -1,0 +1,134 @@
+package compat
+
+import (
+	"context"
+	"errors"
+
+	"github.com/p2p-today/go2p/chord"
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// maxAgreed is how many keys are remembered of which both tables have the same.
+const maxAgreed = 1 << 16
+
+// watchTable notes which keys of the native table there are, and then which change.
+func (l *Link) watchTable() {
+	t := l.b.opts.Chord
+	for l.ctx.Err() == nil {
+		changes := t.Watch(l.ctx, "")
+		l.wg.Go(func() {
+			for key, err := range t.Keys(l.ctx) {
+				if err != nil || l.work.fromNative(l.ctx, key) != nil {
+					return
+				}
+			}
+		})
+		for c, err := range changes {
+			if err != nil || l.work.fromNative(l.ctx, c.Key) != nil {
+				break
+			}
+		}
+		if !l.sleep(settleTime) {
+			return
+		}
+	}
+}
+
+// share looks at one key after the other.
+func (l *Link) share() {
+	agreed := map[string]string{} // what both tables had last, as bytes
+	for {
+		key, c, err := l.work.take(l.ctx)
+		if err != nil {
+			return
+		}
+		if l.node.AwaitPeers(l.ctx) != nil {
+			return
+		}
+		if len(agreed) >= maxAgreed {
+			clear(agreed)
+		}
+		ctx, cancel := context.WithTimeout(l.ctx, 2*carryTime)
+		err = l.shareKey(ctx, key, c, agreed)
+		cancel()
+		if err != nil && l.ctx.Err() == nil {
+			l.b.log.Info("a key does not cross", "link", l.name, "key", key, "err", err)
+			l.dropped.drop(DropNative)
+		}
+	}
+}
+
+// shareKey has one table follow the other.
+func (l *Link) shareKey(ctx context.Context, key string, c cause, agreed map[string]string) error {
+	t := l.b.opts.Chord
+	native, err := t.Get(ctx, key)
+	if err != nil && !errors.Is(err, chord.ErrNotFound) {
+		return err
+	}
+	nativeHeld := err == nil
+	old, err := l.node.get(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	oldHeld := err == nil
+	nativeBytes, args := l.travels(native, nativeHeld)
+	oldBytes, _ := l.travels(goValue(old), oldHeld)
+	last, known := agreed[key]
+	v := shared(nativeBytes, oldBytes, last, known, c.gone)
+	if v == carryOut && args == nil {
+		l.dropped.drop(DropValue)
+		return nil
+	}
+	switch v {
+	case carryIn:
+		err = t.Set(ctx, key, goValue(old))
+		nativeBytes = oldBytes
+	case removeIn:
+		err = t.Delete(ctx, key)
+		nativeBytes = ""
+	case carryOut:
+		err = l.node.write(ctx, key, args[0])
+	case removeOut:
+		err = l.node.remove(ctx, key)
+	default:
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	switch v {
+	case carryIn, removeIn:
+		l.in.Add(1)
+	case carryOut, removeOut:
+		l.out.Add(1)
+	}
+	agreed[key] = nativeBytes
+	return nil
+}
+
+// travels is a value as it travels in the old network, and the bytes of that; they are
+// empty if there is none.
+func (l *Link) travels(v any, held bool) (text string, args []any) {
+	if !held {
+		return "", nil
+	}
+	args, err := fromGo(l.node.c.version, []any{v})
+	if err != nil {
+		return "?", nil
+	}
+	if s := l.node.c.ext.(*spread); s.nothing(args[0]) || l.node.c.version == wire.V6 && !hashable(args[0]) {
+		return "?", nil
+	}
+	b, err := wire.AppendValue(nil, args[0])
+	if err != nil {
+		return "?", nil
+	}
+	return string(b), args
+}
+
+// hashable tells whether py of 0.6 can look a value up.
+func hashable(v any) bool {
+	_, isList := v.([]any)
+	_, isMap := v.(wire.Map)
+	return !isList && !isMap
+}

@@ -1,0 +1,225 @@
+package compat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"log/slog"
+
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord"
+	"github.com/p2p-today/go2p/mesh"
+	p2psync "github.com/p2p-today/go2p/sync"
+)
+
+// A native is a native peer with all that a bridge may share, and what it has heard.
+type native struct {
+	mesh  *mesh.Mesh
+	sync  *p2psync.Dict
+	table *chord.Table
+	mu    sync.Mutex
+	heard []mesh.Message
+}
+
+// natives are some peers that are connected with each other.
+func natives(t testing.TB, n int) (list []*native) {
+	t.Helper()
+	for i := range n {
+		h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableIdentifyAddressDiscovery())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { h.Close() })
+		p := &native{}
+		p.mesh, err = mesh.Join(t.Context(), h, t.Name(), &mesh.Options{Handle: func(_ context.Context, m mesh.Message) bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.heard = append(p.heard, m)
+			return false
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.mesh.Close() })
+		if p.sync, err = p2psync.Open(t.Context(), p.mesh, nil); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.sync.Close() })
+		if p.table, err = chord.Open(t.Context(), p.mesh, nil); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.table.Close() })
+		for _, other := range list {
+			if err := other.mesh.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i < 3 {
+			if err := p.table.Join(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// got are the messages with a text that a peer has heard.
+func (p *native) got(text string) (found []mesh.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.heard {
+		if len(m.Packets) == 1 && fmt.Sprintf("%s", m.Packets[0]) == text {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// bridge makes a peer a bridge.
+func (p *native) bridge(t testing.TB) *Bridge {
+	t.Helper()
+	opts := &BridgeOptions{Sync: p.sync, Chord: p.table}
+	if testing.Verbose() {
+		opts.Logger = slog.New(slog.NewTextHandler(logWriter{t}, nil))
+	}
+	b := NewBridge(p.mesh, opts)
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+type logWriter struct{ t testing.TB }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(b)))
+	return len(b), nil
+}
+
+// add links a bridge with an old network, at an address of its own.
+func add(t testing.TB, b *Bridge, opts Options, addrs ...string) LinkStatus {
+	t.Helper()
+	host := ownHost()
+	freePort(t, host)
+	opts.Listen = host + ":0"
+	s, err := b.Add(t.Context(), "", opts, addrs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// settled waits until one of some bridges is elected in each old network.
+func settled(t testing.TB, bridges ...*Bridge) {
+	t.Helper()
+	eventually(t, "elections", func() bool {
+		elected := map[string]int{}
+		for _, b := range bridges {
+			for _, l := range b.all() {
+				elected[l.id] += 0
+				if l.elected() {
+					elected[l.id]++
+				}
+			}
+		}
+		for _, n := range elected {
+			if n != 1 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// citizenOf is a node of this library in the place of an old one.
+func citizenOf(t testing.TB, opts Options) (*Node, func(string) []Message) {
+	t.Helper()
+	opts.Listen = "127.0.0.1:0"
+	n := open(t, opts)
+	return n, collect(t, n)
+}
+
+// Messages cross between old networks of different versions and a native one, once each,
+// and so do replies.
+func TestBridgeMesh(t *testing.T) {
+	peers := natives(t, 3)
+	b := peers[0].bridge(t)
+	first, heardFirst := citizenOf(t, Options{Kind: Mesh, Version: "0.4"})
+	second, heardSecond := citizenOf(t, Options{Kind: Mesh, Version: "0.7"})
+	add(t, b, Options{Kind: Mesh, Version: "0.4"}, first.Addr())
+	add(t, b, Options{Kind: Mesh, Version: "0.7"}, second.Addr())
+	settled(t, b)
+	if err := first.Send(t.Context(), "from 0.4"); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range peers {
+		eventually(t, fmt.Sprint("native ", i), func() bool { return len(p.got("from 0.4")) > 0 })
+		if m := p.got("from 0.4")[0]; m.Origin != "legacy:mesh/"+first.ID() || m.From != peers[0].mesh.ID() {
+			t.Errorf("%+v", m)
+		}
+	}
+	eventually(t, "0.7 hears 0.4", func() bool { return len(heardSecond("from 0.4")) > 0 })
+	if m := heardSecond("from 0.4")[0]; !marked(m.From) {
+		t.Errorf("%+v", m)
+	}
+	for i, p := range peers { // the bridge's own peer, too
+		text := fmt.Sprint("native ", i)
+		if _, err := p.mesh.Broadcast(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+		for _, heard := range []func(string) []Message{heardFirst, heardSecond} {
+			eventually(t, text, func() bool { return len(heard(text)) > 0 })
+		}
+	}
+	for i, p := range peers {
+		text := fmt.Sprint("reply to native ", i)
+		if err := second.Reply(t.Context(), heardSecond(fmt.Sprint("native ", i))[0], text); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, text, func() bool { return len(p.got(text)) > 0 })
+		m := p.got(text)[0]
+		if m.Origin != "legacy:mesh/"+second.ID() || m.Kind != mesh.Whisper {
+			t.Errorf("%+v", m)
+		}
+		if i > 0 {
+			if err := p.mesh.Reply(t.Context(), m, "and "+text); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := b.Whisper(t.Context(), m.Origin, "and "+text); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "and "+text, func() bool { return len(heardSecond("and "+text)) > 0 })
+	}
+	if err := second.Reply(t.Context(), heardSecond("from 0.4")[0], "across"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a reply across", func() bool { return len(heardFirst("across")) > 0 })
+	if err := first.Reply(t.Context(), heardFirst("across")[0], "and back"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "and back", func() bool { return len(heardSecond("and back")) > 0 })
+	time.Sleep(300 * time.Millisecond) // for what might come twice
+	for i, p := range peers {
+		if n := len(p.got("from 0.4")); n != 1 {
+			t.Errorf("native %d has heard it %d times", i, n)
+		}
+		for _, heard := range []func(string) []Message{heardFirst, heardSecond} {
+			if n := len(heard(fmt.Sprint("native ", i))); n != 1 {
+				t.Errorf("message of native %d was heard %d times", i, n)
+			}
+		}
+	}
+	if n := len(heardFirst("from 0.4")); n != 0 {
+		t.Errorf("it came back %d times", n)
+	}
+	if err := b.Whisper(t.Context(), "legacy:elsewhere/x", "y"); !errors.Is(err, ErrNoBridge) {
+		t.Errorf("to nowhere: %v", err)
+	}
+}
