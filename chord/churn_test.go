@@ -298,3 +298,42 @@ func TestChurn(t *testing.T) {
 		t.Logf("%d keys, %d events, %d crashes, %d writes failed, %d questions", len(written), events, crashes, failures, f.asked)
 	})
 }
+
+// Who leaves and has not heard of some that have come finds them.
+func TestUnjoinWithOldHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFabric(t, 7)
+		var nodes []*Table
+		for i := range 20 {
+			nodes = append(nodes, f.add(fmt.Sprintf("peer%d", i), 16))
+			f.join(nodes[i])
+		}
+		f.await(5 * time.Minute)
+		ctx := context.Background()
+		for i := range 300 {
+			if err := nodes[0].Set(ctx, fmt.Sprintf("key%d", i), i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, left := range nodes[:5] {
+			left.mu.Lock()
+			near := left.ring.neighbours()
+			for _, n := range nodes[5:] {
+				if !slices.Contains(near, n.ring.self) && f.rand(2) == 0 {
+					left.ring.hints.forget(string(n.id))
+				}
+			}
+			left.mu.Unlock()
+			within, cancel := context.WithTimeout(ctx, 10*time.Minute)
+			if err := left.Unjoin(within); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+		for i := range 300 {
+			if v, err := nodes[19].Get(ctx, fmt.Sprintf("key%d", i)); err != nil || v != int64(i) {
+				t.Errorf("key%d is %v, %v", i, v, err)
+			}
+		}
+	})
+}

@@ -321,8 +321,12 @@ func (t *Table) giveAway(ctx context.Context, key string, ahead bool) bool {
 		q := &question{kind: askOffer, key: key, write: held.write, value: held.value}
 		q.write.size = len(held.value)
 		a, err := t.ask(ctx, peer.ID(h.peer), q)
-		if err == nil && a.kind == sayDone && a.outcome != full && (ahead || !a.filling) {
+		switch {
+		case err != nil || a.kind != sayDone || a.outcome == full:
+		case ahead || !a.filling:
 			taken++
+		default: // it is no home: it knows who is
+			t.ask(ctx, peer.ID(h.peer), &question{kind: askFind, position: it.positions[h.index]})
 		}
 	}
 	if taken < len(later) {

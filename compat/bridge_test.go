@@ -223,3 +223,157 @@ func TestBridgeMesh(t *testing.T) {
 		t.Errorf("to nowhere: %v", err)
 	}
 }
+
+// heldAt is the value of a key natively, or nil.
+func (p *native) heldAt(key string) any {
+	v, err := p.sync.Get(key)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// Keys, their leases and their deletes cross between two old networks and a native one.
+func TestBridgeSync(t *testing.T) {
+	peers := natives(t, 3)
+	b := peers[0].bridge(t)
+	first, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
+	early, _ := citizenOf(t, Options{Kind: Sync, Version: "0.5"})
+	if err := first.Set(t.Context(), "early", "bird"); err != nil {
+		t.Fatal(err)
+	}
+	if err := peers[2].sync.Set(t.Context(), "native", "before"); err != nil {
+		t.Fatal(err)
+	}
+	add(t, b, Options{Kind: Sync, Version: "0.7"}, first.Addr())
+	add(t, b, Options{Kind: Sync, Version: "0.5"}, early.Addr())
+	everywhere := func(key string, want any) {
+		t.Helper()
+		for i, p := range peers {
+			eventually(t, fmt.Sprintf("%s is %v at native %d, not %v", key, want, i, p.heldAt(key)), func() bool { return fmt.Sprintf("%s", p.heldAt(key)) == fmt.Sprintf("%s", want) })
+		}
+		for _, n := range []*Node{first, early} {
+			eventually(t, fmt.Sprintf("%s is %v at %s, not %v", key, want, n.opts.Version, held(t, n, key)), func() bool { return fmt.Sprintf("%s", held(t, n, key)) == fmt.Sprintf("%s", want) })
+		}
+	}
+	everywhere("early", "bird")
+	everywhere("native", "before")
+	item, err := peers[1].sync.Item("early")
+	if err != nil || item.Lease.Signed || item.Lease.Owner != "legacy:sync/"+first.ID() {
+		t.Errorf("%+v, %v", item, err)
+	}
+	// Leases hold on the other side.
+	if err := peers[1].sync.Set(t.Context(), "early", "worm"); !isLease(err) {
+		t.Errorf("a native write to an old key: %v", err)
+	}
+	for _, n := range []*Node{first, early} {
+		if err := n.Set(t.Context(), "native", "mine"); !errors.Is(err, ErrLeased) {
+			t.Errorf("a write of %s to a native key: %v", n.opts.Version, err)
+		}
+	}
+	if err := early.Set(t.Context(), "early", "mine"); !errors.Is(err, ErrLeased) {
+		t.Errorf("a write of 0.5 to a key of 0.7: %v", err)
+	}
+	// Their owners go on.
+	if err := first.Set(t.Context(), "early", "later"); err != nil {
+		t.Fatal(err)
+	}
+	everywhere("early", "later")
+	if err := peers[2].sync.Set(t.Context(), "native", "after"); err != nil {
+		t.Fatal(err)
+	}
+	everywhere("native", "after")
+	// Deltas.
+	if err := first.ApplyDelta(t.Context(), "map", map[string]any{"a": int64(1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.ApplyDelta(t.Context(), "map", map[string]any{"b": int64(2)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range peers {
+		eventually(t, "the map", func() bool { return fmt.Sprint(p.heldAt("map")) == "map[a:1 b:2]" })
+	}
+	if held(t, early, "map") != nil {
+		t.Error("a map has come to 0.5")
+	}
+	if n := b.Links()[0].Dropped[DropValue]; n == 0 {
+		t.Error("nobody counted that a map does not cross to 0.5")
+	}
+	// Deletes.
+	if err := first.Delete(t.Context(), "early"); err != nil {
+		t.Fatal(err)
+	}
+	if err := peers[2].sync.Delete(t.Context(), "native"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"early", "native"} {
+		for _, p := range peers {
+			eventually(t, key+" is deleted", func() bool { return p.heldAt(key) == nil })
+		}
+		for _, n := range []*Node{first, early} {
+			eventually(t, key+" is deleted", func() bool { return held(t, n, key) == nil })
+		}
+	}
+	// Who comes later has all.
+	if err := peers[1].sync.Set(t.Context(), "k", "v"); err != nil {
+		t.Fatal(err)
+	}
+	everywhere("k", "v")
+	late, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
+	if err := late.Connect(t.Context(), b.all()[1].node.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the late one has it", func() bool { return held(t, late, "k") == "v" })
+	eventually(t, "and the map", func() bool { return fmt.Sprint(held(t, late, "map")) == "map[a:1 b:2]" })
+}
+
+// If both sides claim a key at once, the native value stands everywhere, and who has lost
+// hears of it.
+func TestBridgeContest(t *testing.T) {
+	peers := natives(t, 2)
+	b := peers[0].bridge(t)
+	nodes := map[string]*Node{}
+	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
+		n, _ := citizenOf(t, Options{Kind: Sync, Version: version})
+		nodes[version] = n
+		add(t, b, Options{Kind: Sync, Version: version}, n.Addr())
+	}
+	settled(t, b)
+	for i := range 20 {
+		key := fmt.Sprint("key ", i)
+		var wg sync.WaitGroup
+		for version, n := range nodes {
+			wg.Go(func() {
+				if err := n.Set(context.Background(), key, version); err != nil && !errors.Is(err, ErrLeased) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := peers[1].sync.Set(context.Background(), key, "native"); err != nil && !isLease(err) {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+	}
+	for i := range 20 {
+		key := fmt.Sprint("key ", i)
+		var last string
+		level := func() bool {
+			want := fmt.Sprintf("%s", peers[0].heldAt(key))
+			last = fmt.Sprintf("native %s %s;", want, peers[1].heldAt(key))
+			same := fmt.Sprintf("%s", peers[1].heldAt(key)) == want
+			for version, n := range nodes {
+				got := fmt.Sprintf("%s", held(t, n, key))
+				last += fmt.Sprintf(" %s: %s", version, got)
+				same = same && got == want
+			}
+			return same
+		}
+		for end := time.Now().Add(20 * time.Second); !level(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s is not equal everywhere: %s", key, last)
+			}
+		}
+	}
+}
