@@ -29,7 +29,7 @@ var arrows = []struct {
 	{"compat/internal/wire", nil, "the old wire is bytes, and knows nothing of what they are for"},
 	{"internal/", []string{"internal/"}, "internal packages serve the others and know none of them"},
 	{"cmd/peer", []string{"cmd/peer/", "host", "mesh", "sync", "chord", "compat", "internal/"}, ""},
-	{"cmd/peer/control", []string{"mesh", "sync", "chord", "internal/"}, "the control API shows what the library has, and does not configure it"},
+	{"cmd/peer/control", []string{"mesh", "sync", "chord", "compat", "internal/"}, "the control API shows what the library has, and does not configure it"},
 	{"bench", []string{"mesh", "sync", "chord"}, "the bench uses what a user of the library has"},
 	{"", nil, "the root has no code"},
 }

@@ -377,3 +377,46 @@ func TestBridgeContest(t *testing.T) {
 		}
 	}
 }
+
+// A key that is set in an old table is read in the native one, and the other way round.
+func TestBridgeChord(t *testing.T) {
+	peers := natives(t, 3)
+	b := peers[0].bridge(t)
+	old, _ := citizenOf(t, Options{Kind: Chord, Version: "0.7"})
+	if err := old.Join(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if err := peers[1].table.Set(ctx, "before", "native"); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Set(ctx, "before old", "old"); err != nil {
+		t.Fatal(err)
+	}
+	add(t, b, Options{Kind: Chord, Version: "0.7"}, old.Addr())
+	same := func(key string, want any) {
+		t.Helper()
+		eventually(t, key+" natively", func() bool { v, err := peers[2].table.Get(ctx, key); return err == nil && v == want })
+		eventually(t, key+" at the old node", func() bool { v, err := old.Get(ctx, key); return err == nil && v == want })
+	}
+	same("before", "native")
+	same("before old", "old")
+	for i := range 3 {
+		if err := peers[1].table.Set(ctx, "n", int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		same("n", int64(i))
+		if err := old.Set(ctx, "o", int64(i)); err != nil {
+			t.Fatal(err)
+		}
+		same("o", int64(i))
+	}
+	if err := old.Delete(ctx, "o"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is deleted natively", func() bool { _, err := peers[2].table.Get(ctx, "o"); return errors.Is(err, chord.ErrNotFound) })
+	if err := peers[1].table.Delete(ctx, "n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is deleted at the old node", func() bool { _, err := old.Get(ctx, "n"); return errors.Is(err, ErrNotFound) })
+}

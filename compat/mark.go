@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
-	p2psync "github.com/p2p-today/go2p/sync"
 )
+
+// OriginPrefix begins the names of old nodes: legacy:<subnet>/<id>.
+const OriginPrefix = "legacy:"
 
 // A derived ID begins with the mark and is as long as an ID can be. As a number it is
 // larger than any that a node makes for itself, so that nobody has one by chance.
@@ -31,11 +33,11 @@ func derive(author, subnetID string) string {
 func marked(id string) bool { return len(id) == idLength && strings.HasPrefix(id, mark) }
 
 // originOf is what an old node is called elsewhere.
-func originOf(subnet, id string) string { return p2psync.LegacyPrefix + subnet + "/" + id }
+func originOf(subnet, id string) string { return OriginPrefix + subnet + "/" + id }
 
 // splitOrigin undoes originOf.
 func splitOrigin(origin string) (subnet, id string, ok bool) {
-	rest, ok := strings.CutPrefix(origin, p2psync.LegacyPrefix)
+	rest, ok := strings.CutPrefix(origin, OriginPrefix)
 	i := strings.LastIndexByte(rest, '/')
 	if !ok || i < 0 {
 		return "", "", false

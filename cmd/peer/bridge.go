@@ -8,6 +8,6 @@ func (c *cli) bridgeCmd() *cobra.Command {
 		Short: "Old networks: of py2p and js2p 0.4 to 0.7",
 	}
 	group(cmd)
-	cmd.AddCommand(c.bridgeCheckCmd())
+	cmd.AddCommand(c.bridgeAddCmd(), c.bridgeLsCmd(), c.bridgeRmCmd(), c.bridgeCheckCmd())
 	return cmd
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/p2p-today/go2p/chord"
 	"github.com/p2p-today/go2p/cmd/peer/control"
+	"github.com/p2p-today/go2p/compat"
 	"github.com/p2p-today/go2p/host"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
@@ -31,6 +32,7 @@ type upFlags struct {
 	noLease             bool
 	k                   int
 	leech               bool
+	legacy              []string
 	logLevel            string
 }
 
@@ -62,6 +64,7 @@ With --json the first line says when the peer is ready:
 	flags.BoolVar(&f.noLease, "no-lease", false, "let everybody write every key at any time; likewise")
 	flags.IntVar(&f.k, "k", 16, "at most 2^k peers store the table; the same at all peers")
 	flags.BoolVar(&f.leech, "leech", false, "do not store any of the table, only read and write it")
+	flags.StringArrayVar(&f.legacy, "legacy", nil, "URL of an old network to be a bridge to, see `peer bridge add --help`, may be repeated")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -96,6 +99,11 @@ func (c *cli) up(ctx context.Context, f *upFlags) error {
 	}
 	if f.k < 1 || f.k > chord.MaxK {
 		return usage("--k %d: it is from 1 to %d", f.k, chord.MaxK)
+	}
+	for _, url := range f.legacy {
+		if _, _, _, err := compat.ParseURL(url); err != nil {
+			return usage("--legacy: %v", err)
+		}
 	}
 	unlock, err := lockData(c.data)
 	if err != nil {
@@ -144,6 +152,18 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
+	b := compat.NewBridge(m, &compat.BridgeOptions{Sync: d, Chord: t, Logger: log})
+	defer func() { err = errors.Join(err, b.Close()) }()
+	for _, url := range f.legacy {
+		name, opts, addrs, err := compat.ParseURL(url)
+		if err != nil {
+			return err
+		}
+		opts.Logger = log
+		if _, err := b.Add(ctx, name, opts, addrs...); err != nil {
+			return err
+		}
+	}
 	l, err := control.Listen(c.data)
 	if err != nil {
 		return err
@@ -157,7 +177,7 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 		}
 	}()
 	defer func() { cancel(); <-joined }()
-	s := control.Serve(l, control.Parts{Host: h, Mesh: m, Dict: d, Table: t, Joined: joined, Box: &box, Dir: c.data, MDNS: !f.noMDNS})
+	s := control.Serve(l, control.Parts{Host: h, Mesh: m, Dict: d, Table: t, Bridge: b, Joined: joined, Box: &box, Dir: c.data, MDNS: !f.noMDNS})
 	defer func() { err = errors.Join(err, s.Close()) }()
 	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
 	defer refused()

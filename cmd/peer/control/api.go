@@ -70,8 +70,9 @@ type Peer struct {
 
 // A Message is one that arrived.
 type Message struct {
-	From    string    `json:"from"`
-	Packets []any     `json:"packets"` // as value.JSON gives them
+	From    string    `json:"from"`          // a peer, or an old node as legacy:<subnet>/<id>
+	Via     string    `json:"via,omitempty"` // the peer that has carried it over from an old network
+	Packets []any     `json:"packets"`       // as value.JSON gives them
 	Time    time.Time `json:"time"`
 	ID      string    `json:"id"`
 	Kind    string    `json:"kind"`
@@ -110,7 +111,7 @@ type Gap struct {
 
 // An Outgoing is a message to send.
 type Outgoing struct {
-	To      string            `json:"to,omitempty"` // whisper, ask: a peer; reply: a message
+	To      string            `json:"to,omitempty"` // whisper, ask: a peer; whisper: or an old node; reply: a message
 	Packets []json.RawMessage `json:"packets"`      // as value.FromJSON reads them
 }
 

@@ -51,6 +51,7 @@ func toError(err error) *Error {
 	}
 	syncError(e, err)
 	chordError(e, err)
+	bridgeError(e, err)
 	return e
 }
 

@@ -32,8 +32,12 @@ type follower struct {
 	gone  chan struct{} // closed by unfollow
 }
 
-// Put takes a message, which other handlers may have, too. Only one may be put at a time.
+// Put takes a message, which other handlers may have, too. What is for old nodes only a
+// bridge has. Only one may be put at a time.
 func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
+	if isOld(msg.To) {
+		return false
+	}
 	b.mu.Lock()
 	b.recent = appendLast(b.recent, msg)
 	b.mu.Unlock()

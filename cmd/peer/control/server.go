@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/chord"
+	"github.com/p2p-today/go2p/compat"
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
@@ -32,6 +33,7 @@ type Server struct {
 	mesh    *mesh.Mesh
 	dict    *p2psync.Dict
 	table   *chord.Table
+	bridge  *compat.Bridge
 	joined  <-chan struct{}
 	dir     string
 	mdns    bool
@@ -51,6 +53,7 @@ type Parts struct {
 	Mesh   *mesh.Mesh
 	Dict   *p2psync.Dict
 	Table  *chord.Table
+	Bridge *compat.Bridge
 	Joined <-chan struct{} // closed when the peer stores in the table, or is not to
 	Box    *Mailbox        // gets what the mesh gets
 	Dir    string          // of the data
@@ -60,7 +63,7 @@ type Parts struct {
 // Serve answers on a listener until Close.
 func Serve(l net.Listener, p Parts) *Server {
 	s := &Server{
-		host: p.Host, mesh: p.Mesh, dict: p.Dict, table: p.Table, joined: p.Joined, box: p.Box, dir: p.Dir, mdns: p.MDNS,
+		host: p.Host, mesh: p.Mesh, dict: p.Dict, table: p.Table, bridge: p.Bridge, joined: p.Joined, box: p.Box, dir: p.Dir, mdns: p.MDNS,
 		started: time.Now(), locks: map[string]*queue{},
 	}
 	var ctx context.Context
@@ -101,6 +104,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST "+PathReply, answer(s.reply))
 	s.routeSync(mux)
 	s.routeChord(mux)
+	s.routeBridge(mux)
 	return mux
 }
 
@@ -252,6 +256,9 @@ func (s *Server) awaitNeighbour(ctx context.Context) error {
 }
 
 func (s *Server) whisper(ctx context.Context, o Outgoing) (OK, error) {
+	if isOld(o.To) {
+		return OK{true}, s.toOld(ctx, o.To, o)
+	}
 	to, packets, err := s.addressed(ctx, o)
 	if err != nil {
 		return OK{}, err
@@ -291,6 +298,9 @@ func (s *Server) reply(ctx context.Context, o Outgoing) (OK, error) {
 			Text: fmt.Sprintf("no message %q among the last %d", o.To, kept), Exit: ExitMissing,
 			Hint: "`peer mesh recv --json` shows the id of each message",
 		}
+	}
+	if msg.Origin != "" && msg.From == s.mesh.ID() {
+		return OK{true}, s.bridge.Whisper(ctx, msg.Origin, packets...)
 	}
 	return OK{true}, s.mesh.Reply(ctx, msg, packets...)
 }

@@ -142,7 +142,8 @@ func toSyncEvent(ev p2psync.Event) Event {
 }
 
 func toMessage(m mesh.Message) Message {
-	out := Message{From: m.From.String(), Packets: []any{}, Time: m.Time, ID: m.ID, Kind: string(m.Kind), To: m.To}
+	out := Message{Packets: []any{}, Time: m.Time, ID: m.ID, Kind: string(m.Kind), To: m.To}
+	out.From, out.Via = from(m)
 	for _, p := range m.Packets {
 		out.Packets = append(out.Packets, value.JSON(p))
 	}
