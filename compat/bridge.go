@@ -108,13 +108,14 @@ type Link struct {
 	wg     sync.WaitGroup
 	loops  []func()
 
-	messages chan Message  // from the old network
-	sends    chan outgoing // to it
-	answers  chan answerTo // whispers to it
-	replies  chan reply    // whispers from it
-	work     *work         // keys that have changed
-	in, out  atomic.Uint64 // messages and keys
-	dropped  counters      // and why
+	messages chan Message     // from the old network
+	sends    chan outgoing    // to it
+	answers  chan answerTo    // whispers to it
+	replies  chan reply       // whispers from it
+	work     *work            // keys that have changed
+	in, out  atomic.Uint64    // messages and keys
+	dropped  counters         // and why
+	rivals   map[string]rival // by key; of mirror
 
 	mu       sync.Mutex
 	vote     election

@@ -3,13 +3,16 @@ package compat
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/p2p-today/go2p/chord"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// maxAgreed is how many keys are remembered of which both tables have the same.
-const maxAgreed = 1 << 16
+const (
+	maxAgreed  = 1 << 16         // keys that are remembered of which both tables have the same
+	shareAgain = 5 * time.Second // until a key is tried again
+)
 
 // watchTable notes which keys of the native table there are, and then which change.
 func (l *Link) watchTable() {
@@ -52,8 +55,9 @@ func (l *Link) share() {
 		err = l.shareKey(ctx, key, c, agreed)
 		cancel()
 		if err != nil && l.ctx.Err() == nil {
-			l.b.log.Info("a key does not cross", "link", l.name, "key", key, "err", err)
-			l.dropped.drop(DropNative)
+			l.b.log.Info("a key does not cross yet", "link", l.name, "key", key, "err", err)
+			l.dropped.drop(DropLater)
+			time.AfterFunc(shareAgain, func() { l.work.old(key, c) })
 		}
 	}
 }

@@ -35,8 +35,20 @@ func (l *Link) watchDict() {
 	}
 }
 
+// A rival is an old node that has written a key without knowing that it was leased from
+// elsewhere. It takes no more of whom this node and others hold for the owner, so that it
+// is told under its own name, too.
+type rival struct {
+	id    string
+	text  bool
+	until time.Time // its lease
+}
+
+const maxRivals = 4096
+
 // mirror looks at one key after the other, and has each side follow the other.
 func (l *Link) mirror() {
+	l.rivals = map[string]rival{}
 	for {
 		key, c, err := l.work.take(l.ctx)
 		if err != nil {
@@ -71,7 +83,7 @@ func (l *Link) look(key string) (s both) {
 	item, err := l.b.opts.Sync.Item(key)
 	if err == nil {
 		s.author = item.Lease.Owner
-		s.native = claim{true, derive(s.author, l.id), item.Time.Unix()}
+		s.native = claim{true, derive(s.author, l.id), false, item.Time.Unix()}
 		if _, id, ok := splitOrigin(s.author); ok && l.isResident(id) {
 			s.native.owner = id
 		}
@@ -79,7 +91,7 @@ func (l *Link) look(key string) (s both) {
 	l.node.do(func(now time.Time) error {
 		d := l.node.c.ext.(*dictionary)
 		e, held := d.entries[key]
-		s.old = claim{held, e.owner, e.time}
+		s.old = claim{held, e.owner, e.ownerText, e.time}
 		s.oldValue = goValue(e.value)
 		if args, err := fromGo(d.c.version, []any{item.Value}); err == nil && s.native.held && !d.deletes(args[0]) {
 			s.value, s.crosses = args[0], true
@@ -123,7 +135,7 @@ func (l *Link) settle(key string, c contest) error {
 	s := l.look(key)
 	if s.old.owner == derive(originOf(l.opts.Subnet, c.sender), l.id) && c.value != nil {
 		// It was carried here under another ID before it was known that it is of this network.
-		s.oldValue, s.old = c.value, claim{true, c.sender, c.time}
+		s.oldValue, s.old = c.value, claim{true, c.sender, c.text, c.time}
 		if err := l.act(key, fromOld(s.old), s); err != nil {
 			return err
 		}
@@ -132,14 +144,27 @@ func (l *Link) settle(key string, c contest) error {
 			if err != nil {
 				return err
 			}
-			return l.node.c.ext.(*dictionary).mirror(now, key, args[0], c.sender, recently(now, c.time))
+			return l.node.c.ext.(*dictionary).mirror(now, key, entry{args[0], c.sender, c.text, recently(now, c.time)})
 		})
 	}
-	if !s.native.held {
+	if !s.native.held || !s.crosses {
 		return nil
 	}
 	l.dropped.drop(DropContest)
-	return l.act(key, answer(time.Now(), claim{true, c.sender, c.time}), s)
+	if len(l.rivals) >= maxRivals {
+		clear(l.rivals)
+	}
+	l.rivals[key] = rival{c.sender, c.text, time.Now().Add(lease)}
+	return l.sayTo(key, entry{s.value, c.sender, c.text, c.time})
+}
+
+// sayTo writes a key under the name of a rival.
+func (l *Link) sayTo(key string, e entry) error {
+	return l.node.do(func(now time.Time) error {
+		e.time = recently(now, e.time)
+		_, err := l.node.c.ext.(*dictionary).say(now, key, e)
+		return err
+	})
 }
 
 // act does what was decided.
@@ -199,12 +224,18 @@ func (l *Link) tell(ctx context.Context, key string, v verdict, value any) error
 		if v.do == removeOut {
 			value = d.gone()
 		}
-		return d.mirror(now, key, value, v.owner, v.time)
+		return d.mirror(now, key, entry{value, v.owner, v.text, v.time})
 	})
 	if err != nil {
 		l.dropped.drop(DropEncoding)
 		return err
 	}
 	l.out.Add(1)
+	if r, ok := l.rivals[key]; ok && marked(v.owner) {
+		if delete(l.rivals, key); time.Now().Before(r.until) && v.do == carryOut {
+			l.rivals[key] = rival{r.id, r.text, time.Now().Add(lease)}
+		}
+		return l.sayTo(key, entry{value, r.id, r.text, v.time})
+	}
 	return nil
 }

@@ -42,7 +42,7 @@ type citizen struct {
 	table    map[string]*session // the others, by ID
 	seen     *recent.Set         // IDs of broadcasts
 	requests map[string]request  // by the ID of the request
-	carried  map[string]string   // IDs of broadcasts on behalf of others, and what tells them apart
+	senders  map[string]string   // who has sent broadcasts, by ID, where those do not tell
 	ext      extension           // of a sync or chord node
 
 	out     effects
@@ -101,7 +101,7 @@ func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citi
 	c := &citizen{
 		version: v, kind: opts.Kind, transport: opts.Transport, subnet: opts.Subnet, subnetID: opts.subnetID(v), addr: addr,
 		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{}, requests: map[string]request{},
-		seen: recent.NewSet(remember, maxSeen), carried: map[string]string{}, dropped: map[Drop]uint64{},
+		seen: recent.NewSet(remember, maxSeen), senders: map[string]string{}, dropped: map[Drop]uint64{},
 	}
 	if opts.Compression {
 		c.methods = slices.DeleteFunc(slices.Clone(wire.Methods), func(m wire.Method) bool { return m == wire.Snappy && v == wire.V4 })
@@ -286,6 +286,7 @@ func (c *citizen) receive(now time.Time, s *session, m *wire.Message) {
 		if !c.seen.Add(now, m.ID) {
 			return
 		}
+		c.sentBy(m, m.Sender)
 	}
 	if !c.sound(m, spreads) {
 		c.drop(DropForm)

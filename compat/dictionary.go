@@ -226,13 +226,13 @@ func (d *dictionary) handle(now time.Time, s *session, m *wire.Message) bool {
 		if d.accepts(now, key, e, false) {
 			d.put(key, e)
 		} else if marked(d.entries[key].owner) && !marked(e.owner) {
-			d.c.tell(contest{key, e.owner, goValue(e.value), e.time})
+			d.c.tell(contest{key, e.owner, e.ownerText, goValue(e.value), e.time})
 		}
 	case sub == wire.Delta:
 		d.note(s, m)
 		key, _ := wire.Text(args[0])
 		if !d.merge(now, key, args[1].(wire.Map), entry{nil, m.Sender, !m.SenderBin, m.Time}) && marked(d.entries[key].owner) && !marked(m.Sender) {
-			d.c.tell(contest{key, m.Sender, nil, m.Time})
+			d.c.tell(contest{key, m.Sender, !m.SenderBin, nil, m.Time})
 		}
 	default:
 		return false

@@ -15,7 +15,8 @@ type (
 	// from elsewhere. Who has written it thinks otherwise.
 	contest struct {
 		key, sender string
-		value       any // nil for a delta
+		text        bool // the sender travels as text
+		value       any  // nil for a delta
 		time        int64
 	}
 	// notice says that a key of the table was written, or deleted.
@@ -28,33 +29,45 @@ type (
 )
 
 // carry broadcasts a message on behalf of a sender, and tells whether it is news. A tag
-// tells messages apart that say the same within a second; where there is no room for one
-// the second gets a later time.
+// tells messages apart that say the same within a second.
 func (c *citizen) carry(now time.Time, sender string, at int64, tag string, args []any) (sent bool, err error) {
 	m := wire.New(c.version, wire.Broadcast, wire.Broadcast, args...)
-	m.Sender, m.Time, m.Aligned, m.Tail = sender, at, true, []byte(tag)
-	for {
+	m.Sender, m.Time, m.Tail = sender, at, []byte(tag)
+	return c.spread(now, m, sender+tag)
+}
+
+// spread sends a broadcast on behalf of its sender, and tells whether it is news. In 0.4
+// and 0.5 others may have the same ID: then it gets a later time.
+func (c *citizen) spread(now time.Time, m *wire.Message, tag string) (sent bool, err error) {
+	m.Aligned = true
+	for first := m.Time; ; m.Time++ {
 		if m.Body, err = wire.Encode(m); err != nil {
 			return false, err
 		}
 		if c.seen.Add(now, m.ID) {
 			break
 		}
-		if c.carried[m.ID] == tag || c.carried[m.ID] == "" || m.Time > at+int64(window.Seconds()) {
-			return false, nil // another bridge was first, or others have said the same
+		before := c.senders[m.ID]
+		if m.Version.Typed() || before == m.Sender || before == tag || m.Time > first+int64(window.Seconds()) {
+			return false, nil // another bridge was first
 		}
-		m.Time++
 	}
-	if !c.version.Typed() {
-		if len(c.carried) >= maxSeen {
-			clear(c.carried)
-		}
-		c.carried[m.ID] = tag
-	}
+	c.sentBy(m, tag)
 	for _, s := range c.sessions() {
 		s.send(now, m)
 	}
 	return true, nil
+}
+
+// sentBy notes who has sent a broadcast, where IDs do not tell.
+func (c *citizen) sentBy(m *wire.Message, sender string) {
+	if m.Version.Typed() {
+		return
+	}
+	if len(c.senders) >= maxSeen {
+		clear(c.senders)
+	}
+	c.senders[m.ID] = sender
 }
 
 // whisperAs whispers on behalf of a sender.
@@ -86,22 +99,24 @@ func (c *citizen) heardBridge(m *wire.Message) {
 	}
 }
 
-// mirror writes a key on behalf of an owner, or deletes it, at this node as well.
-func (d *dictionary) mirror(now time.Time, key string, value any, owner string, at int64) error {
-	m := wire.New(d.c.version, wire.Broadcast, wire.Store, []byte(key), value)
-	m.Sender, m.Time, m.Aligned = owner, at, true
-	body, err := wire.Encode(m)
-	if err != nil {
-		return err
+// say writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
+// time of that. py tells owners that travel as text from those that do as bytes, and
+// closes if it has to compare them.
+func (d *dictionary) say(now time.Time, key string, e entry) (int64, error) {
+	m := wire.New(d.c.version, wire.Broadcast, wire.Store, []byte(key), e.value)
+	m.Sender, m.SenderBin, m.Time = e.owner, !e.ownerText, e.time
+	_, err := d.c.spread(now, m, e.owner)
+	return m.Time, err
+}
+
+// mirror does so at this node, too.
+func (d *dictionary) mirror(now time.Time, key string, e entry) error {
+	at, err := d.say(now, key, e)
+	if err == nil {
+		e.time = at
+		d.put(key, e)
 	}
-	m.Body = body
-	if d.c.seen.Add(now, m.ID) {
-		for _, s := range d.c.sessions() {
-			s.send(now, m)
-		}
-	}
-	d.put(key, entry{value, owner, true, at})
-	return nil
+	return err
 }
 
 // tagOf is what tells a message from others that say the same.

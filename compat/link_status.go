@@ -14,6 +14,7 @@ const (
 	DropAuthors  Drop = "replies to more than 16 authors at once"
 	DropContest  Drop = "a key that somebody else has leased"
 	DropNative   Drop = "the native side has refused it"
+	DropLater    Drop = "a key of a table that could not be read or written just then, and is tried again"
 	DropReceiver Drop = "nobody to deliver it to"
 )
 

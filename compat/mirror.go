@@ -12,6 +12,7 @@ const fresh = 50 * time.Second
 type claim struct {
 	held  bool
 	owner string // the ID in the old network, whichever side it is
+	text  bool   // it travels as text there
 	time  int64
 }
 
@@ -19,6 +20,7 @@ type claim struct {
 type verdict struct {
 	do    action
 	owner string // on whose behalf, by the ID in the old network
+	text  bool
 	time  int64
 }
 
@@ -41,17 +43,17 @@ func fromNative(now time.Time, native, old claim, crosses, equal, accepts bool) 
 	here := native.held && !marked(native.owner)
 	switch {
 	case !native.held && old.held:
-		return verdict{removeOut, old.owner, recently(now, now.Unix())}
+		return verdict{removeOut, old.owner, old.text, now.Unix()}
 	case !native.held, here && old.held && old.owner == native.owner:
 		return verdict{}
 	case !crosses && old.held && marked(old.owner):
-		return verdict{removeOut, old.owner, now.Unix()} // nothing is better than what is no more
+		return verdict{removeOut, old.owner, old.text, now.Unix()} // nothing is better than what is no more
 	case !crosses:
 		return verdict{}
 	case equal && (old.owner != native.owner || old.time >= native.time):
 		return verdict{}
 	case accepts:
-		return verdict{carryOut, native.owner, recently(now, native.time)}
+		return verdict{carryOut, native.owner, native.text, recently(now, native.time)}
 	}
 	return answer(now, old)
 }
@@ -59,7 +61,7 @@ func fromNative(now time.Time, native, old claim, crosses, equal, accepts bool) 
 // answer gives an old owner the native value under its own name, which all nodes take: of
 // two that claim a key the native one stands.
 func answer(now time.Time, old claim) verdict {
-	return verdict{carryOut, old.owner, recently(now, old.time)}
+	return verdict{carryOut, old.owner, old.text, recently(now, old.time)}
 }
 
 // fromOld decides when the old dictionary has changed: what came over a bridge goes back
@@ -69,9 +71,9 @@ func fromOld(old claim) verdict {
 	case marked(old.owner):
 		return verdict{}
 	case old.held:
-		return verdict{carryIn, old.owner, old.time}
+		return verdict{carryIn, old.owner, old.text, old.time}
 	}
-	return verdict{removeIn, old.owner, old.time}
+	return verdict{removeIn, old.owner, old.text, old.time}
 }
 
 // recently is a time that old nodes pass on.
