@@ -70,7 +70,10 @@ func (l *Link) shareKey(ctx context.Context, key string, c cause, agreed map[str
 		return err
 	}
 	nativeHeld := err == nil
-	old, err := l.node.get(ctx, key)
+	var old any
+	if err = ErrNotFound; c.old || l.heardOf(key) {
+		old, err = l.node.get(ctx, key)
+	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -108,6 +111,16 @@ func (l *Link) shareKey(ctx context.Context, key string, c cause, agreed map[str
 	}
 	agreed[key] = nativeBytes
 	return nil
+}
+
+// heardOf tells whether somebody has told of a key in the old table. To look for one that
+// is not there takes long.
+func (l *Link) heardOf(key string) (told bool) {
+	l.node.do(func(time.Time) error {
+		told = l.node.c.ext.(*spread).keys[key]
+		return nil
+	})
+	return told
 }
 
 // travels is a value as it travels in the old network, and the bytes of that; they are

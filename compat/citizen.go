@@ -385,7 +385,7 @@ func (c *citizen) handle(now time.Time, s *session, m *wire.Message) {
 		c.locate(now, s, m)
 	case sub == wire.Response:
 		c.located(m)
-	case sub == wire.Ping && m.Main() == wire.Broadcast:
+	case sub == wire.Ping && m.Main() != wire.Whisper:
 		c.heardBridge(m)
 	case sub == wire.Broadcast, sub == wire.Whisper:
 		kind := KindBroadcast

@@ -1,0 +1,131 @@
+package compat
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A speaker is an old node, real or of this library.
+type speaker struct {
+	opts  Options
+	addr  string
+	say   func(text string)
+	heard func(text string) int // how often
+}
+
+// P11: bridges in a ring, and beside each other, bring everything to everybody once, and
+// when one of them ends the others go on.
+func TestBridgesInCircles(t *testing.T) {
+	t.Parallel()
+	for _, versions := range [][]string{{"0.7", "0.7", "0.7"}, {"0.4", "0.5", "0.6"}} {
+		t.Run(fmt.Sprint(versions), func(t *testing.T) {
+			t.Parallel()
+			var olds []speaker
+			for i, version := range versions {
+				o := Options{Kind: Mesh, Version: version, Subnet: fmt.Sprint("network ", i)}
+				n, heard := citizenOf(t, o)
+				olds = append(olds, speaker{o, n.Addr(), func(text string) {
+					if err := n.Send(t.Context(), text); err != nil {
+						t.Error(err)
+					}
+				}, func(text string) int { return len(heard(text)) }})
+			}
+			inCircles(t, olds)
+		})
+	}
+}
+
+// The same with real old nodes.
+func TestOldBridgesInCircles(t *testing.T) {
+	t.Parallel()
+	var olds []speaker
+	for i, who := range [][2]string{{"py", "0.7"}, {"js", "0.7"}, {"py", "0.4"}} {
+		if !has(t, who[0], who[1]) {
+			t.Skip("not installed")
+		}
+		subnet := fmt.Sprint("network ", i)
+		o := startOld(t, who[0], who[1], map[string]any{"subnet": subnet})
+		olds = append(olds, speaker{Options{Kind: Mesh, Version: who[1], Subnet: subnet}, o.addr, func(text string) {
+			o.must("send", map[string]any{"packets": []any{text}})
+		}, func(text string) int { _, n := o.heard(text); return n }})
+	}
+	inCircles(t, olds)
+}
+
+func inCircles(t *testing.T, olds []speaker) {
+	rounds := 70
+	if os.Getenv("GO2P_LONG") == "1" {
+		rounds = 1400
+	}
+	peers := natives(t, 5)
+	var bridges []*Bridge
+	for i := range 4 { // the last beside the first
+		b := peers[i].bridge(t)
+		for _, j := range []int{i % 3, (i + 1) % 3} {
+			add(t, b, olds[j].opts, olds[j].addr)
+		}
+		bridges = append(bridges, b)
+	}
+	settled(t, bridges...)
+	count := 0
+	talk := func(name string, rounds int) {
+		var texts []string
+		said := func(text string) { // one after the other: a py node that speaks while it hears may close
+			texts = append(texts, text)
+			for j, o := range olds {
+				if !strings.HasSuffix(text, fmt.Sprint("old ", j)) {
+					eventually(t, fmt.Sprintf("%s at old %d", text, j), func() bool { return o.heard(text) > 0 })
+				}
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		for i := range rounds {
+			for j, o := range olds {
+				text := fmt.Sprint(name, " ", i, " of old ", j)
+				o.say(text)
+				said(text)
+			}
+			for _, j := range []int{1, 2, 4} {
+				text := fmt.Sprint(name, " ", i, " of native ", j)
+				if _, err := peers[j].mesh.Broadcast(t.Context(), text); err != nil {
+					t.Fatal(err)
+				}
+				said(text)
+			}
+		}
+		count += len(texts)
+		for _, text := range texts {
+			for j, o := range olds {
+				own := strings.HasSuffix(text, fmt.Sprint("old ", j))
+				if got := o.heard(text); got != 1 && !own || own && got != 0 {
+					t.Errorf("%s was heard %d times at old %d", text, got, j)
+				}
+			}
+			for j, p := range peers {
+				own := strings.HasSuffix(text, fmt.Sprint("native ", j))
+				if !own {
+					eventually(t, fmt.Sprintf("%s at native %d", text, j), func() bool { return len(p.got(text)) > 0 })
+				}
+				if got := len(p.got(text)); got != 1 && !own || own && got != 0 {
+					t.Errorf("%s was heard %d times at native %d", text, got, j)
+				}
+			}
+		}
+	}
+	talk("all", rounds)
+	if err := bridges[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	talk("without the first", rounds/5)
+	time.Sleep(time.Second) // for what might come twice
+	talk("again", 1)
+	t.Logf("%d messages", count)
+	for i, b := range bridges {
+		for _, l := range b.Links() {
+			t.Logf("bridge %d, %s: elected %v, in %d, out %d, dropped %v", i, l.Options.Subnet, l.Elected, l.In, l.Out, l.Dropped)
+		}
+	}
+}
