@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -126,6 +127,70 @@ func inCircles(t *testing.T, olds []speaker) {
 	for i, b := range bridges {
 		for _, l := range b.Links() {
 			t.Logf("bridge %d, %s: elected %v, in %d, out %d, dropped %v", i, l.Options.Subnet, l.Elected, l.In, l.Out, l.Dropped)
+		}
+	}
+}
+
+// Of two bridges one goes on with the leases that the other has mirrored.
+func TestBridgesMirrorLeases(t *testing.T) {
+	t.Parallel()
+	peers := natives(t, 3)
+	old, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
+	var bridges []*Bridge
+	for i := range 2 {
+		b := peers[i].bridge(t)
+		add(t, b, Options{Kind: Sync, Version: "0.7"}, old.Addr())
+		bridges = append(bridges, b)
+	}
+	settled(t, bridges...)
+	ctx := t.Context()
+	both := func(key, want string) {
+		t.Helper()
+		for _, p := range peers {
+			eventually(t, key+" natively", func() bool { return p.heldAt(key) == want })
+		}
+		eventually(t, key+" at the old node", func() bool { return held(t, old, key) == want })
+	}
+	for i := range 20 {
+		if err := peers[2].sync.Set(ctx, fmt.Sprint("native ", i), "1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := old.Set(ctx, fmt.Sprint("old ", i), "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		both(fmt.Sprint("native ", i), "1")
+		both(fmt.Sprint("old ", i), "1")
+	}
+	if err := bridges[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	nextSecond(t) // within one, the smaller ID wins
+	for i := range 20 {
+		native, key := fmt.Sprint("native ", i), fmt.Sprint("old ", i)
+		if err := old.Set(ctx, native, "no"); !errors.Is(err, ErrLeased) {
+			t.Errorf("the old node writes %s: %v", native, err)
+		}
+		if err := peers[2].sync.Set(ctx, key, "no"); !isLease(err) {
+			t.Errorf("a native peer writes %s: %v", key, err)
+		}
+		if err := peers[2].sync.Set(ctx, native, "2"); err != nil {
+			t.Fatal(err)
+		}
+		if err := old.Set(ctx, key, "2"); err != nil {
+			t.Fatal(err)
+		}
+		both(native, "2")
+		both(key, "2")
+	}
+	if err := peers[2].sync.Delete(ctx, "native 3"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the delete", func() bool { return held(t, old, "native 3") == nil })
+	for _, item := range old.Items() {
+		if strings.HasPrefix(item.Key, "native ") != marked(item.Owner) {
+			t.Errorf("%s is of %s", item.Key, item.Owner)
 		}
 	}
 }

@@ -1,0 +1,100 @@
+package compat
+
+import (
+	"crypto/rand"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// P9 and P10: whatever an old network sends over a bridge, what native peers hold stays
+// theirs, memory is bounded, and others go on.
+func TestHostileOldNetwork(t *testing.T) {
+	peers := natives(t, 2)
+	b := peers[0].bridge(t)
+	bad, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7", Subnet: "bad"})
+	good, heard := citizenOf(t, Options{Kind: Mesh, Version: "0.7", Subnet: "good"})
+	add(t, b, Options{Kind: Sync, Version: "0.7", Subnet: "bad"}, bad.Addr())
+	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "good"}, good.Addr())
+	settled(t, b)
+	ctx := t.Context()
+	if err := peers[1].sync.Set(ctx, "native", "mine"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is mirrored", func() bool { return held(t, bad, "native") == "mine" })
+	before, goroutines := heap(), runtime.NumGoroutine()
+	say := func(sender string, sub wire.Flag, args ...any) {
+		t.Helper()
+		if err := bad.room(ctx); err != nil {
+			t.Fatal(err)
+		}
+		err := bad.do(func(now time.Time) error {
+			m := wire.New(wire.V7, wire.Broadcast, sub, args...)
+			m.Sender, m.Time, m.Tail = sender, now.Unix(), []byte(rand.Text())
+			_, err := bad.c.spread(now, m, sender)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	native := derive(peers[1].mesh.ID().String(), b.all()[1].id)
+	for i := range 300 {
+		who := fmt.Sprint("nobody ", i)
+		say(who, wire.Broadcast, "spam")
+		say(strings.Repeat("x", 300+i), wire.Broadcast, "too long a name")
+		say(strings.Repeat("y", 300+i), wire.Store, []byte(fmt.Sprint("long ", i)), "too long an owner")
+		say(who, wire.Store, []byte("native"), "stolen")
+		say(who, wire.Store, []byte("native"), nil)
+		say(who, wire.Store, []byte(fmt.Sprint("key ", i)), who)
+		say(who, wire.Delta, []byte("native"), wire.Map{{Key: "a", Value: int64(1)}})
+		say(who, wire.Ping, mark, b.mesh.Tag(), "0")
+		say(who, wire.Ping, mark, b.mesh.Tag(), fmt.Sprint("1 ", i))
+		say(native, wire.Broadcast, "as if from here")
+	}
+	for range 20 {
+		say("nobody", wire.Broadcast, make([]byte, 2<<20)) // more than a native message has
+		say("nobody", wire.Store, []byte("large"), make([]byte, 2<<20))
+		say("nobody", wire.Store, make([]byte, 4<<10), "a long key")
+	}
+	if err := good.Send(ctx, "honest"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the honest one is heard", func() bool { return len(peers[1].got("honest")) == 1 })
+	if _, err := peers[1].mesh.Broadcast(ctx, "native"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "and hears", func() bool { return len(heard("native")) == 1 })
+	eventually(t, "all is looked at", func() bool { return peers[1].heldAt("key 299") == "nobody 299" })
+	if item, err := peers[1].sync.Item("native"); err != nil || item.Value != "mine" || !item.Lease.Signed || item.Lease.Owner != peers[1].mesh.ID().String() {
+		t.Errorf("the native key is %+v, %v", item, err)
+	}
+	if n := len(peers[1].got("as if from here")); n != 0 {
+		t.Errorf("what bears the mark has crossed %d times", n)
+	}
+	for _, m := range peers[1].got("spam") {
+		if m.Origin == "" {
+			t.Errorf("spam of an old network seems to be signed: %+v", m)
+		}
+	}
+	dropped := b.Links()[1].Dropped
+	if dropped[DropOldOnes] == 0 || dropped[DropContest] == 0 {
+		t.Errorf("dropped %v", dropped)
+	}
+	if now := heap(); now > before+64<<20 {
+		t.Errorf("the heap has grown from %d to %d MiB", before>>20, now>>20)
+	}
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() < goroutines+20*maxAuthors })
+	t.Logf("dropped %v", dropped)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
