@@ -2,6 +2,7 @@ package go2p_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,19 +18,25 @@ import (
 // patience is ten times what anything here takes on a slow machine.
 const patience = 2 * time.Minute
 
-// blocks returns the fenced blocks of a language in a document.
-func blocks(t *testing.T, file, language string) []string {
+// read returns a document.
+func read(t *testing.T, file string) string {
 	t.Helper()
 	doc, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(doc)
+}
+
+// blocks returns the fenced blocks of a language in a document.
+func blocks(t *testing.T, doc, language string) []string {
+	t.Helper()
 	var found []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(doc), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(doc, -1) {
 		found = append(found, m[1])
 	}
 	if len(found) == 0 {
-		t.Fatalf("%s has no %s block", file, language)
+		t.Fatalf("there is no %s block", language)
 	}
 	return found
 }
@@ -124,14 +131,22 @@ func (s *shell) background(line string) func() string {
 
 func (s *shell) run(line string) string {
 	s.t.Helper()
+	out, err := s.try(line)
+	if err != nil {
+		s.t.Fatalf("%s: %v", line, err)
+	}
+	return out
+}
+
+func (s *shell) try(line string) (string, error) {
 	cmd := s.command(line)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		s.t.Fatalf("%s: %v\n%s", line, err, errs.String())
+		err = fmt.Errorf("%w\n%s", err, errs.String())
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), err
 }
 
 // await asks until the answer matches, as a person would.
@@ -146,8 +161,11 @@ func (s *shell) await(line string, want *regexp.Regexp, get func() string) {
 	s.t.Fatalf("%s\nprinted %s\ninstead of %s", line, got, want)
 }
 
-// transcript runs a console block. Who is a neighbour is asked until it is so;
-// everything else must print what the block shows at once.
+// slow are commands that show what comes to be after a moment.
+var slow = regexp.MustCompile(`^peer (mesh peers|bridge ls|bridge check|sync get kitchen)\b`)
+
+// transcript runs a console block. Who is a neighbour, and the like, is asked until it is
+// so; everything else must print what the block shows at once.
 func (s *shell) transcript(text string) {
 	s.t.Helper()
 	for _, st := range steps(text) {
@@ -155,8 +173,14 @@ func (s *shell) transcript(text string) {
 			s.await(st.command, st.want, s.background(line))
 			continue
 		}
-		if st.command == "peer mesh peers" {
-			s.await(st.command, st.want, func() string { return s.run(st.command) })
+		if slow.MatchString(st.command) {
+			s.await(st.command, st.want, func() string {
+				out, err := s.try(st.command)
+				if err != nil {
+					return err.Error()
+				}
+				return out
+			})
 			continue
 		}
 		if got := s.run(st.command); !st.want.MatchString(got) {
@@ -168,11 +192,11 @@ func (s *shell) transcript(text string) {
 // What README.md shows is what happens.
 func TestReadme(t *testing.T) {
 	s := newShell(t)
-	for _, block := range blocks(t, "README.md", "console") {
+	for _, block := range blocks(t, read(t, "README.md"), "console") {
 		s.transcript(block)
 	}
 
-	program := blocks(t, "README.md", "go")[0]
+	program := blocks(t, read(t, "README.md"), "go")[0]
 	if n := strings.Count(program[strings.Index(program, "func main"):], "\n"); n > 25 {
 		t.Errorf("the example has %d lines", n)
 	}
@@ -191,10 +215,14 @@ func TestReadme(t *testing.T) {
 // What docs/tutorial.md shows is what happens.
 func TestTutorial(t *testing.T) {
 	s := newShell(t)
-	for _, block := range blocks(t, "docs/tutorial.md", "console") {
+	doc, _, found := strings.Cut(read(t, "docs/tutorial.md"), oldChapter)
+	if !found {
+		t.Fatal("the chapters have other names")
+	}
+	for _, block := range blocks(t, doc, "console") {
 		s.transcript(block)
 	}
-	programs, outputs := blocks(t, "docs/tutorial.md", "go"), blocks(t, "docs/tutorial.md", "text")
+	programs, outputs := blocks(t, doc, "go"), blocks(t, doc, "text")
 	if len(programs) != len(outputs) {
 		t.Fatalf("%d programs and %d outputs", len(programs), len(outputs))
 	}
@@ -207,5 +235,45 @@ func TestTutorial(t *testing.T) {
 		if got := s.run("timeout 60 program"); got != strings.TrimSpace(outputs[i]) {
 			t.Errorf("program %d printed\n%s\ninstead of\n%s", i, got, outputs[i])
 		}
+	}
+}
+
+const oldChapter = "\n## From an old network\n"
+
+// What the tutorial shows of old networks is what happens with real old nodes.
+func TestTutorialOfOldNetworks(t *testing.T) {
+	installed := os.Getenv("GO2P_OLD")
+	if installed == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("GO2P_OLD is not set, and CI needs the old peers")
+		}
+		t.Skip("needs real old peers: compat/testdata/old/install DIR, then GO2P_OLD=DIR")
+	}
+	s := newShell(t)
+	_, doc, _ := strings.Cut(read(t, "docs/tutorial.md"), oldChapter)
+	for _, m := range regexp.MustCompile("(?ms)^```python (.*?)\n(.*?)^```$").FindAllStringSubmatch(doc, -1) {
+		s.write(m[1], m[2])
+	}
+	shims, err := filepath.Abs("compat/testdata/old/shim_py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("site/sitecustomize.py", "import collections.abc\ncollections.Hashable = collections.abc.Hashable\n") // which a dependency needs
+	path := strings.Join([]string{s.dir + "/site", filepath.Join(installed, "py/0.7"), shims}, ":")
+	s.write("bin/python", "#!/bin/sh\nPYTHONPATH="+path+" exec "+filepath.Join(installed, "venv/bin/python")+" \"$@\"\n")
+	for _, block := range blocks(t, doc, "console") {
+		s.transcript(block)
+	}
+}
+
+// write writes a file, in the directory of the shell.
+func (s *shell) write(name, text string) {
+	s.t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		s.t.Fatal(err)
 	}
 }
