@@ -106,7 +106,6 @@ type Link struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	loops  []func()
 
 	messages chan Message     // from the old network
 	sends    chan outgoing    // to it
