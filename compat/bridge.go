@@ -51,10 +51,9 @@ type Bridge struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
 
 	mu       sync.Mutex
-	links    map[string]*Link
+	links    map[string]*link
 	carriers map[string]peer.ID // who was last heard to carry from an old network, by subnet
 	closed   bool
 }
@@ -63,7 +62,7 @@ const maxCarriers = 256
 
 // NewBridge makes a bridge without links.
 func NewBridge(m *mesh.Mesh, opts *BridgeOptions) *Bridge {
-	b := &Bridge{mesh: m, links: map[string]*Link{}, carriers: map[string]peer.ID{}}
+	b := &Bridge{mesh: m, links: map[string]*link{}, carriers: map[string]peer.ID{}}
 	if opts != nil {
 		b.opts = *opts
 	}
@@ -90,12 +89,11 @@ func (b *Bridge) Close() error {
 	for _, l := range links {
 		l.close()
 	}
-	b.wg.Wait()
 	return nil
 }
 
-// A Link is a bridge's node in an old network.
-type Link struct {
+// A link is a bridge's node in an old network.
+type link struct {
 	b     *Bridge
 	name  string
 	opts  Options
@@ -147,10 +145,13 @@ func (b *Bridge) Add(ctx context.Context, name string, opts Options, addrs ...st
 	if err != nil {
 		return LinkStatus{}, fmt.Errorf("compat: bridge: %w", err)
 	}
-	return l.Status(), nil
+	return l.status(), nil
 }
 
-func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []string) (*Link, error) {
+func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []string) (*link, error) {
+	if opts.Logger == nil {
+		opts.Logger = b.opts.Logger
+	}
 	v, err := opts.complete()
 	if err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []str
 	if opts.Kind == Sync && b.opts.Sync == nil || opts.Kind == Chord && b.opts.Chord == nil {
 		return nil, fmt.Errorf("%w: the bridge has nothing to share with it", ErrKind)
 	}
-	l := &Link{
+	l := &link{
 		b: b, name: name, addrs: addrs, id: opts.subnetID(v),
 		messages: make(chan Message, maxMessages), sends: make(chan outgoing, maxMessages), answers: make(chan answerTo, maxAnswers), replies: make(chan reply, maxAnswers),
 		work: newWork(), vote: election{self: b.mesh.ID().String(), heard: map[string]time.Time{}},
@@ -193,7 +194,7 @@ func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []str
 }
 
 // run begins what a link does.
-func (l *Link) run() {
+func (l *link) run() {
 	loops := []func(){l.tick, l.bringMessages, l.sendMessages, l.sendAnswers, l.bringReplies}
 	for _, addr := range l.addrs {
 		loops = append(loops, func() { l.connect(addr) })
@@ -210,7 +211,7 @@ func (l *Link) run() {
 }
 
 // close ends it.
-func (l *Link) close() {
+func (l *link) close() {
 	l.cancel()
 	l.node.Close()
 	l.wg.Wait()
@@ -220,7 +221,7 @@ func (l *Link) close() {
 }
 
 // connect connects to an address, again and again until it works; then the node keeps it.
-func (l *Link) connect(addr string) {
+func (l *link) connect(addr string) {
 	pause := minRedial
 	for l.ctx.Err() == nil {
 		err := l.node.Connect(l.ctx, addr)
@@ -250,18 +251,18 @@ func (b *Bridge) Remove(name string) error {
 }
 
 // all are the links, by name.
-func (b *Bridge) all() (list []*Link) {
+func (b *Bridge) all() (list []*link) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.links {
 		list = append(list, l)
 	}
-	slices.SortFunc(list, func(x, y *Link) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(list, func(x, y *link) int { return strings.Compare(x.name, y.name) })
 	return list
 }
 
 // tap takes what the node tells. It must not wait.
-func (l *Link) tap(ev any) {
+func (l *link) tap(ev any) {
 	switch ev := ev.(type) {
 	case Message:
 		l.took(ev)
@@ -281,7 +282,7 @@ func (l *Link) tap(ev any) {
 }
 
 // happened follows who is connected.
-func (l *Link) happened(ev Event) {
+func (l *link) happened(ev Event) {
 	switch ev.Kind {
 	case EventConnect:
 		l.meet(ev.Peer.ID)
@@ -302,7 +303,7 @@ func (l *Link) happened(ev Event) {
 }
 
 // meet notes that somebody is of the old network.
-func (l *Link) meet(id string) {
+func (l *link) meet(id string) {
 	if marked(id) || id == "" || id == l.node.ID() {
 		return
 	}
@@ -311,14 +312,14 @@ func (l *Link) meet(id string) {
 	l.resident.Add(time.Now(), id)
 }
 
-func (l *Link) isResident(id string) bool {
+func (l *link) isResident(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.resident.Has(time.Now(), id)
 }
 
 // tick does what is due from time to time.
-func (l *Link) tick() {
+func (l *link) tick() {
 	every := time.NewTicker(100 * time.Millisecond)
 	defer every.Stop()
 	for n := 0; ; n++ {
@@ -335,7 +336,7 @@ func (l *Link) tick() {
 }
 
 // present tells other bridges that this one is there.
-func (l *Link) present() {
+func (l *link) present() {
 	now := time.Now()
 	peers := len(l.node.Peers())
 	l.mu.Lock()
@@ -356,7 +357,7 @@ func (l *Link) present() {
 }
 
 // heardBridge takes the presence of another bridge, and has this one answer if it is new.
-func (l *Link) heardBridge(p presence) {
+func (l *link) heardBridge(p presence) {
 	if p.tag != l.b.mesh.Tag() {
 		return
 	}
@@ -368,14 +369,14 @@ func (l *Link) heardBridge(p presence) {
 }
 
 // elected tells whether this bridge does what one of several has to do.
-func (l *Link) elected() bool {
+func (l *link) elected() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.vote.won(time.Now())
 }
 
 // sleep waits, and tells whether the link is still there.
-func (l *Link) sleep(d time.Duration) bool {
+func (l *link) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

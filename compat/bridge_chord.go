@@ -15,7 +15,7 @@ const (
 )
 
 // watchTable notes which keys of the native table there are, and then which change.
-func (l *Link) watchTable() {
+func (l *link) watchTable() {
 	t := l.b.opts.Chord
 	for l.ctx.Err() == nil {
 		changes := t.Watch(l.ctx, "")
@@ -38,7 +38,7 @@ func (l *Link) watchTable() {
 }
 
 // share looks at one key after the other.
-func (l *Link) share() {
+func (l *link) share() {
 	agreed := map[string]string{} // what both tables had last, as bytes
 	for {
 		key, c, err := l.work.take(l.ctx)
@@ -63,7 +63,7 @@ func (l *Link) share() {
 }
 
 // shareKey has one table follow the other.
-func (l *Link) shareKey(ctx context.Context, key string, c cause, agreed map[string]string) error {
+func (l *link) shareKey(ctx context.Context, key string, c cause, agreed map[string]string) error {
 	t := l.b.opts.Chord
 	native, err := t.Get(ctx, key)
 	if err != nil && !errors.Is(err, chord.ErrNotFound) {
@@ -115,7 +115,7 @@ func (l *Link) shareKey(ctx context.Context, key string, c cause, agreed map[str
 
 // heardOf tells whether somebody has told of a key in the old table. To look for one that
 // is not there takes long.
-func (l *Link) heardOf(key string) (told bool) {
+func (l *link) heardOf(key string) (told bool) {
 	l.node.do(func(time.Time) error {
 		told = l.node.c.ext.(*spread).keys[key]
 		return nil
@@ -125,7 +125,7 @@ func (l *Link) heardOf(key string) (told bool) {
 
 // travels is a value as it travels in the old network, and the bytes of that; they are
 // empty if there is none.
-func (l *Link) travels(v any, held bool) (text string, args []any) {
+func (l *link) travels(v any, held bool) (text string, args []any) {
 	if !held {
 		return "", nil
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // took takes a message of the old network.
-func (l *Link) took(m Message) {
+func (l *link) took(m Message) {
 	l.meet(m.From)
 	if marked(m.From) {
 		return
@@ -37,7 +37,7 @@ func (l *Link) took(m Message) {
 }
 
 // bringMessages carries messages of the old network into the native one.
-func (l *Link) bringMessages() {
+func (l *link) bringMessages() {
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -53,12 +53,12 @@ func (l *Link) bringMessages() {
 }
 
 // carried is where a message is from.
-func (l *Link) carried(m Message) mesh.Carried {
+func (l *link) carried(m Message) mesh.Carried {
 	return mesh.Carried{Origin: originOf(l.opts.Subnet, m.From), ID: l.id + "/" + m.ID, Time: m.Time}
 }
 
 // fail counts what the native side has not taken.
-func (l *Link) fail(err error) {
+func (l *link) fail(err error) {
 	if l.ctx.Err() != nil {
 		return
 	}
@@ -103,7 +103,7 @@ func author(msg mesh.Message) string {
 // sendMessages carries native messages into the old network. All bridges send the same, and
 // old nodes drop what comes twice; those that are not elected wait, and send what they have
 // not heard by then.
-func (l *Link) sendMessages() {
+func (l *link) sendMessages() {
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -119,7 +119,7 @@ func (l *Link) sendMessages() {
 	}
 }
 
-func (l *Link) send(msg mesh.Message) {
+func (l *link) send(msg mesh.Message) {
 	args, err := fromGo(l.node.c.version, msg.Packets)
 	if err != nil {
 		l.dropped.drop(DropValue)
@@ -206,7 +206,7 @@ func (b *Bridge) whisper(from, to string, packets []any) error {
 }
 
 // linkTo is the link by which an old node is likely to be reached.
-func (b *Bridge) linkTo(subnet, id string) (best *Link) {
+func (b *Bridge) linkTo(subnet, id string) (best *link) {
 	for _, l := range b.all() {
 		switch {
 		case l.opts.Subnet != subnet:
@@ -220,7 +220,7 @@ func (b *Bridge) linkTo(subnet, id string) (best *Link) {
 }
 
 // sendAnswers whispers to old nodes, under the derived ID of who does.
-func (l *Link) sendAnswers() {
+func (l *link) sendAnswers() {
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -258,7 +258,7 @@ type persona struct {
 
 // listenAs has old nodes reply to an author from now on. For a new one it waits until they
 // can, or a while.
-func (l *Link) listenAs(author string) {
+func (l *link) listenAs(author string) {
 	now := time.Now()
 	l.mu.Lock()
 	p := l.personas[author]
@@ -314,7 +314,7 @@ func (l *Link) listenAs(author string) {
 }
 
 // tend connects a persona to all old nodes that this one is connected with and that listen.
-func (l *Link) tend(ctx context.Context, p *persona) {
+func (l *link) tend(ctx context.Context, p *persona) {
 	has := map[string]bool{}
 	for _, other := range p.node.Peers() {
 		has[other.ID] = true
@@ -351,7 +351,7 @@ func (l *Link) tend(ctx context.Context, p *persona) {
 
 // tendPersonas keeps personas connected while this bridge is elected, and their authors say
 // something.
-func (l *Link) tendPersonas() {
+func (l *link) tendPersonas() {
 	elected, now := l.elected(), time.Now()
 	var keep, end []*persona
 	l.mu.Lock()
@@ -386,7 +386,7 @@ type reply struct {
 }
 
 // bringReplies carries whispers of old nodes to the authors that they are for.
-func (l *Link) bringReplies() {
+func (l *link) bringReplies() {
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -401,7 +401,7 @@ func (l *Link) bringReplies() {
 	}
 }
 
-func (l *Link) bringReply(r reply) error {
+func (l *link) bringReply(r reply) error {
 	if _, _, ok := splitOrigin(r.author); ok {
 		return l.b.whisper(originOf(l.opts.Subnet, r.m.From), r.author, r.m.Packets)
 	}

@@ -11,7 +11,7 @@ import (
 
 // watchDict notes which keys change natively, once old nodes have had time to say what they
 // have.
-func (l *Link) watchDict() {
+func (l *link) watchDict() {
 	for {
 		l.mu.Lock()
 		joined := l.vote.joined
@@ -47,7 +47,7 @@ type rival struct {
 const maxRivals = 4096
 
 // mirror looks at one key after the other, and has each side follow the other.
-func (l *Link) mirror() {
+func (l *link) mirror() {
 	l.rivals = map[string]rival{}
 	for {
 		key, c, err := l.work.take(l.ctx)
@@ -79,7 +79,7 @@ type both struct {
 	accepts     bool   // the old side takes a write of its author
 }
 
-func (l *Link) look(key string) (s both) {
+func (l *link) look(key string) (s both) {
 	item, err := l.b.opts.Sync.Item(key)
 	if err == nil {
 		s.author = item.Lease.Owner
@@ -112,7 +112,7 @@ func sameValue(a, b any) bool {
 }
 
 // lead has the old side follow the native one.
-func (l *Link) lead(key string) error {
+func (l *link) lead(key string) error {
 	s := l.look(key)
 	if s.native.held && !s.crosses {
 		l.dropped.drop(DropValue)
@@ -121,7 +121,7 @@ func (l *Link) lead(key string) error {
 }
 
 // follow has the native side follow the old one.
-func (l *Link) follow(key string, c cause) error {
+func (l *link) follow(key string, c cause) error {
 	s := l.look(key)
 	if !s.old.held {
 		s.old.owner, s.old.time = c.owner, c.time
@@ -131,7 +131,7 @@ func (l *Link) follow(key string, c cause) error {
 
 // settle decides about a write in the old network that this node has not taken: who wrote
 // it gets what stands.
-func (l *Link) settle(key string, c contest) error {
+func (l *link) settle(key string, c contest) error {
 	s := l.look(key)
 	if s.old.owner == derive(originOf(l.opts.Subnet, c.sender), l.id) && c.value != nil {
 		// It was carried here under another ID before it was known that it is of this network.
@@ -159,7 +159,7 @@ func (l *Link) settle(key string, c contest) error {
 }
 
 // sayTo writes a key under the name of a rival.
-func (l *Link) sayTo(key string, e entry) error {
+func (l *link) sayTo(key string, e entry) error {
 	return l.node.do(func(now time.Time) error {
 		e.time = recently(now, e.time)
 		_, err := l.node.c.ext.(*dictionary).say(now, key, e)
@@ -168,7 +168,7 @@ func (l *Link) sayTo(key string, e entry) error {
 }
 
 // act does what was decided.
-func (l *Link) act(key string, v verdict, s both) error {
+func (l *link) act(key string, v verdict, s both) error {
 	by := p2psync.Carried{Owner: originOf(l.opts.Subnet, v.owner), Time: time.Unix(v.time, 0), Age: min(lease, max(0, time.Since(time.Unix(v.time, 0))))}
 	ctx, cancel := context.WithTimeout(l.ctx, carryTime)
 	defer cancel()
@@ -215,7 +215,7 @@ func isLease(err error) bool {
 }
 
 // tell writes a key in the old network, or deletes it there.
-func (l *Link) tell(ctx context.Context, key string, v verdict, value any) error {
+func (l *link) tell(ctx context.Context, key string, v verdict, value any) error {
 	if err := l.node.room(ctx); err != nil {
 		return err
 	}

@@ -11,19 +11,19 @@ import (
 // Check finds out what real old nodes speak, and they live on.
 func TestOldCheck(t *testing.T) {
 	for _, l := range []struct {
-		link
+		way
 		kind   Kind
 		subnet string
 		want   string
 	}{
-		{link{"py", "0.4", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
-		{link{"py", "0.5", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
-		{link{"py", "0.6", Plaintext, false}, Sync, "lab", `sync "lab" over Plaintext`},
-		{link{"py", "0.7", Plaintext, false}, Chord, "chord", `chord "chord" over Plaintext`},
-		{link{"py", "0.4", Plaintext, false}, Chord, "chord", `chord, with any k`},
-		{link{"js", "0.7", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
-		{link{"js", "0.7", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
-		{link{"js", "0.7", WebSocket, false}, Sync, "lab", `sync "lab" over ws`},
+		{way{"py", "0.4", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
+		{way{"py", "0.5", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
+		{way{"py", "0.6", Plaintext, false}, Sync, "lab", `sync "lab" over Plaintext`},
+		{way{"py", "0.7", Plaintext, false}, Chord, "chord", `chord "chord" over Plaintext`},
+		{way{"py", "0.4", Plaintext, false}, Chord, "chord", `chord, with any k`},
+		{way{"js", "0.7", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
+		{way{"js", "0.7", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
+		{way{"js", "0.7", WebSocket, false}, Sync, "lab", `sync "lab" over ws`},
 	} {
 		t.Run(l.String()+" "+string(l.kind), func(t *testing.T) {
 			t.Parallel()

@@ -43,13 +43,13 @@ type LinkStatus struct {
 // Links are the links of a bridge, by name.
 func (b *Bridge) Links() (list []LinkStatus) {
 	for _, l := range b.all() {
-		list = append(list, l.Status())
+		list = append(list, l.status())
 	}
 	return list
 }
 
-// Status is how a link stands.
-func (l *Link) Status() LinkStatus {
+// status is how a link stands.
+func (l *link) status() LinkStatus {
 	s := LinkStatus{
 		Name: l.name, Options: l.opts, ID: l.node.ID(), Addr: l.node.Addr(), Peers: l.node.Peers(),
 		Elected: l.elected(), In: l.in.Load(), Out: l.out.Load(), Dropped: l.node.Dropped(),

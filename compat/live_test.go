@@ -60,14 +60,14 @@ func collect(t testing.TB, n *Node) func(text string) []Message {
 	}
 }
 
-// A link is how a node and an old one are connected.
-type link struct {
+// A way is how a node and an old one are connected.
+type way struct {
 	language, version string
 	transport         Transport
 	oldDials          bool
 }
 
-func (l link) String() string {
+func (l way) String() string {
 	who := "go dials"
 	if l.oldDials {
 		who = l.language + " dials"
@@ -75,13 +75,13 @@ func (l link) String() string {
 	return fmt.Sprintf("%s %s %s %s", l.language, l.version, l.transport, who)
 }
 
-// links are all ways to be connected that the old software itself has.
-func links() (list []link) {
+// ways are all ways to be connected that the old software itself has.
+func ways() (list []way) {
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
 		for _, dials := range []bool{false, true} {
-			list = append(list, link{"py", version, Plaintext, dials}, link{"py", version, SSL, dials})
+			list = append(list, way{"py", version, Plaintext, dials}, way{"py", version, SSL, dials})
 			if version == "0.7" {
-				list = append(list, link{"js", version, Plaintext, dials}, link{"js", version, WebSocket, dials}, link{"js", version, SSL, dials})
+				list = append(list, way{"js", version, Plaintext, dials}, way{"js", version, WebSocket, dials}, way{"js", version, SSL, dials})
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func links() (list []link) {
 }
 
 // pair connects a node with an old one.
-func pair(t *testing.T, l link, kind Kind) (*Node, *old) {
+func pair(t *testing.T, l way, kind Kind) (*Node, *old) {
 	t.Helper()
 	host := ownHost()
 	freePort(t, host)
@@ -99,7 +99,7 @@ func pair(t *testing.T, l link, kind Kind) (*Node, *old) {
 	return n, o
 }
 
-func connectPair(t testing.TB, l link, n *Node, o *old) {
+func connectPair(t testing.TB, l way, n *Node, o *old) {
 	t.Helper()
 	if l.oldDials {
 		o.connect(n.Addr())
@@ -110,7 +110,7 @@ func connectPair(t testing.TB, l link, n *Node, o *old) {
 }
 
 func TestOldMesh(t *testing.T) {
-	for _, l := range links() {
+	for _, l := range ways() {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
 			record(t, l, "mesh")

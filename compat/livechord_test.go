@@ -8,7 +8,7 @@ import (
 )
 
 func TestOldChord(t *testing.T) {
-	for _, l := range links() {
+	for _, l := range ways() {
 		if l.version == "0.4" || l.language == "py" && l.transport == SSL {
 			continue // 0.4 works under Python 2 only; two threads of py write to one TLS connection, which breaks
 		}
@@ -23,7 +23,7 @@ func TestOldChord(t *testing.T) {
 	}
 }
 
-func testOldChord(t *testing.T, l link) {
+func testOldChord(t *testing.T, l way) {
 	ctx := context.Background()
 	n, o := pair(t, l, Chord)
 	if _, err := n.Get(ctx, "early"); !errors.Is(err, ErrNoPeers) {

@@ -25,7 +25,7 @@ func held(t testing.TB, n *Node, key string) any {
 }
 
 func TestOldSync(t *testing.T) {
-	for _, l := range links() {
+	for _, l := range ways() {
 		for _, leasing := range []bool{true, false} {
 			t.Run(fmt.Sprint(l, " leasing ", leasing), func(t *testing.T) {
 				t.Parallel()
@@ -39,7 +39,7 @@ func TestOldSync(t *testing.T) {
 	}
 }
 
-func testOldSync(t *testing.T, l link, leasing bool) {
+func testOldSync(t *testing.T, l way, leasing bool) {
 	ctx := context.Background()
 	host := ownHost()
 	freePort(t, host)

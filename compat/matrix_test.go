@@ -20,7 +20,7 @@ var matrix = struct {
 }{rows: map[string]map[string]string{}}
 
 // record notes in the matrix what will have come of a test.
-func record(t *testing.T, l link, kind string) {
+func record(t *testing.T, l way, kind string) {
 	t.Cleanup(func() {
 		outcome := "ok"
 		if t.Skipped() {

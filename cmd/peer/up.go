@@ -159,7 +159,6 @@ func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, 
 		if err != nil {
 			return err
 		}
-		opts.Logger = log
 		if _, err := b.Add(ctx, name, opts, addrs...); err != nil {
 			return err
 		}
