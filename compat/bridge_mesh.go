@@ -63,7 +63,7 @@ func (l *link) fail(err error) {
 		return
 	}
 	l.b.log.Info("the native side refuses", "link", l.name, "err", err)
-	if errors.Is(err, mesh.ErrTooLarge) {
+	if errors.Is(err, mesh.ErrTooLarge) || errors.Is(err, mesh.ErrOrigin) {
 		l.dropped.drop(DropOldOnes)
 	} else {
 		l.dropped.drop(DropNative)
@@ -120,6 +120,10 @@ func (l *link) sendMessages() {
 }
 
 func (l *link) send(msg mesh.Message) {
+	if len(l.node.Peers()) == 0 {
+		l.dropped.drop(DropReceiver)
+		return
+	}
 	args, err := fromGo(l.node.c.version, msg.Packets)
 	if err != nil {
 		l.dropped.drop(DropValue)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -25,14 +26,14 @@ const (
 // A Carried says where a message is from that a member carries over from another network.
 // Nothing of it is proven.
 type Carried struct {
-	Origin string    // who has sent it there
+	Origin string    // who has sent it there; with a colon in it, so that it is no peer ID
 	ID     string    // of the message there, and of that network: several members may carry it
 	Time   time.Time // when it was sent there
 }
 
 // Carry broadcasts a message from another network. If another member has carried it in
 // the last five minutes nothing happens; otherwise it is handled here, too. Errors:
-// those of Broadcast, ErrTooLarge also for an origin.
+// those of Broadcast, ErrOrigin.
 func (m *Mesh) Carry(ctx context.Context, c Carried, packets ...any) (Receipt, error) {
 	data, err := c.encode(packets)
 	if err != nil {
@@ -60,7 +61,7 @@ func (m *Mesh) Carry(ctx context.Context, c Carried, packets ...any) (Receipt, e
 }
 
 // CarryTo whispers a message from another network, to this peer, too. Errors: those of
-// Whisper, ErrTooLarge also for an origin.
+// Whisper, ErrOrigin.
 func (m *Mesh) CarryTo(ctx context.Context, to peer.ID, c Carried, packets ...any) error {
 	data, err := c.encode(packets)
 	w := whisper{Time: c.Time.UnixMilli(), Packets: data}
@@ -138,8 +139,8 @@ func (c Carried) encode(packets []any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Origin == "" || max(len(c.Origin), len(c.ID)) > MaxOrigin {
-		return nil, fmt.Errorf("%w: an origin of %d bytes and an ID of %d, of %d each", ErrTooLarge, len(c.Origin), len(c.ID), MaxOrigin)
+	if !c.valid() {
+		return nil, fmt.Errorf("%w: %q, %q, of at most %d bytes each", ErrOrigin, c.Origin, c.ID, MaxOrigin)
 	}
 	head := canon.AppendBytes(canon.AppendBytes(nil, c.Origin), c.ID)
 	if len(head)+len(data) > MaxMessage {
@@ -148,7 +149,12 @@ func (c Carried) encode(packets []any) ([]byte, error) {
 	return append(head, data...), nil
 }
 
-var errOrigin = errors.New("message with a bad origin")
+// ErrOrigin says that an origin is too long, or could be taken for a peer.
+var ErrOrigin = errors.New("no origin in another network")
+
+func (c *Carried) valid() bool {
+	return strings.Contains(c.Origin, ":") && max(len(c.Origin), len(c.ID)) <= MaxOrigin
+}
 
 // decodePackets reads the packets of a message, and where they are from if they are
 // carried.
@@ -159,10 +165,10 @@ func decodePackets(data []byte) (c Carried, packets []any, err error) {
 	if len(data) > 0 && data[0]>>5 == 2 { // a byte string
 		s := canon.Scan(data)
 		origin, id := s.Bytes(), s.Bytes()
-		if s.Bad() || len(origin) == 0 || max(len(origin), len(id)) > MaxOrigin {
-			return c, nil, errOrigin
-		}
 		c, data = Carried{Origin: string(origin), ID: string(id)}, s.Rest()
+		if s.Bad() || !c.valid() {
+			return c, nil, ErrOrigin
+		}
 	}
 	packets, err = value.Unmarshal(data)
 	return c, packets, err

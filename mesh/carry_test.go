@@ -70,8 +70,8 @@ func TestCarry(t *testing.T) {
 		if ev := l.events[0][len(l.events[0])-1]; ev.Message.Kind != mesh.Whisper || fmt.Sprint(ev.Message.Packets...) != "to myself" {
 			t.Errorf("instead of the whisper: %+v", ev)
 		}
-		for _, origin := range []string{"", strings.Repeat("x", mesh.MaxOrigin+1)} {
-			if _, err := l.meshes[0].Carry(l.ctx(), mesh.Carried{Origin: origin}, "x"); !errors.Is(err, mesh.ErrTooLarge) {
+		for _, origin := range []string{"", l.Hosts[1].ID().String(), strings.Repeat("x:", mesh.MaxOrigin)} {
+			if _, err := l.meshes[0].Carry(l.ctx(), mesh.Carried{Origin: origin}, "x"); !errors.Is(err, mesh.ErrOrigin) {
 				t.Errorf("an origin of %d bytes: %v", len(origin), err)
 			}
 		}

@@ -129,6 +129,7 @@ func FuzzBatch(f *testing.F) {
 func FuzzWhisper(f *testing.F) {
 	_, id := fuzzAuthor(f)
 	seed(f, whisper{Boot: 1, Seq: 2, To: "0123", Time: 3, Packets: []byte{0x80}},
+		whisper{Boot: 1, Seq: 2, Packets: []byte{0x43, 'a', ':', 'b', 0x41, '1', 0x81, 0x01}},
 		whisperAck{Seq: 1, Refused: true})
 	decode := func(b []byte) (w whisper, err error) {
 		err = whisperDecoder.Unmarshal(b, &w)
