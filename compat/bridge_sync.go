@@ -75,16 +75,14 @@ type both struct {
 	crosses     bool
 	oldValue    any // of Go
 	equal       bool
-	author      string // of the native value
-	accepts     bool   // the old side takes a write of its author
+	accepts     bool // the old side takes a write of the native owner
 }
 
 func (l *link) look(key string) (s both) {
 	item, err := l.b.opts.Sync.Item(key)
 	if err == nil {
-		s.author = item.Lease.Owner
-		s.native = claim{true, derive(s.author, l.id), false, item.Time.Unix()}
-		if _, id, ok := splitOrigin(s.author); ok && l.isResident(id) {
+		s.native = claim{true, derive(item.Lease.Owner, l.id), false, item.Time.Unix()}
+		if _, id, ok := splitOrigin(item.Lease.Owner); ok && l.isResident(id) {
 			s.native.owner = id
 		}
 	}

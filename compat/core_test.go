@@ -263,25 +263,25 @@ func TestNarrowRing(t *testing.T) {
 			}
 		}
 	}
+	// The originals ask their fingers; a node of this library asks the nearest of all that it
+	// is connected with, which is never farther.
 	for i, r := range file.Fingers {
 		ring := circle(r.K)
-		var met []*big.Int
+		all := []*big.Int{big.NewInt(int64(r.Self))}
 		for _, p := range r.Peers {
-			met = append(met, big.NewInt(p))
+			all = append(all, big.NewInt(p))
 		}
-		table := ring.fingers(big.NewInt(int64(r.Self)), met)
-		got := map[int]int64{}
-		nodes := []*big.Int{big.NewInt(int64(r.Self))}
-		for _, x := range slices.Sorted(maps.Keys(table)) {
-			got[x] = table[x].Int64()
-			nodes = append(nodes, table[x])
-		}
-		if !maps.Equal(got, r.Table) {
-			t.Errorf("row %d: fingers %v, want %v", i, got, r.Table)
+		fingers := []*big.Int{all[0]}
+		for _, x := range slices.Sorted(maps.Keys(r.Table)) {
+			fingers = append(fingers, big.NewInt(r.Table[x]))
 		}
 		for p, want := range r.Find {
-			if n := nodes[ring.nearest(nodes, big.NewInt(int64(p)))].Int64(); n != want {
-				t.Errorf("row %d: %d is at %d, want %d", i, p, n, want)
+			goal := big.NewInt(int64(p))
+			if n := fingers[ring.nearest(fingers, goal)].Int64(); n != want {
+				t.Errorf("row %d: of its fingers %d is nearest to %d, want %d", i, n, p, want)
+			}
+			if n := all[ring.nearest(all, goal)]; ring.distance(n, goal).Cmp(ring.distance(big.NewInt(want), goal)) > 0 {
+				t.Errorf("row %d: %d is asked for %d, which is farther than %d", i, n, p, want)
 			}
 		}
 	}

@@ -71,27 +71,3 @@ func (r circle) nearest(nodes []*big.Int, p *big.Int) int {
 	}
 	return best
 }
-
-// fingers chooses, among nodes in the order in which they were met, those that a node of
-// 0.4 keeps: slot x is for who is at, or before, 2^x from it.
-func (r circle) fingers(self *big.Int, met []*big.Int) map[int]*big.Int {
-	table := map[int]*big.Int{}
-	find := func(p *big.Int) *big.Int {
-		nodes := []*big.Int{self}
-		for x := range int(r) {
-			if n := table[x]; n != nil {
-				nodes = append(nodes, n)
-			}
-		}
-		return nodes[r.nearest(nodes, p)]
-	}
-	for _, n := range met {
-		for x := range int(r) {
-			goal := r.reduce(new(big.Int).Add(self, new(big.Int).Lsh(big.NewInt(1), uint(x))))
-			if r.distance(n, goal).Cmp(r.distance(find(goal), goal)) < 0 {
-				table[x] = n
-			}
-		}
-	}
-	return table
-}
