@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 func TestOldChord(t *testing.T) {
@@ -41,8 +42,10 @@ func testOldChord(t *testing.T, l way) {
 		return v
 	}
 	oldGet := func(key string) any {
+		begin := time.Now()
 		m, err := o.do("get", map[string]any{"key": key, "wait": 5})
 		if err != nil {
+			t.Logf("the old one cannot get %s after %v: %v; its status is %v", key, time.Since(begin), err, o.must("status", nil)["status"])
 			return nil
 		}
 		return plain(m["value"])

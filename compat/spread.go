@@ -16,6 +16,8 @@ const (
 	maxKeys    = 1 << 20 // known to be in the table
 	maxStored  = 256 << 20
 	maxBacklog = 1 << 16
+
+	answerPause = 20 * time.Millisecond // of answers to py, which asks first and then waits
 )
 
 // A spread is a chord node's part of the table.
@@ -30,6 +32,15 @@ type spread struct {
 	keys    map[string]bool // of which it was said that they are in the table
 	lookups []*lookup
 	asked   map[place][]question
+	answers []pending // to py, the first due first
+}
+
+// A pending is an answer to a question that is not sent yet.
+type pending struct {
+	due  time.Time
+	to   *session
+	sub  wire.Flag
+	args []any
 }
 
 // A question is who waits for a copy: a lookup of this node, or another node.
@@ -131,6 +142,9 @@ func (t *spread) leave(now time.Time, s *session) {
 }
 
 func (t *spread) deadline() (first time.Time) {
+	if len(t.answers) > 0 {
+		first = t.answers[0].due
+	}
 	for _, l := range t.lookups {
 		if d := l.deadline(); first.IsZero() || d.Before(first) {
 			first = d
@@ -140,6 +154,13 @@ func (t *spread) deadline() (first time.Time) {
 }
 
 func (t *spread) advance(now time.Time) {
+	for len(t.answers) > 0 && !now.Before(t.answers[0].due) {
+		a := t.answers[0]
+		t.answers = t.answers[1:]
+		if !a.to.over {
+			a.to.tell(now, wire.Whisper, a.sub, a.args...)
+		}
+	}
 	t.lookups = slices.DeleteFunc(t.lookups, func(l *lookup) bool {
 		if !l.advance(now, t.c.version) {
 			return false
@@ -316,7 +337,8 @@ func (t *spread) retrieve(now time.Time, s *session, args []any) {
 }
 
 // answer answers a question of another node, in its words. In 0.6 nothing is said where
-// there is nothing.
+// there is nothing. A py node that has an answer before it has noted that it has asked
+// waits for ever, so that it gets it a little later.
 func (t *spread) answer(now time.Time, s *session, args []any, v any) {
 	sub := wire.Retrieved
 	if t.narrow() {
@@ -327,6 +349,10 @@ func (t *spread) answer(now time.Time, s *session, args []any, v any) {
 	}
 	if v == nil && t.c.version < wire.V6 {
 		v = []byte{}
+	}
+	if s.peer.Language == wire.Python && len(t.answers) < maxWaiting {
+		t.answers = append(t.answers, pending{now.Add(answerPause), s, sub, []any{args[0], args[1], v}})
+		return
 	}
 	s.tell(now, wire.Whisper, sub, args[0], args[1], v)
 }
