@@ -84,6 +84,16 @@ func (p *native) got(text string) (found []mesh.Message) {
 	return found
 }
 
+// stamps is how many messages a text is. An old node stamps it anew for each of its
+// neighbours: if a second passes meanwhile it is two messages.
+func (p *native) stamps(text string) int {
+	ids := map[string]bool{}
+	for _, m := range p.got(text) {
+		ids[m.OriginID] = true
+	}
+	return max(1, len(ids))
+}
+
 // bridge makes a peer a bridge.
 func (p *native) bridge(t testing.TB) *Bridge {
 	t.Helper()
