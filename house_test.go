@@ -30,7 +30,7 @@ var arrows = []struct {
 	{"internal/", []string{"internal/"}, "internal packages serve the others and know none of them"},
 	{"cmd/peer", []string{"cmd/peer/", "host", "mesh", "sync", "chord", "compat", "internal/"}, ""},
 	{"cmd/peer/control", []string{"mesh", "sync", "chord", "compat", "internal/"}, "the control API shows what the library has, and does not configure it"},
-	{"bench", []string{"mesh", "sync", "chord"}, "the bench uses what a user of the library has"},
+	{"bench", []string{"mesh", "sync", "chord", "compat"}, "the bench uses what a user of the library has"},
 	{"", nil, "the root has no code"},
 }
 

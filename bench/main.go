@@ -35,7 +35,7 @@ type scale struct {
 func main() {
 	smoke := flag.Bool("smoke", false, "one short run")
 	runs := flag.Int("runs", 5, "how often everything is measured")
-	part := flag.String("part", "", "mesh, sync or chord; all if it is not given")
+	part := flag.String("part", "", "mesh, sync, chord or bridge; all if it is not given")
 	flag.Parse()
 	s := scale{runs: *runs, load: 2 * time.Second, idle: 200, requests: 5000, peers: []int{3, 8, 20},
 		puts: 200, keys: 10_000, late: 100_000, equal: 1_000_000,
@@ -51,7 +51,7 @@ func main() {
 	for _, p := range []struct {
 		name    string
 		measure func(*tabwriter.Writer, scale)
-	}{{"mesh", measureMesh}, {"sync", measureSync}, {"chord", measureChord}} {
+	}{{"mesh", measureMesh}, {"sync", measureSync}, {"chord", measureChord}, {"bridge", measureBridge}} {
 		if *part == "" || *part == p.name {
 			p.measure(out, s)
 		}

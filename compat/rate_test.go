@@ -67,9 +67,9 @@ func TestOldRate(t *testing.T) {
 	}
 }
 
-// How many broadcasts a second a bridge carries from one py node to another, beside what two
-// such nodes exchange directly: a figure, and the bridge's links are never lost.
-func TestOldBridgeRate(t *testing.T) {
+// What a bridge carries between two py nodes that speak and hear as fast as they can, without
+// losing anything or a link. The bench compares it with what they exchange by themselves.
+func TestOldBridgeUnderLoad(t *testing.T) {
 	if !has(t, "py", "0.7") {
 		t.Skip("not installed")
 	}
@@ -77,29 +77,9 @@ func TestOldBridgeRate(t *testing.T) {
 	if os.Getenv("GO2P_LONG") == "1" {
 		length = time.Minute
 	}
-	quiet := func(subnet string) *old {
-		return startOld(t, "py", "0.7", map[string]any{"quiet": true, "subnet": subnet})
-	}
-	const burst = 20
-	exchange := func(speaker, hearer *old) (rate float64, lost int) {
-		heard := 0
-		start := time.Now()
-		for i := 0; time.Since(start) < length; i++ {
-			before := hearer.must("stats", nil)["count"].(float64)
-			speaker.must("burst", map[string]any{"count": burst, "packets": []any{fmt.Sprint(i)}})
-			after := hearer.must("stats", map[string]any{"count": before + burst, "wait": 2})["count"].(float64)
-			if after-before < burst {
-				if lost++; len(hearer.peers()) == 0 {
-					break // which is how it goes with them
-				}
-			}
-			heard += int(after - before)
-		}
-		return float64(heard) / time.Since(start).Seconds(), lost
-	}
-	speaker, hearer := quiet("one"), quiet("two")
-	peers := natives(t, 1)
-	b := peers[0].bridge(t)
+	speaker := startOld(t, "py", "0.7", map[string]any{"quiet": true, "subnet": "one"})
+	hearer := startOld(t, "py", "0.7", map[string]any{"quiet": true, "subnet": "two"})
+	b := natives(t, 1)[0].bridge(t)
 	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "one"}, speaker.addr)
 	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "two"}, hearer.addr)
 	settled(t, b)
@@ -107,22 +87,21 @@ func TestOldBridgeRate(t *testing.T) {
 	for _, l := range b.Links() {
 		since[l.Name] = l.Peers[0].Since
 	}
-	carried, lost := exchange(speaker, hearer)
+	const burst = 20
+	heard := 0.0
+	start := time.Now()
+	for i := 0; time.Since(start) < length; i++ {
+		speaker.must("burst", map[string]any{"count": burst, "packets": []any{fmt.Sprint(i)}})
+		got := hearer.must("stats", map[string]any{"count": burst, "wait": 10})["count"].(float64)
+		if got < burst {
+			t.Errorf("%.0f of %d are heard", got, burst)
+		}
+		heard += got
+	}
 	for _, l := range b.Links() {
 		if len(l.Peers) != 1 || !l.Peers[0].Since.Equal(since[l.Name]) {
 			t.Errorf("the link %s was lost", l.Name)
 		}
-		t.Logf("%s: in %d, out %d, dropped %v", l.Name, l.In, l.Out, l.Dropped)
 	}
-	if lost > 0 {
-		t.Errorf("%d bursts were lost in part", lost)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	first, second := quiet("direct"), quiet("direct")
-	first.connect(second.addr)
-	eventually(t, "py hears py", func() bool { return len(second.peers()) == 1 })
-	direct, lost := exchange(first, second)
-	t.Logf("%.0f broadcasts/s over the bridge, %.0f directly (of which %d bursts of %d were lost in part): %.2f ×", carried, direct, lost, burst, carried/direct)
+	t.Logf("%.0f broadcasts/s", heard/time.Since(start).Seconds())
 }
