@@ -12,11 +12,42 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// A real py and a real js node in networks of their own, and three native peers.
-func TestOldBridgeMesh(t *testing.T) {
-	if !has(t, "py", "0.7") || !has(t, "js", "0.7") || !has(t, "py", "0.4") {
+// needOlds skips a test where the old nodes that most need are not installed.
+func needOlds(t *testing.T) {
+	t.Helper()
+	if !has(t, "py", "0.7") || !has(t, "js", "0.7") {
 		t.Skip("not installed")
 	}
+}
+
+// olderVersions are those that are installed.
+func olderVersions(t *testing.T) (list []string) {
+	for _, version := range []string{"0.4", "0.5", "0.6"} {
+		if has(t, "py", version) {
+			list = append(list, version)
+		}
+	}
+	return list
+}
+
+// connected waits until a bridge is connected with so many old nodes, and returns since when
+// it is, by ID.
+func connected(t *testing.T, b *Bridge, n int) (since map[string]time.Time) {
+	eventually(t, "all are connected", func() bool {
+		since = map[string]time.Time{}
+		for _, l := range b.Links() {
+			for _, p := range l.Peers {
+				since[p.ID] = p.Since
+			}
+		}
+		return len(since) == n
+	})
+	return since
+}
+
+// A real py and a real js node in networks of their own, and three native peers.
+func TestOldBridgeMesh(t *testing.T) {
+	needOlds(t)
 	t.Parallel()
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
@@ -24,21 +55,16 @@ func TestOldBridgeMesh(t *testing.T) {
 		startOld(t, "py", "0.7", map[string]any{"kind": "mesh", "subnet": "one"}),
 		startOld(t, "js", "0.7", map[string]any{"kind": "mesh", "subnet": "one"}),
 		startOld(t, "js", "0.7", map[string]any{"kind": "mesh", "subnet": "two"}),
-		startOld(t, "py", "0.4", nil),
 	}
 	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "one"}, olds[0].addr, olds[1].addr)
 	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "two"}, olds[2].addr)
-	add(t, b, Options{Kind: Mesh, Version: "0.4"}, olds[3].addr)
-	settled(t, b)
-	eventually(t, "all are connected", func() bool {
-		return len(b.all()[1].node.Peers())+len(b.all()[2].node.Peers())+len(b.all()[0].node.Peers()) == 4
-	})
-	since := map[string]time.Time{}
-	for _, l := range b.Links() {
-		for _, p := range l.Peers {
-			since[p.ID] = p.Since
-		}
+	for _, version := range olderVersions(t) {
+		o := startOld(t, "py", version, nil)
+		olds = append(olds, o)
+		add(t, b, Options{Kind: Mesh, Version: version}, o.addr)
 	}
+	settled(t, b)
+	since := connected(t, b, len(olds))
 	for i, o := range olds {
 		text := fmt.Sprint("old ", i)
 		o.must("send", map[string]any{"packets": []any{text}})
@@ -104,23 +130,25 @@ func TestOldBridgeMesh(t *testing.T) {
 
 // Dictionaries of real old nodes of different versions and of native peers are one.
 func TestOldBridgeSync(t *testing.T) {
-	if !has(t, "py", "0.7") || !has(t, "js", "0.7") || !has(t, "py", "0.4") {
-		t.Skip("not installed")
-	}
+	needOlds(t)
 	t.Parallel()
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
 	py := startOld(t, "py", "0.7", map[string]any{"kind": "sync"})
 	js := startOld(t, "js", "0.7", map[string]any{"kind": "sync", "subnet": "other"})
-	py4 := startOld(t, "py", "0.4", map[string]any{"kind": "sync"})
-	olds := []*old{py, js, py4}
+	olds, pys := []*old{py, js}, []*old{py}
 	py.must("set", map[string]any{"key": "before", "value": "old"})
 	if err := peers[1].sync.Set(t.Context(), "native before", "native"); err != nil {
 		t.Fatal(err)
 	}
-	add(t, b, Options{Kind: Sync, Version: "0.7"}, py.addr)
+	home := add(t, b, Options{Kind: Sync, Version: "0.7"}, py.addr)
 	add(t, b, Options{Kind: Sync, Version: "0.7", Subnet: "other"}, js.addr)
-	add(t, b, Options{Kind: Sync, Version: "0.4"}, py4.addr)
+	for _, version := range olderVersions(t) {
+		o := startOld(t, "py", version, map[string]any{"kind": "sync"})
+		olds, pys = append(olds, o), append(pys, o)
+		add(t, b, Options{Kind: Sync, Version: version}, o.addr)
+	}
+	since := connected(t, b, len(olds))
 	everywhere := func(key, want string) {
 		t.Helper()
 		for i, p := range peers {
@@ -144,22 +172,23 @@ func TestOldBridgeSync(t *testing.T) {
 			if other == o {
 				continue
 			}
-			if _, err := other.do("set", map[string]any{"key": key, "value": "no " + other.name}); err == nil {
+			if _, err := other.do("set", map[string]any{"key": key, "value": "no " + other.name}); err == nil && other.name != "py 0.4" { // whose rule lets some pass
 				t.Errorf("%s has written a key of %s", other.name, o.name)
 			}
 		}
 		o.must("set", map[string]any{"key": key, "value": "2"})
 		everywhere(key, "2")
 		native := fmt.Sprint("native ", i)
-		if err := peers[i].sync.Set(t.Context(), native, "1"); err != nil {
+		writer := peers[i%len(peers)]
+		if err := writer.sync.Set(t.Context(), native, "1"); err != nil {
 			t.Fatal(err)
 		}
 		everywhere(native, "1")
 		nextSecond(t)
-		if _, err := o.do("set", map[string]any{"key": native, "value": "no"}); err == nil {
+		if _, err := o.do("set", map[string]any{"key": native, "value": "no"}); err == nil && o.name != "py 0.4" {
 			t.Errorf("%s has written a native key", o.name)
 		}
-		if err := peers[i].sync.Set(t.Context(), native, "2"); err != nil {
+		if err := writer.sync.Set(t.Context(), native, "2"); err != nil {
 			t.Fatal(err)
 		}
 		everywhere(native, "2")
@@ -177,12 +206,12 @@ func TestOldBridgeSync(t *testing.T) {
 		for _, p := range peers {
 			eventually(t, key+" is deleted", func() bool { return p.heldAt(key) == nil })
 		}
-		for _, o := range []*old{py, py4} { // js of 0.7 cannot delete
+		for _, o := range pys { // js of 0.7 cannot delete
 			o.wait(key+" deleted", func() bool { v := o.get(key); return v == nil || v == "" })
 		}
 	}
 	late := startOld(t, "js", "0.7", map[string]any{"kind": "sync"})
-	late.connect(b.all()[1].node.Addr())
+	late.connect(home.Addr)
 	late.wait("what there was", func() bool { return late.get("native 1") == "2" && late.get("key 2") == "2" })
 	for i, o := range olds {
 		for j := range 5 { // both at once
@@ -207,15 +236,18 @@ func TestOldBridgeSync(t *testing.T) {
 		if len(l.Peers) == 0 {
 			t.Errorf("%s has lost its link", l.Name)
 		}
+		for _, p := range l.Peers {
+			if s, known := since[p.ID]; known && !s.Equal(p.Since) {
+				t.Errorf("the link with %s is a new one", p.ID)
+			}
+		}
 		t.Logf("%s: in %d, out %d, dropped %v, refused %v", l.Name, l.In, l.Out, l.Dropped, l.Refused)
 	}
 }
 
 // Tables of real old nodes and of native peers.
 func TestOldBridgeChord(t *testing.T) {
-	if !has(t, "py", "0.7") || !has(t, "js", "0.7") {
-		t.Skip("not installed")
-	}
+	needOlds(t)
 	t.Parallel()
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)

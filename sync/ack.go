@@ -34,7 +34,7 @@ func (d *Dict) awaitAcks(ctx context.Context, last dot, n int) error {
 				asked[id] = true
 				go func() {
 					defer d.wg.Done()
-					if d.askFor(ctx, id, last) == nil {
+					if d.askAgain(ctx, id, last) == nil {
 						select {
 						case acks <- struct{}{}:
 						case <-ctx.Done():
@@ -56,6 +56,26 @@ func (d *Dict) awaitAcks(ctx context.Context, last dot, n int) error {
 	}
 	return nil
 }
+
+// askAgain asks a neighbour until it answers: a connection may be lost before that shows.
+func (d *Dict) askAgain(ctx context.Context, id string, last dot) error {
+	for pause := firstAsk; ; pause = min(2*pause, lastAsk) {
+		if err := d.askFor(ctx, id, last); err == nil || errors.Is(err, errReconcile) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// The pauses between two questions for a write.
+const (
+	firstAsk = 100 * time.Millisecond
+	lastAsk  = 2 * time.Second
+)
 
 // askFor returns nil when a neighbour has a write, and all of its writer before it.
 func (d *Dict) askFor(ctx context.Context, id string, last dot) error {

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -451,5 +453,29 @@ func TestTyped(t *testing.T) {
 		} else if _, ok := errors.AsType[*TypeError](err); !ok {
 			t.Errorf("%v", err)
 		}
+	})
+}
+
+// A question for a write whose stream breaks is asked again.
+func TestAcksAreAskedForAgain(t *testing.T) {
+	testnet.Run(t, func(t *testing.T, seed uint64) {
+		l := newLab(t, seed, 2)
+		l.openAll(nil)
+		l.connect(0, 1)
+		pass(20 * time.Second)
+		broken := 0
+		l.meshes[1].SetStreamHandler(Protocol, func(s network.Stream) {
+			if broken < 5 {
+				broken++
+				s.Reset()
+				return
+			}
+			l.dicts[1].serve(s)
+		})
+		l.set(0, "k", "v", Acks(1))
+		if broken == 0 {
+			t.Error("no stream was broken")
+		}
+		l.has("k", "v", 1)
 	})
 }
