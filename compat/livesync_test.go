@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 )
 
 // held is what a node has under a key, as text, or nil.
@@ -76,8 +75,7 @@ func testOldSync(t *testing.T, l way, leasing bool) {
 		if err := n.Set(ctx, "b", "3"); !errors.As(err, &leased) || leased.Owner != o.id || !errors.Is(err, ErrLeased) {
 			t.Errorf("a key of the old node: %v", err)
 		}
-		second := time.Now().Unix() // within one, the smaller ID wins
-		eventually(t, "the next second", func() bool { return time.Now().Unix() > second })
+		nextSecond(t) // within one, the smaller ID wins
 		if _, err := o.do("set", map[string]any{"key": "a", "value": "3"}); err == nil && l.version != "0.4" {
 			t.Error("the old node writes a key of go")
 		}
