@@ -295,7 +295,7 @@ func TestChurn(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d keys, %d events, %d crashes, %d writes failed, %d questions", len(written), events, crashes, failures, f.asked)
+		t.Logf("%d keys, %d events, %d crashes, %d writes failed, %d questions", len(written), events, crashes, failures, f.questions(""))
 	})
 }
 

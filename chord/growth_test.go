@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // What a table costs each of its peers as it grows. With GO2P_LONG=1 it shows the figures
@@ -32,13 +34,13 @@ func grow(t *testing.T, seed uint64, n int) {
 		nodes = append(nodes, node)
 	}
 	f.await(10 * time.Minute)
-	joining := float64(f.asked) / float64(n)
+	joining := float64(f.questions("")) / float64(n)
 	time.Sleep(2 * time.Minute)
 
-	before := f.asked
+	before := f.questions("")
 	const rest = 5 * time.Minute
 	time.Sleep(rest)
-	perSecond := float64(f.asked-before) / rest.Seconds() / float64(n)
+	perSecond := float64(f.questions("")-before) / rest.Seconds() / float64(n)
 
 	known, upkept := 0, 0
 	for _, node := range nodes {
@@ -56,15 +58,25 @@ func grow(t *testing.T, seed uint64, n int) {
 		}
 		leech := f.add(fmt.Sprint("leech", i), k)
 		for j := range asked {
-			before := f.by[leech.id]
+			before := f.questions(leech.id)
 			if got, err := leech.Get(ctx, key); err != nil || got != int64(i) {
 				t.Fatalf("%s is %v, %v", key, got, err)
 			}
-			asked[j] += f.by[leech.id] - before
+			asked[j] += f.questions(leech.id) - before
 		}
 		f.crash(leech)
 	}
 	mean := func(sum, of int) float64 { return float64(sum) / float64(of) }
 	t.Logf("%d peers: first get of a stranger %.1f questions, the next %.1f; %.1f peers known, %.1f upkept; %.2f questions/s and peer at rest, %.0f a join",
 		n, mean(asked[0], keys), mean(asked[1], keys), mean(known, n), mean(upkept, n), perSecond, joining)
+}
+
+// questions is how many there were of one peer, or of all.
+func (f *fabric) questions(of peer.ID) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if of == "" {
+		return f.asked
+	}
+	return f.by[of]
 }

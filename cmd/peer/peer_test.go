@@ -477,6 +477,9 @@ func TestEventStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if ev.Progress != nil {
+			continue // the table's, whenever that is
+		}
 		if ev.Peer != b.ID {
 			t.Errorf("an event about %s: %+v", ev.Peer, ev)
 		}
