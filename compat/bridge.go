@@ -172,7 +172,6 @@ func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []str
 	}
 	opts.tap = l.tap
 	l.opts = opts
-	l.ctx, l.cancel = context.WithCancel(b.ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -184,6 +183,7 @@ func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []str
 		}
 		l.name = fmt.Sprintf("%s-%s-%d", opts.Kind, opts.Version, n)
 	}
+	l.ctx, l.cancel = context.WithCancel(b.ctx)
 	if _, err = openNode(ctx, opts, func(n *Node) { l.node = n }); err != nil {
 		l.cancel()
 		return nil, err
@@ -225,8 +225,11 @@ func (l *link) connect(addr string) {
 	pause := minRedial
 	for l.ctx.Err() == nil {
 		err := l.node.Connect(l.ctx, addr)
-		if err == nil || errors.Is(err, ErrTwice) {
+		if err == nil {
 			return
+		}
+		if errors.Is(err, ErrTwice) {
+			pause = maxRedial // it has dialled this node; if it is lost, it may not again
 		}
 		l.b.log.Info("cannot connect", "link", l.name, "addr", addr, "err", err)
 		select {
@@ -293,6 +296,9 @@ func (l *link) happened(ev Event) {
 		l.said = time.Time{}
 		l.mu.Unlock()
 	case EventRefused:
+		if errors.Is(ev.Err, ErrTwice) {
+			return // it is let in
+		}
 		l.mu.Lock()
 		l.refused = append(l.refused, Refusal{Remote: ev.Peer.Remote, Err: ev.Err, Time: time.Now()})
 		if len(l.refused) > maxRefused {
