@@ -215,9 +215,7 @@ func (l *link) close() {
 	l.cancel()
 	l.node.Close()
 	l.wg.Wait()
-	for _, p := range l.personas { // nobody else has them any more
-		p.node.Close()
-	}
+	closeAll(slices.Collect(maps.Values(l.personas))) // nobody else has them any more
 }
 
 // connect connects to an address, again and again until it works; then the node keeps it.
@@ -227,9 +225,6 @@ func (l *link) connect(addr string) {
 		err := l.node.Connect(l.ctx, addr)
 		if err == nil {
 			return
-		}
-		if errors.Is(err, ErrTwice) {
-			pause = maxRedial // it has dialled this node; if it is lost, it may not again
 		}
 		l.b.log.Info("cannot connect", "link", l.name, "addr", addr, "err", err)
 		select {

@@ -11,7 +11,8 @@ import (
 
 const (
 	maxAgreed  = 1 << 16         // keys that are remembered of which both tables have the same
-	shareAgain = 5 * time.Second // until a key is tried again
+	shareAgain = 5 * time.Second // until a key is tried again that could not be read or written
+	shareWait  = time.Second     // until one is looked at again of which not all is known
 )
 
 // watchTable notes which keys of the native table there are, and then which change.
@@ -21,13 +22,16 @@ func (l *link) watchTable() {
 		changes := t.Watch(l.ctx, "")
 		l.wg.Go(func() {
 			for key, err := range t.Keys(l.ctx) {
-				if err != nil || l.work.fromNative(l.ctx, key) != nil {
+				if err != nil || l.work.fromNative(l.ctx, key, cause{}) != nil {
 					return
 				}
 			}
 		})
 		for c, err := range changes {
-			if err != nil || l.work.fromNative(l.ctx, c.Key) != nil {
+			if err != nil || c.Kind == chord.Missed { // all are looked at again
+				break
+			}
+			if l.work.fromNative(l.ctx, c.Key, cause{version: c.Version, deleted: c.Kind == chord.Deleted}) != nil {
 				break
 			}
 		}
@@ -52,41 +56,58 @@ func (l *link) share() {
 			clear(agreed)
 		}
 		ctx, cancel := context.WithTimeout(l.ctx, 2*carryTime)
-		err = l.shareKey(ctx, key, c, agreed)
+		done, err := l.shareKey(ctx, key, c, agreed)
 		cancel()
 		if err != nil && l.ctx.Err() == nil {
 			l.b.log.Info("a key does not cross yet", "link", l.name, "key", key, "err", err)
 			l.dropped.drop(DropLater)
-			time.AfterFunc(shareAgain, func() { l.work.old(key, c) })
 		}
+		if done && err == nil {
+			continue
+		}
+		pause := shareAgain
+		if err == nil {
+			c.again, pause = true, shareWait
+		}
+		l.wg.Go(func() {
+			if l.sleep(pause) {
+				l.work.again(key, c)
+			}
+		})
 	}
 }
 
-// shareKey has one table follow the other.
-func (l *link) shareKey(ctx context.Context, key string, c cause, agreed map[string]string) error {
+// shareKey has one table follow the other. It is not done if it should be done again for
+// what may then be known.
+func (l *link) shareKey(ctx context.Context, key string, c cause, agreed map[string]string) (done bool, err error) {
 	t := l.b.opts.Chord
-	native, err := t.Get(ctx, key)
+	native, err := t.Item(ctx, key, nil)
 	if err != nil && !errors.Is(err, chord.ErrNotFound) {
-		return err
+		return false, err
 	}
 	nativeHeld := err == nil
+	if c.outruns(nativeHeld, native.Version) && !c.again {
+		return false, nil
+	}
 	var old any
 	if err = ErrNotFound; c.old || l.heardOf(key) {
 		old, err = l.node.get(ctx, key)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+		return false, err
 	}
 	oldHeld := err == nil
-	nativeBytes, args := l.travels(native, nativeHeld)
+	nativeBytes, args := l.travels(native.Value, nativeHeld)
 	oldBytes, _ := l.travels(goValue(old), oldHeld)
 	last, known := agreed[key]
-	v := shared(nativeBytes, oldBytes, last, known, c.gone)
+	v := share{nativeBytes, oldBytes, last, known, c.deleted, c.gone, c.again}.decide()
 	if v == carryOut && args == nil {
 		l.dropped.drop(DropValue)
-		return nil
+		return true, nil
 	}
 	switch v {
+	case wait:
+		return false, nil
 	case carryIn:
 		err = t.Set(ctx, key, goValue(old))
 		nativeBytes = oldBytes
@@ -101,7 +122,7 @@ func (l *link) shareKey(ctx context.Context, key string, c cause, agreed map[str
 		err = nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch v {
 	case carryIn, removeIn:
@@ -110,7 +131,7 @@ func (l *link) shareKey(ctx context.Context, key string, c cause, agreed map[str
 		l.out.Add(1)
 	}
 	agreed[key] = nativeBytes
-	return nil
+	return true, nil
 }
 
 // heardOf tells whether somebody has told of a key in the old table. To look for one that

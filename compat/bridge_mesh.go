@@ -3,6 +3,7 @@ package compat
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -283,7 +284,7 @@ func (l *link) listenAs(author string) {
 	l.mu.Unlock()
 	switch {
 	case idle != nil:
-		idle.node.Close()
+		l.wg.Go(func() { idle.node.Close() })
 	case p == nil && full:
 		l.dropped.drop(DropAuthors)
 	}
@@ -373,14 +374,21 @@ func (l *link) tendPersonas() {
 		}
 	}
 	l.mu.Unlock()
-	for _, p := range end {
-		p.node.Close()
-	}
+	closeAll(end)
 	ctx, cancel := context.WithCancel(l.ctx)
 	cancel() // it need not wait
 	for _, p := range keep {
 		l.tend(ctx, p)
 	}
+}
+
+// closeAll closes personas, each of which may have to wait for others.
+func closeAll(list []*persona) {
+	var wg sync.WaitGroup
+	for _, p := range list {
+		wg.Go(func() { p.node.Close() })
+	}
+	wg.Wait()
 }
 
 // A reply is a whisper of an old node to an author.

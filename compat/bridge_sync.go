@@ -25,7 +25,7 @@ func (l *link) watchDict() {
 	}
 	for l.ctx.Err() == nil {
 		for c, err := range l.b.opts.Sync.Watch(l.ctx, "", "") {
-			if err != nil || c.Kind != p2psync.Reset && l.work.fromNative(l.ctx, c.Key) != nil {
+			if err != nil || c.Kind != p2psync.Reset && l.work.fromNative(l.ctx, c.Key, cause{}) != nil {
 				break
 			}
 		}
@@ -68,14 +68,11 @@ func (l *link) mirror() {
 	}
 }
 
-// both is what both sides have under a key.
+// both is what both sides have under a key, with the values.
 type both struct {
-	native, old claim
-	value       any // native, as it travels
-	crosses     bool
-	oldValue    any // of Go
-	equal       bool
-	accepts     bool // the old side takes a write of the native owner
+	sides
+	value    any // native, as it travels
+	oldValue any // of Go
 }
 
 func (l *link) look(key string) (s both) {
@@ -112,10 +109,7 @@ func sameValue(a, b any) bool {
 // lead has the old side follow the native one.
 func (l *link) lead(key string) error {
 	s := l.look(key)
-	if s.native.held && !s.crosses {
-		l.dropped.drop(DropValue)
-	}
-	return l.act(key, fromNative(time.Now(), s.native, s.old, s.crosses, s.equal, s.accepts), s)
+	return l.act(key, fromNative(time.Now(), s.sides), s)
 }
 
 // follow has the native side follow the old one.
@@ -183,7 +177,13 @@ func (l *link) act(key string, v verdict, s both) error {
 			l.in.Add(1)
 		}
 	case carryOut, removeOut:
+		if !s.crosses && s.native.held {
+			l.dropped.drop(DropValue)
+		}
 		return l.tell(ctx, key, v, s.value)
+	case withhold:
+		l.dropped.drop(DropValue)
+		return nil
 	}
 	switch {
 	case err == nil, errors.Is(err, p2psync.ErrNotFound):
@@ -194,17 +194,7 @@ func (l *link) act(key string, v verdict, s both) error {
 	}
 	l.dropped.drop(DropContest)
 	s = l.look(key)
-	if v.do == removeIn || !s.old.held {
-		return l.act(key, fromNative(time.Now(), s.native, s.old, s.crosses, s.equal, s.accepts), s)
-	}
-	if !s.crosses {
-		l.dropped.drop(DropValue)
-		return nil
-	}
-	if s.equal {
-		return nil
-	}
-	return l.act(key, answer(time.Now(), s.old), s)
+	return l.act(key, fromLeased(time.Now(), v.do, s.sides), s)
 }
 
 func isLease(err error) bool {

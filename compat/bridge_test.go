@@ -26,7 +26,7 @@ type native struct {
 	sync  *p2psync.Dict
 	table *chord.Table
 	mu    sync.Mutex
-	heard []mesh.Message
+	heard map[string][]mesh.Message // by their text
 }
 
 // natives are some peers that are connected with each other.
@@ -38,11 +38,11 @@ func natives(t testing.TB, n int) (list []*native) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { h.Close() })
-		p := &native{}
+		p := &native{heard: map[string][]mesh.Message{}}
 		p.mesh, err = mesh.Join(t.Context(), h, t.Name(), &mesh.Options{Handle: func(_ context.Context, m mesh.Message) bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.heard = append(p.heard, m)
+			p.heard[textOf(m.Packets)] = append(p.heard[textOf(m.Packets)], m)
 			return false
 		}})
 		if err != nil {
@@ -73,15 +73,10 @@ func natives(t testing.TB, n int) (list []*native) {
 }
 
 // got are the messages with a text that a peer has heard.
-func (p *native) got(text string) (found []mesh.Message) {
+func (p *native) got(text string) []mesh.Message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, m := range p.heard {
-		if len(m.Packets) == 1 && fmt.Sprintf("%s", m.Packets[0]) == text {
-			found = append(found, m)
-		}
-	}
-	return found
+	return p.heard[text]
 }
 
 // stamps is how many messages a text is. An old node stamps it anew for each of its

@@ -116,7 +116,11 @@ func TestCaptures(t *testing.T) {
 					break
 				}
 				for _, p := range node.out.frames {
-					if _, err := wire.Decode(node.version, p.body); err != nil && wire.Choose(node.methods, s.methods) == 0 {
+					spoken := node.version
+					if _, _, goodbye := recognize(p.body); goodbye && len(node.out.shut) > 0 && speaker.Lang == "py" {
+						spoken, _ = wire.ParseVersion(speaker.Version[:3])
+					}
+					if _, err := wire.Decode(spoken, p.body); err != nil && wire.Choose(node.methods, s.methods) == 0 {
 						t.Errorf("%s, connection %s: it answers what is wrong: %v", name, way, err)
 					}
 				}

@@ -12,7 +12,7 @@ import (
 // A Found says what an old node speaks.
 type Found struct {
 	Transport Transport
-	Version   string
+	Version   string // "0.6 or 0.7" if its network has none of the names: their messages are alike
 	Language  string // py or js, or empty if it does not show
 	ID        string
 	Addr      string // host:port at which it says that it listens
@@ -23,8 +23,9 @@ type Found struct {
 // ErrSaysNothing is for what is there but says nothing that an old node would.
 var ErrSaysNothing = errors.New("it says nothing that an old node would")
 
-// Check finds out what speaks at an address, host:port, without harm to it: old js nodes do
-// not survive the words of another version, so that it listens before it says anything.
+// Check finds out what speaks at an address, host:port, without harm to it and its network:
+// old js nodes do not survive the words of another version, so that it listens before it says
+// anything, and old py nodes no plain end of a connection, so that it says goodbye.
 // Names of networks may be given beside those that the old libraries have by default.
 // Errors: ErrSaysNothing, those of dialling, the context's.
 func Check(ctx context.Context, addr string, subnets ...string) (Found, error) {
@@ -115,29 +116,42 @@ func say(p pipe, c *citizen, m *wire.Message) ([]byte, error) {
 	return listenTo(p)
 }
 
-// listenTo returns the first frame that comes, and closes the connection.
+// listenTo returns the first frame that comes, and leaves.
 func listenTo(p pipe) ([]byte, error) {
 	end := time.AfterFunc(listenTime, func() { p.Close() })
 	defer end.Stop()
 	defer p.Close()
-	return p.read(wire.MaxGreeting)
+	body, err := p.read(wire.MaxGreeting)
+	if err != nil {
+		return nil, err
+	}
+	if v, g, ok := recognize(body); ok {
+		leave(p, farewell(v, g.Language, mark, time.Now()))
+	}
+	return body, nil
+}
+
+// leave says goodbye, if there is a word for it, and waits until the other has closed.
+func leave(p pipe, bye []byte) {
+	if bye == nil || p.write(bye) != nil {
+		return
+	}
+	p.closeWrite()
+	for {
+		if _, err := p.read(wire.MaxGreeting); err != nil {
+			return
+		}
+	}
 }
 
 // interpret says what first words mean.
 func interpret(t Transport, body []byte, subnets []string) (Found, error) {
-	for _, v := range wire.Versions {
-		m, err := wire.Decode(v, body)
-		if err != nil || m.Sub() != wire.Handshake {
-			continue
-		}
-		g, err := v.ParseGreeting(m.Args())
-		if err != nil {
-			continue
-		}
-		e := identify(v, g, subnets...)
-		return Found{
-			Transport: t, Version: e.Version, Language: g.Language.String(), ID: g.ID, Addr: g.Addr.String(), SubnetID: g.SubnetID, Network: e.Matches,
-		}, nil
+	v, g, ok := recognize(body)
+	if !ok {
+		return Found{}, ErrSaysNothing
 	}
-	return Found{}, ErrSaysNothing
+	e := identify(v, g, subnets...)
+	return Found{
+		Transport: t, Version: e.Version, Language: g.Language.String(), ID: g.ID, Addr: g.Addr.String(), SubnetID: g.SubnetID, Network: e.Matches,
+	}, nil
 }

@@ -27,9 +27,7 @@ func TestOldCheck(t *testing.T) {
 	} {
 		t.Run(l.String()+" "+string(l.kind), func(t *testing.T) {
 			t.Parallel()
-			if !has(t, l.language, l.version) {
-				t.Skip("not installed")
-			}
+			needs(t, l.language, l.version)
 			o := startOld(t, l.language, l.version, map[string]any{"kind": string(l.kind), "subnet": l.subnet, "encryption": string(l.transport)})
 			var f Found
 			for range 2 {
@@ -77,5 +75,8 @@ func TestCheckNode(t *testing.T) {
 	f, err := Check(t.Context(), n.Addr(), "lab")
 	if err != nil || f.ID != n.ID() || f.Version != "0.6" || f.Network != `sync "lab" over Plaintext` || f.Language != "" {
 		t.Errorf("%+v, %v", f, err)
+	}
+	if f, err = Check(t.Context(), n.Addr()); err != nil || f.ID != n.ID() || f.Version != "0.6 or 0.7" || f.Network != "" {
+		t.Errorf("without the name: %+v, %v", f, err)
 	}
 }

@@ -78,9 +78,10 @@ type effects struct {
 }
 
 type parcel struct {
-	to    *session
-	body  []byte
-	paced bool // the other reads as py does from 0.5 on, or that is not known: see pace
+	to     *session
+	body   []byte
+	paced  bool // the other reads as py does from 0.5 on, or that is not known: see pace
+	answer bool // the other may wait for it until it goes on
 }
 
 type shutting struct {
@@ -163,7 +164,7 @@ func (c *citizen) wins(now time.Time, s *session, g wire.Greeting) bool {
 	if larger(c.id, g.ID) != s.outgoing {
 		return false
 	}
-	old.shut(ErrTwice)
+	old.shut(now, ErrTwice)
 	return true
 }
 
@@ -207,6 +208,17 @@ func (c *citizen) closed(now time.Time, s *session, why error) {
 	if c.ext != nil {
 		c.ext.leave(now, s)
 	}
+}
+
+// at is the connection with the node that says that it listens at an address, if there is
+// one. It is not dialled: of two connections, py may use neither.
+func (c *citizen) at(addr string) *session {
+	for _, s := range c.table {
+		if !s.over && s.peer.Addr.String() == addr {
+			return s
+		}
+	}
+	return nil
 }
 
 // listed are the nodes that it tells of, to one of them.

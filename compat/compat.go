@@ -180,7 +180,7 @@ const (
 type RefusedError struct {
 	ID       string
 	SubnetID string // as it travels
-	Version  string // that it speaks
+	Version  string // that it speaks; "0.6 or 0.7" if it is of a network that no name fits
 	Matches  string // a network that it could be of, if one of the usual names fits
 }
 

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 	maxRedial     = time.Minute
 	dialsAMinute  = 10 // to addresses that others tell of
 	maxIncoming   = 256
-	lingerTime    = time.Second // for what waits to be written at the end
+	lingerTime    = time.Second // at the end, for what waits to be written, and for the other to close
 )
 
 // A conn is a connection with an old node: one goroutine reads, one writes.
@@ -30,7 +31,7 @@ type conn struct {
 	n     *Node
 	s     *session
 	pipe  pipe
-	addr  string        // that was dialled
+	addrs []string      // that lead to it
 	ready chan struct{} // closed when the other has greeted
 	gone  chan struct{} // closed when the connection is over
 	room  chan struct{} // room for one: there is something to write
@@ -39,12 +40,13 @@ type conn struct {
 	least int           // bytes of a frame that says nothing
 	heard chan struct{} // room for one: it has answered, or the connection is over
 
-	mu    sync.Mutex
-	flow  flow
-	queue []parcel
-	bytes int
-	low   chan struct{} // closed when there is room again, for those who wait for it
-	why   error
+	mu      sync.Mutex
+	flow    flow
+	queue   []parcel
+	bytes   int
+	answers int           // in the queue
+	low     chan struct{} // closed when there is room again, for those who wait for it
+	why     error
 }
 
 // accept takes a connection that another node has dialled.
@@ -56,10 +58,13 @@ func (n *Node) accept(p pipe) {
 
 // take runs a connection. It is nil if there is no room for it, or the node is closed.
 func (n *Node) take(p pipe, addr string) *conn {
-	c := &conn{n: n, pipe: p, addr: addr, ready: make(chan struct{}), gone: make(chan struct{}), room: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
+	c := &conn{n: n, pipe: p, ready: make(chan struct{}), gone: make(chan struct{}), room: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
 	err := n.do(func(now time.Time) error {
 		if addr == "" && len(n.conns) >= maxIncoming {
 			return ErrFull
+		}
+		if addr != "" {
+			c.addrs = []string{addr}
 		}
 		c.s = n.c.open(now, addr != "", p.remote())
 		n.conns[c.s] = c
@@ -98,7 +103,9 @@ func (c *conn) read() {
 	c.n.mu.Unlock()
 	c.n.do(func(now time.Time) error {
 		why := c.reason()
-		c.n.log.Info("old node is gone", "remote", c.pipe.remote(), "id", c.s.peer.ID, "err", why)
+		if !errors.Is(why, ErrClosed) {
+			c.n.log.Info("old node is gone", "remote", c.pipe.remote(), "id", c.s.peer.ID, "err", why)
+		}
 		if !c.s.greeted {
 			c.n.c.tell(Event{Kind: EventRefused, Peer: c.n.c.peer(c.s), Err: why})
 		}
@@ -116,7 +123,7 @@ func (c *conn) end(why error) {
 	}
 }
 
-// finish ends it when all is written that waits.
+// finish ends it when all is written that waits, and the other has closed.
 func (c *conn) finish(why error) {
 	if c.over(why) {
 		time.AfterFunc(lingerTime, func() { c.pipe.Close() })
@@ -164,16 +171,29 @@ func (c *conn) answered() {
 	c.signal()
 }
 
-// await waits until the other has answered all questions but some.
-func (c *conn) await(but int) {
+// await waits until the other has answered all questions but some. Meanwhile it is answered
+// itself: if both waited for each other, neither would go on.
+func (c *conn) await(but int) error {
 	patience := time.NewTimer(answerTime)
 	defer patience.Stop()
 	for {
 		c.mu.Lock()
 		enough := c.flow.asked <= but || c.why != nil
+		var p parcel
+		if !enough && c.answers > 0 {
+			i := slices.IndexFunc(c.queue, func(p parcel) bool { return p.answer })
+			p = c.dequeue(i)
+			c.flow.wrote(4 + len(p.body))
+		}
 		c.mu.Unlock()
 		if enough {
-			return
+			return nil
+		}
+		if p.body != nil {
+			if err := c.writePaced(p.body); err != nil {
+				return err
+			}
+			continue
 		}
 		select {
 		case <-c.heard:
@@ -195,6 +215,9 @@ func (c *conn) send(p parcel) {
 	if !full {
 		c.queue = append(c.queue, p)
 		c.bytes += len(p.body)
+		if p.answer {
+			c.answers++
+		}
 	}
 	c.mu.Unlock()
 	if full {
@@ -202,6 +225,19 @@ func (c *conn) send(p parcel) {
 		return
 	}
 	c.signal()
+}
+
+// dequeue takes a frame out of the queue. The caller holds mu.
+func (c *conn) dequeue(i int) parcel {
+	p := c.queue[i]
+	copy(c.queue[1:i+1], c.queue[:i])
+	c.queue[0] = parcel{}
+	c.queue = c.queue[1:]
+	c.bytes -= len(p.body)
+	if p.answer {
+		c.answers--
+	}
+	return p
 }
 
 // crowded tells whether those who can wait should. The caller holds mu.
@@ -245,9 +281,7 @@ func (c *conn) write() {
 		over := c.why != nil
 		var p parcel
 		if len(c.queue) > 0 {
-			p, c.queue[0] = c.queue[0], parcel{}
-			c.queue = c.queue[1:]
-			c.bytes -= len(p.body)
+			p = c.dequeue(0)
 		}
 		if c.low != nil && (over || !c.crowded()) {
 			close(c.low)
@@ -256,7 +290,9 @@ func (c *conn) write() {
 		c.mu.Unlock()
 		switch {
 		case over && p.body == nil:
-			c.pipe.Close()
+			if c.pipe.closeWrite() != nil {
+				c.pipe.Close()
+			}
 			return
 		case p.body == nil && !c.more():
 			<-c.room
@@ -278,7 +314,9 @@ func (c *conn) writeParcel(p parcel) error {
 	if err := c.drain(); err != nil {
 		return err
 	}
-	c.await(maxAsked - 1)
+	if err := c.await(maxAsked - 1); err != nil {
+		return err
+	}
 	if err := c.writePaced(p.body); err != nil {
 		return err
 	}
@@ -299,11 +337,22 @@ func (c *conn) ask() error {
 	return c.writePaced(c.n.remark(wire.Request, []byte("*"), true))
 }
 
+// filler is a message that says nothing, of a size as it travels. In 0.5 the ID of a message
+// has a digit more or less, depending on what it says.
+func (c *conn) filler(size int) (body []byte) {
+	for with := range 256 {
+		if body = c.n.blank(size-c.least+1, byte(with)); 4+len(body) == size {
+			break
+		}
+	}
+	return body
+}
+
 // writePaced writes a frame where it may end.
 func (c *conn) writePaced(body []byte) error {
 	now, size := time.Now(), 4+len(body)
 	if c.least == 0 {
-		c.least = 4 + len(c.n.blank(0))
+		c.least = 4 + len(c.n.blank(1, 0))
 	}
 	filler, ok := c.pace.filler(now, size, c.least)
 	if !ok {
@@ -311,10 +360,11 @@ func (c *conn) writePaced(body []byte) error {
 		c.pace.restart()
 	}
 	if filler > 0 {
-		if err := c.pipe.write(c.n.blank(filler - c.least)); err != nil {
+		blank := c.filler(filler)
+		if err := c.pipe.write(blank); err != nil {
 			return err
 		}
-		c.pace.wrote(now, filler)
+		c.pace.wrote(now, 4+len(blank))
 	}
 	if err := c.pipe.write(body); err != nil {
 		return err
@@ -340,14 +390,24 @@ func (c *conn) drain() error {
 			return err
 		}
 	}
-	c.await(0)
+	if err := c.await(0); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	more := c.flow.frames > 0
+	c.mu.Unlock()
+	if more { // an answer, behind the question
+		time.Sleep(drainTime)
+	}
 	c.pace.restart()
 	return nil
 }
 
 // blank is a message that says nothing, with some bytes too many: a ping, which no old
 // node answers.
-func (n *Node) blank(size int) []byte { return n.remark(wire.Ping, make([]byte, size), false) }
+func (n *Node) blank(size int, with byte) []byte {
+	return n.remark(wire.Ping, bytes.Repeat([]byte{with}, size), false)
+}
 
 // remark is a message to one node, of a size that fits among others if it is aligned.
 func (n *Node) remark(sub wire.Flag, packet []byte, aligned bool) []byte {
@@ -364,7 +424,7 @@ func (n *Node) remark(sub wire.Flag, packet []byte, aligned bool) []byte {
 func (c *conn) discard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue, c.bytes = nil, 0
+	c.queue, c.bytes, c.answers = nil, 0, 0
 }
 
 // more has the core tell what it has not told yet, since it was too much at once.
@@ -404,6 +464,12 @@ func (n *Node) dialAndGreet(ctx context.Context, addr string) (*conn, error) {
 	if _, err := parseAddr(addr); err != nil {
 		return nil, err
 	}
+	n.mu.Lock()
+	there := n.adopt(n.c.at(addr), addr)
+	n.mu.Unlock()
+	if there != nil {
+		return there, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime+greetTime)
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()
@@ -420,11 +486,35 @@ func (n *Node) dialAndGreet(ctx context.Context, addr string) (*conn, error) {
 	case <-c.ready:
 		return c, nil
 	case <-c.gone:
-		return nil, c.reason()
+		return n.instead(c, addr)
 	case <-ctx.Done():
 		c.end(ctx.Err())
 		return nil, ctx.Err()
 	}
+}
+
+// instead is the connection that stays of two with one node, if this one has ended for it.
+func (n *Node) instead(c *conn, addr string) (*conn, error) {
+	why := c.reason()
+	if !errors.Is(why, ErrTwice) {
+		return nil, why
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if other := n.adopt(n.c.table[c.s.peer.ID], addr); other != nil {
+		return other, nil
+	}
+	return nil, why // it is lost
+}
+
+// adopt has an address lead to the connection of a session, if there is one. The caller
+// holds mu.
+func (n *Node) adopt(s *session, addr string) *conn {
+	c := n.conns[s]
+	if c != nil && !slices.Contains(c.addrs, addr) {
+		c.addrs = append(c.addrs, addr)
+	}
+	return c
 }
 
 // keep dials again when a connection is lost.
@@ -437,6 +527,9 @@ func (n *Node) keep(ctx context.Context, c *conn, addr string) {
 			case <-ctx.Done():
 				return
 			}
+			if c, _ = n.instead(c, addr); c != nil {
+				continue
+			}
 			pause = minRedial
 		}
 		select {
@@ -448,9 +541,6 @@ func (n *Node) keep(ctx context.Context, c *conn, addr string) {
 		if c, err = n.dialAndGreet(ctx, addr); err != nil {
 			pause = min(2*pause, maxRedial)
 			n.log.Info("cannot connect again", "addr", addr, "err", err)
-			if errors.Is(err, ErrTwice) {
-				pause = maxRedial // it is there by another way
-			}
 		}
 	}
 }

@@ -142,7 +142,7 @@ func target2(t *testing.T, version string, kind Kind) (target, friend *Node) {
 	if version != "0.4" || kind != Chord {
 		return pairOfGo(t, Options{Version: version, Kind: kind})
 	}
-	opts := Options{Version: version, Kind: kind, Listen: "127.0.0.1:0"}
+	opts := Options{Version: version, Kind: kind, K: 16, Listen: "127.0.0.1:0"} // with 64 places, one pair of 64 would have the same
 	target, friend = open(t, opts), open(t, opts)
 	for _, n := range []*Node{target, friend} {
 		if err := n.Join(); err != nil {

@@ -12,14 +12,6 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// needOlds skips a test where the old nodes that most need are not installed.
-func needOlds(t *testing.T) {
-	t.Helper()
-	if !has(t, "py", "0.7") || !has(t, "js", "0.7") {
-		t.Skip("not installed")
-	}
-}
-
 // olderVersions are those that are installed.
 func olderVersions(t *testing.T) (list []string) {
 	for _, version := range []string{"0.4", "0.5", "0.6"} {
@@ -33,21 +25,49 @@ func olderVersions(t *testing.T) (list []string) {
 // connected waits until a bridge is connected with so many old nodes, and returns since when
 // it is, by ID.
 func connected(t *testing.T, b *Bridge, n int) (since map[string]time.Time) {
+	t.Helper()
 	eventually(t, "all are connected", func() bool {
-		since = map[string]time.Time{}
-		for _, l := range b.Links() {
-			for _, p := range l.Peers {
-				since[p.ID] = p.Since
-			}
-		}
+		since = connections(b)
 		return len(since) == n
 	})
 	return since
 }
 
+// connections are since when a bridge is connected with old nodes, by ID.
+func connections(b *Bridge) map[string]time.Time {
+	since := map[string]time.Time{}
+	for _, l := range b.Links() {
+		for _, p := range l.Peers {
+			since[p.ID] = p.Since
+		}
+	}
+	return since
+}
+
+// unbroken checks that the connections of then are still there, and not new ones.
+func unbroken(t *testing.T, b *Bridge, since map[string]time.Time) {
+	t.Helper()
+	now := connections(b)
+	for id, then := range since {
+		if !now[id].Equal(then) {
+			t.Errorf("the link with %s was lost at some time", id)
+		}
+	}
+	logLinks(t, b)
+}
+
+func logLinks(t *testing.T, bridges ...*Bridge) {
+	t.Helper()
+	for i, b := range bridges {
+		for _, l := range b.Links() {
+			t.Logf("bridge %d, %s in %q: elected %v, in %d, out %d, dropped %v, refused %v", i, l.Name, l.Options.Subnet, l.Elected, l.In, l.Out, l.Dropped, l.Refused)
+		}
+	}
+}
+
 // A real py and a real js node in networks of their own, and three native peers.
 func TestOldBridgeMesh(t *testing.T) {
-	needOlds(t)
+	installed(t)
 	t.Parallel()
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
@@ -118,19 +138,12 @@ func TestOldBridgeMesh(t *testing.T) {
 			}
 		}
 	}
-	for _, l := range b.Links() {
-		for _, p := range l.Peers {
-			if !since[p.ID].Equal(p.Since) {
-				t.Errorf("the link with %s is a new one", p.ID)
-			}
-		}
-		t.Logf("%s: in %d, out %d, dropped %v, refused %v", l.Name, l.In, l.Out, l.Dropped, l.Refused)
-	}
+	unbroken(t, b, since)
 }
 
 // Dictionaries of real old nodes of different versions and of native peers are one.
 func TestOldBridgeSync(t *testing.T) {
-	needOlds(t)
+	installed(t)
 	t.Parallel()
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
@@ -232,22 +245,12 @@ func TestOldBridgeSync(t *testing.T) {
 			})
 		}
 	}
-	for _, l := range b.Links() {
-		if len(l.Peers) == 0 {
-			t.Errorf("%s has lost its link", l.Name)
-		}
-		for _, p := range l.Peers {
-			if s, known := since[p.ID]; known && !s.Equal(p.Since) {
-				t.Errorf("the link with %s is a new one", p.ID)
-			}
-		}
-		t.Logf("%s: in %d, out %d, dropped %v, refused %v", l.Name, l.In, l.Out, l.Dropped, l.Refused)
-	}
+	unbroken(t, b, since)
 }
 
 // Tables of real old nodes and of native peers.
 func TestOldBridgeChord(t *testing.T) {
-	needOlds(t)
+	installed(t)
 	t.Parallel()
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
@@ -267,9 +270,7 @@ func TestOldBridgeChord(t *testing.T) {
 			eventually(t, key, func() bool { v, err := peers[2].table.Get(t.Context(), key); return err == nil && v == "2" })
 		}
 	}
-	for _, l := range b.Links() {
-		t.Logf("%s: in %d, out %d, dropped %v, refused %v", l.Name, l.In, l.Out, l.Dropped, l.Refused)
-	}
+	logLinks(t, b)
 	if err := b.Remove("nobody"); !errors.Is(err, ErrNoLink) {
 		t.Error(err)
 	}

@@ -16,9 +16,7 @@ func TestOldChord(t *testing.T) {
 		t.Run(fmt.Sprint(l), func(t *testing.T) {
 			t.Parallel()
 			record(t, l, "chord")
-			if !has(t, l.language, l.version) {
-				t.Skip("not installed")
-			}
+			needs(t, l.language, l.version)
 			testOldChord(t, l)
 		})
 	}

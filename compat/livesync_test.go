@@ -29,9 +29,7 @@ func TestOldSync(t *testing.T) {
 			t.Run(fmt.Sprint(l, " leasing ", leasing), func(t *testing.T) {
 				t.Parallel()
 				record(t, l, map[bool]string{true: "sync", false: "sync without leasing"}[leasing])
-				if !has(t, l.language, l.version) {
-					t.Skip("not installed")
-				}
+				needs(t, l.language, l.version)
 				testOldSync(t, l, leasing)
 			})
 		}

@@ -16,6 +16,15 @@ type claim struct {
 	time  int64
 }
 
+// sides are what both have under a key. The native owner is a node of this old network, or
+// has a derived ID there.
+type sides struct {
+	native, old claim
+	crosses     bool // the old network has such values as the native one
+	equal       bool // it has this one
+	accepts     bool // old nodes take a write of the native owner
+}
+
 // A verdict is what to do.
 type verdict struct {
 	do    action
@@ -33,26 +42,26 @@ const (
 	removeIn         // delete it there
 	carryOut         // give the old network the native value
 	removeOut        // delete it there
+	withhold         // nothing, since the native value does not cross
+	wait             // look again in a while
 )
 
-// fromNative decides when the native dictionary has changed. The native owner is a node of
-// this old network, or has a derived ID there. Crosses is false for a value that the old
-// network has not; equal is true if it has this one; accepts tells whether old nodes take
-// a write of the native owner.
-func fromNative(now time.Time, native, old claim, crosses, equal, accepts bool) verdict {
+// fromNative decides when the native dictionary has changed.
+func fromNative(now time.Time, s sides) verdict {
+	native, old := s.native, s.old
 	here := native.held && !marked(native.owner)
 	switch {
 	case !native.held && old.held:
 		return verdict{removeOut, old.owner, old.text, now.Unix()}
 	case !native.held, here && old.held && old.owner == native.owner:
 		return verdict{}
-	case !crosses && old.held && marked(old.owner):
+	case !s.crosses && old.held && marked(old.owner):
 		return verdict{removeOut, old.owner, old.text, now.Unix()} // nothing is better than what is no more
-	case !crosses:
+	case !s.crosses:
+		return verdict{do: withhold}
+	case s.equal && (old.owner != native.owner || old.time >= native.time):
 		return verdict{}
-	case equal && (old.owner != native.owner || old.time >= native.time):
-		return verdict{}
-	case accepts:
+	case s.accepts:
 		return verdict{carryOut, native.owner, native.text, recently(now, native.time)}
 	}
 	return answer(now, old)
@@ -62,6 +71,20 @@ func fromNative(now time.Time, native, old claim, crosses, equal, accepts bool) 
 // two that claim a key the native one stands.
 func answer(now time.Time, old claim) verdict {
 	return verdict{carryOut, old.owner, old.text, recently(now, old.time)}
+}
+
+// fromLeased decides when the native dictionary has not done what the old one has, since
+// the key is leased to somebody else there.
+func fromLeased(now time.Time, did action, s sides) verdict {
+	switch {
+	case did == removeIn || !s.old.held:
+		return fromNative(now, s)
+	case !s.crosses:
+		return verdict{do: withhold}
+	case s.equal:
+		return verdict{}
+	}
+	return answer(now, s.old)
 }
 
 // fromOld decides when the old dictionary has changed: what came over a bridge goes back
@@ -127,20 +150,67 @@ func (e *election) won(now time.Time) bool {
 	return true
 }
 
-// shared decides about a key of two tables, from the values of both and what they last
-// agreed on; an empty one is none. If both have changed the native one stands. Old tables
-// lose keys: only if one says that a key is gone it was deleted.
-func shared(native, old, last string, known, gone bool) action {
+// A cause is why a key has to be looked at. Both sides may have changed.
+type cause struct {
+	native  bool   // the native side has changed
+	version uint64 // of a table: what the key had come to when that was told
+	deleted bool   // that it was deleted
+	old     bool   // the old side has changed
+	owner   string
+	time    int64
+	gone    bool     // of a table: the key was deleted
+	contest *contest // a write in the old network that was not taken here
+	again   bool     // it was looked at already, and may be as it should not
+}
+
+// and adds a later one. What the old side has done last counts.
+func (c cause) and(later cause) cause {
+	if later.version < c.version {
+		later.version, later.deleted = c.version, c.deleted
+	}
+	if !later.old && later.contest == nil {
+		later.old, later.owner, later.time, later.gone, later.contest = c.old, c.owner, c.time, c.gone, c.contest
+	}
+	later.native = later.native || c.native
+	later.again = later.again && c.again
+	return later
+}
+
+// outruns tells whether a table that has a key in some version, or not, does not yet have
+// what was told: one home tells of a write that a majority may not have.
+func (c cause) outruns(held bool, version uint64) bool {
+	if held {
+		return version < c.version
+	}
+	return c.version > 0 && !c.deleted
+}
+
+// A share is what is known of a key of two tables: the values of both and what they last
+// agreed on. An empty one is none.
+type share struct {
+	native, old, last string
+	known             bool // when they agreed
+	deleted, gone     bool // somebody says that it was deleted natively, or in the old network
+	again             bool // it was as now a while ago
+}
+
+// decide decides. If both have changed the native value stands. Tables lose keys, and find
+// them again: a key was deleted only if somebody says so, and that may come behind what
+// shows that it is not there.
+func (s share) decide() action {
+	changed := !s.known || s.native != s.last
 	switch {
-	case native == old:
+	case s.native == s.old:
 		return nothing
-	case native == "" && known && old == last:
+	case s.native == "" && s.known && s.old == s.last && s.deleted:
 		return removeOut
-	case native == "":
+	case s.native == "":
 		return carryIn
-	case old == "" && gone && known && native == last:
+	case s.old == "" && !changed && s.gone:
 		return removeIn
-	case old == "", !known, native != last:
+	case s.old == "" && !changed && !s.again:
+		return wait
+	case s.old == "", changed:
 		return carryOut
 	}
 	return carryIn

@@ -52,26 +52,43 @@ func TestMirrorDecisions(t *testing.T) {
 	native := derive("native", "s")
 	ours, another, there := claim{true, native, false, 999_990}, claim{true, "old", true, 999_980}, claim{true, "old", true, 900_000}
 	for name, c := range map[string]struct {
-		native, old             claim
-		crosses, equal, accepts bool
-		want                    verdict
+		sides
+		want verdict
 	}{
-		"new":                             {ours, claim{}, true, false, true, verdict{carryOut, native, false, 999_990}},
-		"old natively, so it is from now": {claim{true, native, false, 900_000}, claim{}, true, false, true, verdict{carryOut, native, false, 1_000_000}},
-		"changed":                         {ours, claim{true, native, false, 999_980}, true, false, true, verdict{carryOut, native, false, 999_990}},
-		"renewed":                         {ours, claim{true, native, false, 999_980}, true, true, true, verdict{carryOut, native, false, 999_990}},
-		"the same":                        {ours, ours, true, true, true, verdict{}},
-		"leased to an old node":           {ours, another, true, false, false, verdict{carryOut, "old", true, 999_980}},
-		"leased long ago":                 {ours, there, true, false, false, verdict{carryOut, "old", true, 1_000_000}},
-		"leased and equal":                {ours, another, true, true, false, verdict{}},
-		"no value there":                  {ours, ours, false, false, true, verdict{removeOut, native, false, 1_000_000}},
-		"no value there, nor ours":        {ours, another, false, false, false, verdict{}},
-		"deleted":                         {claim{}, ours, false, false, true, verdict{removeOut, native, false, 1_000_000}},
-		"deleted and gone":                {claim{}, claim{}, false, false, true, verdict{}},
-		"from there":                      {claim{true, "old", false, 5}, another, true, false, true, verdict{}},
-		"from there, but lost":            {claim{true, "old", false, 5}, claim{}, true, false, true, verdict{carryOut, "old", false, 1_000_000}},
+		"new":                             {sides{ours, claim{}, true, false, true}, verdict{carryOut, native, false, 999_990}},
+		"old natively, so it is from now": {sides{claim{true, native, false, 900_000}, claim{}, true, false, true}, verdict{carryOut, native, false, 1_000_000}},
+		"changed":                         {sides{ours, claim{true, native, false, 999_980}, true, false, true}, verdict{carryOut, native, false, 999_990}},
+		"renewed":                         {sides{ours, claim{true, native, false, 999_980}, true, true, true}, verdict{carryOut, native, false, 999_990}},
+		"the same":                        {sides{ours, ours, true, true, true}, verdict{}},
+		"leased to an old node":           {sides{ours, another, true, false, false}, verdict{carryOut, "old", true, 999_980}},
+		"leased long ago":                 {sides{ours, there, true, false, false}, verdict{carryOut, "old", true, 1_000_000}},
+		"leased and equal":                {sides{ours, another, true, true, false}, verdict{}},
+		"no value there":                  {sides{ours, ours, false, false, true}, verdict{removeOut, native, false, 1_000_000}},
+		"no value there, nor ours":        {sides{ours, another, false, false, false}, verdict{do: withhold}},
+		"deleted":                         {sides{claim{}, ours, false, false, true}, verdict{removeOut, native, false, 1_000_000}},
+		"deleted and gone":                {sides{claim{}, claim{}, false, false, true}, verdict{}},
+		"from there":                      {sides{claim{true, "old", false, 5}, another, true, false, true}, verdict{}},
+		"from there, but lost":            {sides{claim{true, "old", false, 5}, claim{}, true, false, true}, verdict{carryOut, "old", false, 1_000_000}},
 	} {
-		if got := fromNative(now, c.native, c.old, c.crosses, c.equal, c.accepts); got != c.want {
+		if got := fromNative(now, c.sides); got != c.want {
+			t.Errorf("%s: %+v, not %+v", name, got, c.want)
+		}
+	}
+	taken := claim{true, derive("another", "s"), false, 999_985}
+	for name, c := range map[string]struct {
+		did action
+		sides
+		want verdict
+	}{
+		"an old write":              {carryIn, sides{taken, another, true, false, false}, verdict{carryOut, "old", true, 999_980}},
+		"an old write of the same":  {carryIn, sides{taken, another, true, true, false}, verdict{}},
+		"over what has no value":    {carryIn, sides{taken, another, false, false, false}, verdict{do: withhold}},
+		"an old write, gone since":  {carryIn, sides{taken, claim{}, true, false, true}, verdict{carryOut, taken.owner, false, 999_985}},
+		"an old delete":             {removeIn, sides{taken, claim{}, true, false, true}, verdict{carryOut, taken.owner, false, 999_985}},
+		"an old delete, both gone":  {removeIn, sides{}, verdict{}},
+		"a delete, and a new write": {removeIn, sides{taken, another, true, false, false}, verdict{carryOut, "old", true, 999_980}},
+	} {
+		if got := fromLeased(now, c.did, c.sides); got != c.want {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)
 		}
 	}
@@ -88,26 +105,68 @@ func TestMirrorDecisions(t *testing.T) {
 
 func TestSharedTables(t *testing.T) {
 	for _, c := range []struct {
-		native, old, last string
-		known, gone       bool
-		want              action
+		share
+		want action
 	}{
-		{"", "", "", false, false, nothing},
-		{"a", "a", "", false, false, nothing},
-		{"a", "", "", false, false, carryOut},
-		{"", "a", "", false, false, carryIn},
-		{"a", "b", "", false, false, carryOut}, // the native one stands
-		{"a", "b", "b", true, false, carryOut},
-		{"a", "b", "a", true, false, carryIn},
-		{"a", "b", "c", true, false, carryOut}, // both have changed
-		{"", "a", "a", true, false, removeOut},
-		{"", "a", "b", true, false, carryIn},
-		{"a", "", "a", true, true, removeIn},
-		{"a", "", "a", true, false, carryOut}, // it was lost
-		{"a", "", "b", true, true, carryOut},
+		{share{}, nothing},
+		{share{native: "a", old: "a"}, nothing},
+		{share{native: "a"}, carryOut},
+		{share{old: "a"}, carryIn},
+		{share{native: "a", old: "b"}, carryOut}, // the native one stands
+		{share{native: "a", old: "b", last: "b", known: true}, carryOut},
+		{share{native: "a", old: "b", last: "a", known: true}, carryIn},
+		{share{native: "a", old: "b", last: "c", known: true}, carryOut}, // both have changed
+		{share{old: "a", last: "a", known: true, deleted: true}, removeOut},
+		{share{old: "a", last: "a", known: true}, carryIn}, // it was lost
+		{share{old: "a", last: "b", known: true, deleted: true}, carryIn},
+		{share{native: "a", last: "a", known: true, gone: true}, removeIn},
+		{share{native: "a", last: "a", known: true}, wait},
+		{share{native: "a", last: "a", known: true, again: true}, carryOut}, // it was lost
+		{share{native: "a", last: "b", known: true, gone: true}, carryOut},
 	} {
-		if got := shared(c.native, c.old, c.last, c.known, c.gone); got != c.want {
+		if got := c.decide(); got != c.want {
 			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// Of several causes to look at a key none gets lost, and what came last counts.
+func TestWork(t *testing.T) {
+	added, deleted := cause{native: true, version: 2}, cause{native: true, version: 3, deleted: true}
+	set, gone := cause{old: true, owner: "a"}, cause{old: true, gone: true}
+	for name, c := range map[string]struct{ first, later, want cause }{
+		"versions":           {added, deleted, deleted},
+		"behind each other":  {deleted, added, deleted},
+		"both sides":         {gone, added, cause{native: true, version: 2, old: true, gone: true}},
+		"the old side twice": {gone, set, set},
+		"again":              {cause{old: true, again: true}, added, cause{native: true, version: 2, old: true}},
+	} {
+		w := newWork()
+		w.old("key", c.first)
+		w.old("key", c.later)
+		if key, got, err := w.take(t.Context()); key != "key" || got != c.want || err != nil {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		w.old("key", c.later)
+		w.again("key", c.first)
+		if _, got, err := w.take(t.Context()); got != c.want || err != nil {
+			t.Errorf("%s, again: %+v, %v", name, got, err)
+		}
+		if len(w.order)+len(w.keys) != 0 {
+			t.Errorf("%s: there is more to do", name)
+		}
+	}
+	for _, c := range []struct {
+		cause
+		held    bool
+		version uint64
+		want    bool
+	}{
+		{added, true, 2, false}, {added, true, 3, false}, {added, true, 1, true}, {added, false, 0, true},
+		{deleted, false, 0, false}, {deleted, true, 2, true}, {deleted, true, 4, false}, {set, false, 0, false}, {set, true, 1, false},
+	} {
+		if got := c.outruns(c.held, c.version); got != c.want {
+			t.Errorf("%+v outruns %v %d: %v", c.cause, c.held, c.version, got)
 		}
 	}
 }

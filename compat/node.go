@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -96,15 +97,28 @@ func (n *Node) shut() {
 	}
 }
 
-// Close ends the node and all its connections. Old py nodes that lose one may lose theirs.
+// Close ends the node and all its connections. What waits for others is written, and they
+// are told, for a second at most.
 func (n *Node) Close() error {
+	n.shut()
+	n.do(func(now time.Time) error {
+		for s := range n.conns {
+			s.shut(now, ErrClosed)
+		}
+		return nil
+	})
+	n.mu.Lock()
+	conns := slices.Collect(maps.Values(n.conns))
+	n.mu.Unlock()
+	for _, c := range conns {
+		<-c.gone
+	}
 	n.mu.Lock()
 	n.closed = true
-	for _, c := range n.conns {
+	for _, c := range n.conns { // that came meanwhile
 		c.end(ErrClosed)
 	}
 	n.mu.Unlock()
-	n.shut()
 	n.wg.Wait()
 	n.messages.Close()
 	n.changes.Close()
@@ -204,10 +218,11 @@ func (n *Node) act(f func(now time.Time) error) error {
 }
 
 // Connect connects to a node at an address, host:port, and returns when it has said who it
-// is. If it is lost later, it is dialled again, after a second at first and a minute at
-// most, until Disconnect. Errors: a *RefusedError if it is of another network, ErrWire if
-// it is no old node of this version, ErrSilent, ErrSelf, ErrTwice, ErrClosed, the context's
-// and those of dialling.
+// is, or is connected already. If it is lost later, it is dialled again, after a second at
+// first and a minute at most, until Disconnect. Errors: a *RefusedError if it is of another
+// network, ErrWire if it is no old node of this version, ErrSilent, ErrSelf, ErrTwice if it
+// was connected already and is lost at the same moment, ErrClosed, the context's and those
+// of dialling.
 func (n *Node) Connect(ctx context.Context, addr string) error {
 	if err := n.connect(ctx, addr); err != nil {
 		return fmt.Errorf("compat: %s: %w", addr, err)
@@ -217,13 +232,15 @@ func (n *Node) Connect(ctx context.Context, addr string) error {
 
 // Disconnect closes the connection with a node. It is no error if there is none.
 func (n *Node) Disconnect(id string) error {
-	return n.do(func(time.Time) error {
+	return n.do(func(now time.Time) error {
 		if s := n.c.table[id]; s != nil {
-			if end := n.kept[n.conns[s].addr]; end != nil {
-				end()
-				delete(n.kept, n.conns[s].addr)
+			for _, addr := range n.conns[s].addrs {
+				if end := n.kept[addr]; end != nil {
+					end()
+					delete(n.kept, addr)
+				}
 			}
-			s.shut(errLeft)
+			s.shut(now, errLeft)
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,6 +128,88 @@ func TestNodesChord(t *testing.T) {
 			for _, key := range []string{"key0", "key2", "of leech"} {
 				eventually(t, key+" is elsewhere", func() bool { s := get(nodes[2], key); return s == key || s == "x" })
 			}
+		})
+	}
+}
+
+// Two nodes that have much to say to each other do not wait for each other's answers.
+func TestBothAtOnce(t *testing.T) {
+	for _, version := range []string{"0.5", "0.6", "0.7"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			opts := Options{Kind: Mesh, Version: version, Listen: "127.0.0.1:0", listening: 50 * time.Millisecond}
+			a, b := open(t, opts), open(t, opts)
+			if err := b.Connect(t.Context(), a.Addr()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "both know", func() bool { return len(a.Peers()) == 1 })
+			const count = 1000
+			var all sync.WaitGroup
+			for _, n := range []*Node{a, b} {
+				heard := n.Messages(t.Context())
+				all.Go(func() {
+					for i := range count {
+						if err := n.Send(t.Context(), fmt.Sprint(n.ID(), i)); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+				all.Go(func() {
+					rest := count
+					for _, err := range heard {
+						if rest--; err != nil || rest == 0 {
+							break
+						}
+					}
+				})
+			}
+			done := make(chan struct{})
+			go func() { all.Wait(); close(done) }()
+			eventually(t, "all are heard", func() bool {
+				select {
+				case <-done:
+					return true
+				default:
+					return false
+				}
+			})
+		})
+	}
+}
+
+// Who connects to a node that has dialled it keeps that connected: there is no second
+// connection, or, if it does not show that it is the same node, one of the two stays.
+func TestConnectedAlready(t *testing.T) {
+	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", listening: 50 * time.Millisecond}
+	for i := range 4 { // with IDs in either order
+		elsewhere := opts
+		if i%2 == 0 {
+			elsewhere.Advertise = "192.0.2.1:4444"
+		}
+		a, b := open(t, opts), open(t, elsewhere)
+		if err := b.Connect(t.Context(), a.Addr()); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Connect(t.Context(), b.Addr()); err != nil {
+			t.Errorf("to a node that is connected: %v", err)
+		}
+		if outgoing := a.Peers()[0].Outgoing; outgoing && elsewhere.Advertise == "" {
+			t.Error("it was dialled")
+		}
+		eventually(t, "one connection", func() bool { return len(a.Peers()) == 1 && len(b.Peers()) == 1 })
+		if err := b.Disconnect(a.ID()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is dialled again", func() bool { return len(a.Peers()) == 1 && a.Peers()[0].Outgoing })
+		if err := a.Disconnect(b.ID()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "nobody keeps it", func() bool {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return len(a.kept)+len(b.kept)+len(a.conns)+len(b.conns) == 0
 		})
 	}
 }

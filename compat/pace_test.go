@@ -30,6 +30,26 @@ func losesStream(frames []int, pauses map[int]bool) bool {
 	return false
 }
 
+// Fillers are as long as they should be, though IDs of 0.5 are not equally long.
+func TestFiller(t *testing.T) {
+	for _, version := range []string{"0.5", "0.6", "0.7"} {
+		c := &conn{n: open(t, Options{Kind: Mesh, Version: version})}
+		c.least = 4 + len(c.n.blank(1, 0))
+		lengths := map[int]bool{}
+		for size := c.least; size < c.least+250; size++ {
+			if got := 4 + len(c.filler(size)); got != size {
+				t.Errorf("%s: %d bytes, not %d", version, got, size)
+			}
+		}
+		for with := range 256 {
+			lengths[len(c.n.blank(1, byte(with)))] = true
+		}
+		if (len(lengths) > 1) != (version == "0.5") {
+			t.Errorf("%s: %d lengths of an ID", version, len(lengths))
+		}
+	}
+}
+
 // Wherever a reader falls behind, it never ends its 1024 bytes behind the length of a frame.
 func TestPace(t *testing.T) {
 	lost, waits, fillers := 0, 0, 0

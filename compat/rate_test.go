@@ -16,9 +16,7 @@ func TestOldRate(t *testing.T) {
 	}
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
 		t.Run(version, func(t *testing.T) {
-			if !has(t, "py", version) {
-				t.Skip("not installed")
-			}
+			needs(t, "py", version)
 			host := ownHost()
 			freePort(t, host)
 			n := open(t, Options{Kind: Mesh, Version: version, Listen: host + ":0"})
@@ -70,9 +68,7 @@ func TestOldRate(t *testing.T) {
 // What a bridge carries between two py nodes that speak and hear as fast as they can, without
 // losing anything or a link. The bench compares it with what they exchange by themselves.
 func TestOldBridgeUnderLoad(t *testing.T) {
-	if !has(t, "py", "0.7") {
-		t.Skip("not installed")
-	}
+	needs(t, "py", "0.7")
 	length := 5 * time.Second
 	if os.Getenv("GO2P_LONG") == "1" {
 		length = time.Minute
@@ -83,10 +79,7 @@ func TestOldBridgeUnderLoad(t *testing.T) {
 	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "one"}, speaker.addr)
 	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "two"}, hearer.addr)
 	settled(t, b)
-	since := map[string]time.Time{}
-	for _, l := range b.Links() {
-		since[l.Name] = l.Peers[0].Since
-	}
+	since := connected(t, b, 2)
 	const burst = 20
 	heard := 0.0
 	start := time.Now()
@@ -98,10 +91,6 @@ func TestOldBridgeUnderLoad(t *testing.T) {
 		}
 		heard += got
 	}
-	for _, l := range b.Links() {
-		if len(l.Peers) != 1 || !l.Peers[0].Since.Equal(since[l.Name]) {
-			t.Errorf("the link %s was lost", l.Name)
-		}
-	}
+	unbroken(t, b, since)
 	t.Logf("%.0f broadcasts/s", heard/time.Since(start).Seconds())
 }

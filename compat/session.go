@@ -6,6 +6,7 @@ package compat
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -31,6 +32,7 @@ type session struct {
 	over    bool
 	usable  bool // nobody need wait for it
 	peer    wire.Greeting
+	speaks  wire.Version
 	methods []wire.Method // that the other takes
 	used    []wire.Method // that it has ever announced: it may go on with them
 
@@ -43,7 +45,7 @@ type session struct {
 
 // open begins a connection.
 func (c *citizen) open(now time.Time, outgoing bool, remote string) *session {
-	s := &session{c: c, outgoing: outgoing, remote: remote, since: now, knows: map[string]bool{}}
+	s := &session{c: c, outgoing: outgoing, remote: remote, since: now, speaks: c.version, knows: map[string]bool{}}
 	c.pending[s] = true
 	if t, ok := c.ext.(*spread); ok && t.narrow() && !t.stores {
 		s.ready() // it need not greet to ask
@@ -96,7 +98,7 @@ func (s *session) advance(now time.Time) {
 	case !s.spoken && (s.outgoing || !s.c.mute()):
 		s.speak(now) // old nodes would have spoken: it is one of this library, or somebody else
 	default:
-		s.shut(ErrSilent)
+		s.shut(now, ErrSilent)
 	}
 }
 
@@ -156,7 +158,7 @@ func (s *session) send(now time.Time, m *wire.Message) {
 		return
 	}
 	paced := s.c.version > wire.V4 && s.peer.Language != wire.JavaScript
-	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced})
+	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced, m.Sub() == wire.Peers})
 }
 
 // more tells a part of the backlog, and whether there was any.
@@ -169,8 +171,21 @@ func (s *session) more(now time.Time) bool {
 	return len(part) > 0
 }
 
-// shut ends the connection.
-func (s *session) shut(why error) {
+// shut ends the connection, and has an old py node do so, too.
+func (s *session) shut(now time.Time, why error) {
+	if s.over {
+		return
+	}
+	if s.peer.ID != "" && !s.anonymous() {
+		if body := farewell(s.speaks, s.peer.Language, s.c.id, now); body != nil {
+			s.c.out.frames = append(s.c.out.frames, parcel{to: s, body: body, paced: s.spoken && s.speaks > wire.V4})
+		}
+	}
+	s.end(why)
+}
+
+// end ends it without a word.
+func (s *session) end(why error) {
 	if !s.over {
 		s.over = true
 		s.c.out.shut = append(s.c.out.shut, shutting{s, why})
@@ -188,9 +203,9 @@ func (s *session) receive(now time.Time, body []byte) {
 	case err != nil && s.greeted && s.inStep(err):
 		s.c.drop(DropForm)
 	case err != nil && s.greeted:
-		s.shut(fmt.Errorf("%w: %w", ErrWire, err)) // the stream is out of step, or never was in it
+		s.shut(now, fmt.Errorf("%w: %w", ErrWire, err)) // the stream is out of step, or never was in it
 	case err != nil:
-		s.shut(stranger(s.c.version, body, err))
+		s.refuse(now, body, err)
 	case m.Sub() == wire.Handshake && len(m.Args()) == 4:
 		s.hear(now, m)
 	case m.Main() == wire.Renegotiate:
@@ -242,21 +257,35 @@ func (s *session) announce(methods []wire.Method) {
 	}
 }
 
+// refuse ends the connection with who does not speak as this node does.
+func (s *session) refuse(now time.Time, body []byte, err error) {
+	v, g, ok := recognize(body)
+	if !ok {
+		s.shut(now, fmt.Errorf("%w: %w", ErrWire, err))
+		return
+	}
+	s.peer, s.speaks = g, v
+	s.shut(now, identify(v, g))
+}
+
 // hear takes the handshake of the other.
 func (s *session) hear(now time.Time, m *wire.Message) {
 	g, err := s.c.version.ParseGreeting(m.Args())
 	switch {
 	case err != nil:
-		s.shut(fmt.Errorf("%w: %w", ErrWire, err))
+		s.shut(now, fmt.Errorf("%w: %w", ErrWire, err))
+	case g.SubnetID == nowhere:
+		s.end(io.EOF)
 	case g.SubnetID != s.c.subnetID:
-		s.shut(identify(s.c.version, g, s.c.subnet))
+		s.peer = g
+		s.shut(now, identify(s.c.version, g, s.c.subnet))
 	case g.ID == s.c.id:
 		if !s.spoken {
 			s.speak(now) // so that the other end sees it, too
 		}
-		s.shut(ErrSelf)
+		s.shut(now, ErrSelf)
 	case s.greeted && g.ID != s.peer.ID:
-		s.shut(fmt.Errorf("%w: it changes its ID", ErrWire))
+		s.shut(now, fmt.Errorf("%w: it changes its ID", ErrWire))
 	case s.greeted:
 		s.peer = g
 		s.announce(g.Methods) // js 0.6 and 0.7 say it twice
@@ -268,6 +297,7 @@ func (s *session) hear(now time.Time, m *wire.Message) {
 		}
 		s.c.enter(now, s)
 	default:
-		s.shut(ErrTwice)
+		s.peer = g
+		s.shut(now, ErrTwice)
 	}
 }

@@ -11,27 +11,14 @@ import (
 // usual are names of networks that are tried on a node that was refused.
 var usual = []string{"mesh", "sync", "chord", "ford", "bootstrap", ""}
 
-// stranger says of a node whose first words are not of this version what they are.
-func stranger(v wire.Version, body []byte, err error) error {
-	for _, other := range wire.Versions {
-		m, failed := wire.Decode(other, body)
-		if other == v || failed != nil || m.Sub() != wire.Handshake {
-			continue
-		}
-		if g, failed := other.ParseGreeting(m.Args()); failed == nil {
-			return identify(other, g)
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrWire, err)
-}
-
 // identify finds a network that a node could be of, among some names and the usual ones.
 func identify(v wire.Version, g wire.Greeting, names ...string) *RefusedError {
 	versions := []wire.Version{v}
+	e := &RefusedError{ID: g.ID, SubnetID: g.SubnetID, Version: v.String()}
 	if v.Typed() { // the messages of both are alike
 		versions = append(versions, wire.V6+wire.V7-v)
+		e.Version = fmt.Sprintf("%s or %s", wire.V6, wire.V7)
 	}
-	e := &RefusedError{ID: g.ID, SubnetID: g.SubnetID, Version: v.String()}
 	for _, v := range versions {
 		for _, name := range append(names, usual...) {
 			for _, transport := range []Transport{Plaintext, SSL, WebSocket, "wss"} {

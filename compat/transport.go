@@ -33,6 +33,8 @@ type pipe interface {
 	// write writes one frame, all of it at once.
 	write(body []byte) error
 	remote() string
+	// closeWrite says that nothing more is written. Over WebSocket that closes the pipe.
+	closeWrite() error
 	Close() error
 }
 
@@ -72,6 +74,8 @@ func (s stream) remote() string { return s.RemoteAddr().String() }
 
 func (s stream) read(limit int) ([]byte, error) { return readFrame(s, limit) }
 
+func (s stream) closeWrite() error { return s.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+
 // readFrame waits for a frame without limit, and then for its end.
 func readFrame(r interface {
 	io.Reader
@@ -107,6 +111,8 @@ func newSocket(ws *websocket.Conn) *socket {
 func (s *socket) remote() string { return s.ws.RemoteAddr().String() }
 
 func (s *socket) Close() error { return s.ws.Close() }
+
+func (s *socket) closeWrite() error { return s.ws.Close() }
 
 func (s *socket) SetReadDeadline(t time.Time) error { return s.ws.SetReadDeadline(t) }
 

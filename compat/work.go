@@ -5,16 +5,6 @@ import (
 	"sync"
 )
 
-// A cause is why a key has to be looked at. Both sides may have changed.
-type cause struct {
-	native  bool // the native side has changed
-	old     bool // the old one has
-	owner   string
-	time    int64
-	gone    bool     // of a table: the key was deleted
-	contest *contest // a write in the old network that was not taken here
-}
-
 // A work is keys that have to be looked at. It grows with what old dictionaries may have,
 // but native changes wait.
 type work struct {
@@ -38,12 +28,24 @@ func (w *work) old(key string, c cause) {
 	w.add(key, c)
 }
 
+// again adds a key that was looked at for a cause; what has come since is later.
+func (w *work) again(key string, c cause) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if since, waits := w.keys[key]; waits {
+		w.keys[key] = c.and(since)
+		return
+	}
+	w.add(key, c)
+}
+
 // fromNative adds a key that the native side has changed, when there is room.
-func (w *work) fromNative(ctx context.Context, key string) error {
+func (w *work) fromNative(ctx context.Context, key string, c cause) error {
+	c.native = true
 	for {
 		w.mu.Lock()
 		if len(w.keys) < maxNativeWork {
-			w.add(key, cause{native: true})
+			w.add(key, c)
 			w.mu.Unlock()
 			return nil
 		}
@@ -57,15 +59,12 @@ func (w *work) fromNative(ctx context.Context, key string) error {
 	}
 }
 
-// add adds a key, or another reason to look at it. What the old side has done last counts.
+// add adds a key, or another cause to look at it. The caller holds mu.
 func (w *work) add(key string, c cause) {
-	before, known := w.keys[key]
-	if !known {
+	if before, waits := w.keys[key]; waits {
+		c = before.and(c)
+	} else {
 		w.order = append(w.order, key)
-	}
-	c.native = c.native || before.native
-	if !c.old && c.contest == nil {
-		c.old, c.owner, c.time, c.gone, c.contest = before.old, before.owner, before.time, before.gone, before.contest
 	}
 	w.keys[key] = c
 	select {
