@@ -111,7 +111,8 @@ const (
 
 // Watch yields what changes from now on among the keys that begin with a prefix: each
 // write once, though all homes of a key tell of it; one that was overwritten at once may
-// be left out. It ends with the context's error, or ErrClosed, or when the loop is left.
+// be left out. A home tells of a write as soon as it has it, so that Get may not see it for
+// a moment: an Item of a lower version is what was before. It ends with the context's error, or ErrClosed, or when the loop is left.
 func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

@@ -83,7 +83,9 @@ func TestBridge(t *testing.T) {
 		}
 		p.ok("mesh", "reply", m.ID, "reply of "+p.ID)
 		p.ok("mesh", "whisper", m.From, "whisper of "+p.ID)
-		p.ok("mesh", "send", "broadcast of "+p.ID)
+		if out := p.ok("mesh", "send", "broadcast of "+p.ID); strings.Contains(out, "; old nodes: 1") != (p == a) {
+			t.Errorf("send said %s", out)
+		}
 	}
 	want := map[any]bool{}
 	for _, p := range []*peerProcess{a, b} {

@@ -27,12 +27,15 @@ func (c *cli) sendCmd() *cobra.Command {
 			if err := c.client().Call(cmd.Context(), control.PathSend, control.Outgoing{Packets: packets}, &sent); err != nil {
 				return err
 			}
-			if sent.Neighbours == 0 {
+			if sent.Neighbours+sent.OldNodes == 0 {
 				c.say("there was nobody to send it to\nhint: `peer mesh connect ADDR` connects to a peer")
 			}
 			text := fmt.Sprintf("neighbours: %d", sent.Neighbours)
 			if sent.Took < sent.Neighbours {
 				text += fmt.Sprintf(", of which %d have it so far", sent.Took)
+			}
+			if sent.OldNodes > 0 {
+				text += fmt.Sprintf("; old nodes: %d", sent.OldNodes)
 			}
 			return c.print(sent, text)
 		},

@@ -119,7 +119,8 @@ type Outgoing struct {
 type Sent struct {
 	ID         string `json:"id"`
 	Neighbours int    `json:"neighbours"`
-	Took       int    `json:"took"` // neighbours that said within a second that they have it
+	Took       int    `json:"took"`                // neighbours that said within a second that they have it
+	OldNodes   int    `json:"old_nodes,omitempty"` // connected with this peer, which bridges them
 }
 
 // A Target is a peer to connect to, or disconnect.

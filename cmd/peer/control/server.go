@@ -238,7 +238,11 @@ func (s *Server) send(ctx context.Context, o Outgoing) (Sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, taking)
 	defer cancel()
 	took, _ := s.mesh.Taken(ctx, r)
-	return Sent{r.ID, r.Neighbours, took}, nil
+	old := 0
+	for _, l := range s.bridge.Links() {
+		old += len(l.Peers)
+	}
+	return Sent{r.ID, r.Neighbours, took, old}, nil
 }
 
 // taking is how long the answer to send waits for the neighbours' word.
