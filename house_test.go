@@ -37,7 +37,7 @@ var arrows = []struct {
 // cores are the files that decide and touch nothing; see docs/design.md.
 var cores = []string{
 	"chord/id.go", "chord/lookup.go", "chord/placement.go", "chord/ring.go", "chord/store.go", "chord/wire.go",
-	"compat/citizen.go", "compat/dictionary.go", "compat/farewell.go", "compat/guest.go", "compat/lookup.go", "compat/mark.go", "compat/mirror.go", "compat/pace.go", "compat/ring.go", "compat/session.go", "compat/spread.go", "compat/stranger.go", "compat/values.go",
+	"compat/citizen.go", "compat/dictionary.go", "compat/farewell.go", "compat/guest.go", "compat/lookup.go", "compat/mark.go", "compat/mirror.go", "compat/pace.go", "compat/ring.go", "compat/rival.go", "compat/session.go", "compat/spread.go", "compat/stranger.go", "compat/values.go",
 	"compat/internal/wire/base58.go", "compat/internal/wire/compress.go", "compat/internal/wire/frame.go", "compat/internal/wire/greeting.go", "compat/internal/wire/message.go",
 	"compat/internal/wire/msgpack.go", "compat/internal/wire/packets.go", "compat/internal/wire/text.go", "compat/internal/wire/wire.go",
 	"internal/recent/set.go",

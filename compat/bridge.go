@@ -105,14 +105,14 @@ type link struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	messages chan Message     // from the old network
-	sends    chan outgoing    // to it
-	answers  chan answerTo    // whispers to it
-	replies  chan reply       // whispers from it
-	work     *work            // keys that have changed
-	in, out  atomic.Uint64    // messages and keys
-	dropped  counters         // and why
-	rivals   map[string]rival // by key; of mirror
+	messages chan Message  // from the old network
+	sends    chan outgoing // to it
+	answers  chan answerTo // whispers to it
+	replies  chan reply    // whispers from it
+	work     *work         // keys that have changed
+	in, out  atomic.Uint64 // messages and keys
+	dropped  counters      // and why
+	rivals   rivals        // of mirror
 
 	mu       sync.Mutex
 	vote     election
@@ -269,7 +269,7 @@ func (l *link) tap(ev any) {
 		l.work.old(ev.Key, cause{old: true, owner: ev.Owner, time: ev.Time.Unix()})
 	case contest:
 		l.meet(ev.sender)
-		l.work.old(ev.key, cause{contest: &ev})
+		l.work.old(ev.key, cause{lost: []contest{ev}})
 	case notice:
 		l.work.old(ev.key, cause{old: true, gone: ev.gone})
 	case presence:

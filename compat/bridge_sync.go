@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/p2p-today/go2p/compat/internal/wire"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
@@ -35,29 +34,21 @@ func (l *link) watchDict() {
 	}
 }
 
-// A rival is an old node that has written a key without knowing that it was leased from
-// elsewhere. It takes no more of whom this node and others hold for the owner, so that it
-// is told under its own name, too.
-type rival struct {
-	id    string
-	text  bool
-	until time.Time // its lease
-}
-
-const maxRivals = 4096
-
 // mirror looks at one key after the other, and has each side follow the other.
 func (l *link) mirror() {
-	l.rivals = map[string]rival{}
+	l.rivals = rivals{}
 	for {
 		key, c, err := l.work.take(l.ctx)
 		if err != nil {
 			return
 		}
-		if c.contest != nil {
-			err = l.settle(key, *c.contest)
-		} else if c.old {
+		if c.old {
 			err = l.follow(key, c)
+		}
+		for _, w := range c.lost {
+			if err == nil {
+				err = l.settle(key, w)
+			}
 		}
 		if err == nil && c.native {
 			err = l.lead(key)
@@ -71,14 +62,15 @@ func (l *link) mirror() {
 // both is what both sides have under a key, with the values.
 type both struct {
 	sides
-	value    any // native, as it travels
-	oldValue any // of Go
+	value    any   // native, as it travels
+	oldValue any   // of Go
+	entry    entry // what the node has
 }
 
 func (l *link) look(key string) (s both) {
 	item, err := l.b.opts.Sync.Item(key)
 	if err == nil {
-		s.native = claim{true, derive(item.Lease.Owner, l.id), false, item.Time.Unix()}
+		s.native = claim{true, derive(item.Lease.Owner, l.id), false, item.Time.Add(-aside).Unix()}
 		if _, id, ok := splitOrigin(item.Lease.Owner); ok && l.isResident(id) {
 			s.native.owner = id
 		}
@@ -87,23 +79,17 @@ func (l *link) look(key string) (s both) {
 		d := l.node.c.ext.(*dictionary)
 		e, held := d.entries[key]
 		s.old = claim{held, e.owner, e.ownerText, e.time}
-		s.oldValue = goValue(e.value)
+		s.oldValue, s.entry = goValue(e.value), e
 		if args, err := fromGo(d.c.version, []any{item.Value}); err == nil && s.native.held && !d.deletes(args[0]) {
 			s.value, s.crosses = args[0], true
 		}
 		if back, err := fromGo(d.c.version, []any{s.oldValue}); err == nil && held && s.crosses {
 			s.equal = sameValue(back[0], s.value)
 		}
-		s.accepts = d.accepts(now, key, entry{owner: s.native.owner, time: recently(now, s.native.time)}, false)
+		s.accepts = d.surely(now, key, entry{owner: s.native.owner, time: recently(now, s.native.time)})
 		return nil
 	})
 	return s
-}
-
-func sameValue(a, b any) bool {
-	x, errX := wire.AppendValue(nil, a)
-	y, errY := wire.AppendValue(nil, b)
-	return errX == nil && errY == nil && string(x) == string(y)
 }
 
 // lead has the old side follow the native one.
@@ -136,25 +122,28 @@ func (l *link) settle(key string, c contest) error {
 			if err != nil {
 				return err
 			}
-			return l.node.c.ext.(*dictionary).mirror(now, key, entry{args[0], c.sender, c.text, recently(now, c.time)})
+			d := l.node.c.ext.(*dictionary)
+			return d.mirror(now, key, d.entries[key], entry{args[0], c.sender, c.text, recently(now, c.time)})
 		})
 	}
 	if !s.native.held || !s.crosses {
 		return nil
 	}
-	l.dropped.drop(DropContest)
-	if len(l.rivals) >= maxRivals {
-		clear(l.rivals)
+	l.rivals.add(time.Now(), key, rival{id: c.sender, text: c.text})
+	if args, err := fromGo(l.node.c.version, []any{c.value}); err == nil && sameValue(args[0], s.value) {
+		return nil // it may be the word of another bridge
 	}
-	l.rivals[key] = rival{c.sender, c.text, time.Now().Add(lease)}
+	l.dropped.drop(DropContest)
 	return l.sayTo(key, entry{s.value, c.sender, c.text, c.time})
 }
 
 // sayTo writes a key under the name of a rival.
 func (l *link) sayTo(key string, e entry) error {
 	return l.node.do(func(now time.Time) error {
+		d := l.node.c.ext.(*dictionary)
 		e.time = recently(now, e.time)
-		_, err := l.node.c.ext.(*dictionary).say(now, key, e)
+		_, err := d.say(now, key, e)
+		d.visit(now, key, e)
 		return err
 	})
 }
@@ -180,7 +169,7 @@ func (l *link) act(key string, v verdict, s both) error {
 		if !s.crosses && s.native.held {
 			l.dropped.drop(DropValue)
 		}
-		return l.tell(ctx, key, v, s.value)
+		return l.tell(ctx, key, v, s)
 	case withhold:
 		l.dropped.drop(DropValue)
 		return nil
@@ -202,28 +191,42 @@ func isLease(err error) bool {
 	return errors.As(err, &lease)
 }
 
-// tell writes a key in the old network, or deletes it there.
-func (l *link) tell(ctx context.Context, key string, v verdict, value any) error {
+// tell writes a key in the old network, or deletes it there; unless that has changed it
+// since it was looked at: then it is looked at again.
+func (l *link) tell(ctx context.Context, key string, v verdict, s both) error {
 	if err := l.node.room(ctx); err != nil {
 		return err
 	}
+	value := s.value
+	var rivals []rival
 	err := l.node.do(func(now time.Time) error {
 		d := l.node.c.ext.(*dictionary)
 		if v.do == removeOut {
 			value = d.gone()
 		}
-		return d.mirror(now, key, entry{value, v.owner, v.text, v.time})
+		e := entry{value, v.owner, v.text, v.time}
+		if err := d.mirror(now, key, s.entry, e); err != nil {
+			return err
+		}
+		if s.old.held {
+			d.visit(now, key, e)
+		}
+		rivals = l.rivals.told(now, key, v.owner, v.do == removeOut)
+		return nil
 	})
+	if errors.Is(err, errChanged) {
+		l.work.again(key, cause{native: true})
+		return nil
+	}
 	if err != nil {
 		l.dropped.drop(DropEncoding)
 		return err
 	}
 	l.out.Add(1)
-	if r, ok := l.rivals[key]; ok && marked(v.owner) {
-		if delete(l.rivals, key); time.Now().Before(r.until) && v.do == carryOut {
-			l.rivals[key] = rival{r.id, r.text, time.Now().Add(lease)}
+	for _, r := range rivals {
+		if err := l.sayTo(key, entry{value, r.id, r.text, v.time}); err != nil {
+			return err
 		}
-		return l.sayTo(key, entry{value, r.id, r.text, v.time})
 	}
 	return nil
 }

@@ -332,16 +332,20 @@ func TestBridgeSync(t *testing.T) {
 	eventually(t, "and the map", func() bool { return fmt.Sprint(held(t, late, "map")) == "map[a:1 b:2]" })
 }
 
-// If both sides claim a key at once, the native value stands everywhere, and who has lost
-// hears of it.
+// If all claim a key at once, two in each network, the native value stands everywhere, and
+// who has lost hears of it.
 func TestBridgeContest(t *testing.T) {
 	peers := natives(t, 2)
 	b := peers[0].bridge(t)
 	nodes := map[string]*Node{}
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
-		n, _ := citizenOf(t, Options{Kind: Sync, Version: version})
-		nodes[version] = n
-		add(t, b, Options{Kind: Sync, Version: version}, n.Addr())
+		first, _ := citizenOf(t, Options{Kind: Sync, Version: version})
+		second, _ := citizenOf(t, Options{Kind: Sync, Version: version})
+		if err := second.Connect(t.Context(), first.Addr()); err != nil {
+			t.Fatal(err)
+		}
+		nodes[version], nodes[version+", second"] = first, second
+		add(t, b, Options{Kind: Sync, Version: version}, first.Addr())
 	}
 	settled(t, b)
 	for i := range 20 {

@@ -41,7 +41,7 @@ type citizen struct {
 	pending  map[*session]bool   // that have not greeted
 	table    map[string]*session // the others, by ID
 	seen     *recent.Set         // IDs of broadcasts
-	requests map[string]request  // by the ID of the request
+	requests []request           // the oldest first
 	senders  map[string]string   // who has sent broadcasts, by ID, where those do not tell
 	ext      extension           // of a sync or chord node
 
@@ -91,17 +91,17 @@ type shutting struct {
 
 // A request is a message that waits until it is known where its receiver is.
 type request struct {
-	sender  string // empty is this node
-	wanted  string
-	packets []any
-	since   time.Time
+	id     string // of the question where that is
+	wanted string
+	m      *wire.Message
+	since  time.Time
 }
 
 // newCitizen makes one, which a salt tells from others at its address.
 func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citizen {
 	c := &citizen{
 		version: v, kind: opts.Kind, transport: opts.Transport, subnet: opts.Subnet, subnetID: opts.subnetID(v), addr: addr,
-		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{}, requests: map[string]request{},
+		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{},
 		seen: recent.NewSet(remember, maxSeen), senders: map[string]string{}, dropped: map[Drop]uint64{},
 	}
 	if opts.Compression {
@@ -188,12 +188,15 @@ func (c *citizen) enter(now time.Time, s *session) {
 	if c.ext != nil {
 		c.ext.enter(now, s)
 	}
-	for id, r := range c.requests {
+	var others []request
+	for _, r := range c.requests {
 		if r.wanted == s.peer.ID {
-			delete(c.requests, id)
-			s.tellAs(now, r.sender, wire.Whisper, wire.Whisper, r.packets...)
+			s.say(now, r.m)
+		} else {
+			others = append(others, r)
 		}
 	}
+	c.requests = others
 }
 
 // closed forgets a connection.
@@ -262,8 +265,8 @@ func (c *citizen) deadline() (first time.Time) {
 	for s := range c.pending {
 		due(s.deadline())
 	}
-	for _, r := range c.requests {
-		due(r.since.Add(requestTime))
+	if len(c.requests) > 0 {
+		due(c.requests[0].since.Add(requestTime))
 	}
 	if c.ext != nil {
 		due(c.ext.deadline())
@@ -276,11 +279,9 @@ func (c *citizen) advance(now time.Time) {
 	for s := range c.pending {
 		s.advance(now)
 	}
-	for id, r := range c.requests {
-		if now.Sub(r.since) >= requestTime {
-			delete(c.requests, id)
-			c.drop(DropNoWay)
-		}
+	for len(c.requests) > 0 && now.Sub(c.requests[0].since) >= requestTime {
+		c.requests = c.requests[1:]
+		c.drop(DropNoWay)
 	}
 	if c.ext != nil {
 		c.ext.advance(now)
@@ -443,16 +444,16 @@ func (c *citizen) locate(now time.Time, s *session, m *wire.Message) {
 func (c *citizen) located(m *wire.Message) {
 	id, _ := wire.Text(m.Args()[0])
 	p, err := c.version.ParseListed(m.Args()[1])
-	if r, ok := c.requests[id]; ok && err == nil && p.ID == r.wanted {
+	if err == nil && slices.ContainsFunc(c.requests, func(r request) bool { return r.id == id && r.wanted == p.ID }) {
 		c.out.dials = append(c.out.dials, p)
 	}
 }
 
 // whisper sends a message to one node. If it is not connected, others are asked where it
 // is, and it is dialled.
-func (c *citizen) whisper(now time.Time, r request) error {
-	if s := c.table[r.wanted]; s != nil {
-		s.tellAs(now, r.sender, wire.Whisper, wire.Whisper, r.packets...)
+func (c *citizen) whisper(now time.Time, to string, m *wire.Message) error {
+	if s := c.table[to]; s != nil {
+		s.say(now, m)
 		return nil
 	}
 	if len(c.table) == 0 {
@@ -461,11 +462,23 @@ func (c *citizen) whisper(now time.Time, r request) error {
 	if len(c.requests) >= maxRequests {
 		return fmt.Errorf("%w: %d messages wait for the way", ErrFull, maxRequests)
 	}
-	h := sha512.Sum384([]byte(r.wanted + wire.TimeText(now.Unix())))
+	h := sha512.Sum384([]byte(to + wire.TimeText(now.Unix())))
 	id := wire.Base58(h[:])
-	r.since = now
-	c.requests[id] = r
-	_, err := c.broadcast(now, wire.Request, c.text(id), c.text(r.wanted))
+	if !slices.ContainsFunc(c.requests, func(r request) bool { return r.id == id }) {
+		if err := c.ask(now, id, to); err != nil {
+			return err
+		}
+	}
+	c.requests = append(c.requests, request{id, to, m, now})
+	return nil
+}
+
+// ask asks everybody where a node is. py 3 has nodes of js by text, and those of py by bytes.
+func (c *citizen) ask(now time.Time, id, wanted string) error {
+	_, err := c.broadcast(now, wire.Request, c.text(id), []byte(wanted))
+	if err == nil && c.version.Typed() {
+		_, err = c.broadcast(now, wire.Request, id, wanted)
+	}
 	return err
 }
 

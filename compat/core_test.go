@@ -96,8 +96,16 @@ func (c *citizen) drain(t testing.TB, s *session) (list []*wire.Message) {
 	return list
 }
 
-// join connects a session that has greeted.
+// meet connects a session that has greeted, and has read what it is told then.
 func (c *citizen) meet(t testing.TB, id string, language wire.Language) *session {
+	t.Helper()
+	s := c.met(t, id, language)
+	c.drain(t, s)
+	return s
+}
+
+// met connects one that has not read it.
+func (c *citizen) met(t testing.TB, id string, language wire.Language) *session {
 	t.Helper()
 	s := c.open(frozen, false, "127.0.0.1:2")
 	g := wire.Greeting{ID: id, SubnetID: c.subnetID, Addr: wire.Addr{Host: "127.0.0.1", Port: 1}}
@@ -112,7 +120,6 @@ func (c *citizen) meet(t testing.TB, id string, language wire.Language) *session
 		t.Fatalf("not greeted: %v", c.out.shut)
 	}
 	s.peer.Language = language
-	c.drain(t, s)
 	return s
 }
 

@@ -31,6 +31,11 @@ type entry struct {
 	time      int64
 }
 
+// is tells whether two are the same.
+func (e entry) is(b entry) bool {
+	return e.owner == b.owner && e.time == b.time && sameValue(e.value, b.value)
+}
+
 func (e entry) size() int { return 64 + len(e.owner) + weight(e.value) }
 
 // weight is about what a value takes in memory.
@@ -74,6 +79,15 @@ func (d *dictionary) accepts(now time.Time, key string, b entry, delta bool) boo
 	default:
 		return !d.leasing && (delta || a.time < b.time)
 	}
+}
+
+// surely tells whether old nodes accept an entry also if it does not come at the same time
+// as what is there, where that decides: js of 0.5 does not take it then, and a message
+// gets another time if others have said the same.
+func (d *dictionary) surely(now time.Time, key string, b entry) bool {
+	later := b
+	later.time = max(b.time, d.entries[key].time+1)
+	return d.accepts(now, key, b, false) && d.accepts(now, key, later, false)
 }
 
 // deletes tells whether a value says that the key is gone.
@@ -172,20 +186,22 @@ func (d *dictionary) snapshot(args []any) (key string, e entry, ok bool) {
 }
 
 // refuses withholds a delete from whom it would end: py has to have the key, and js of 0.7
-// takes none. It also withholds a delta for what is no map, which py does not survive.
+// takes none. Nor does py survive a delta for what is no map, or a write of the same second
+// as what is there if one is of py and the other of js: it compares the owners.
 func (d *dictionary) refuses(s *session, m *wire.Message) Drop {
 	args := m.Args()
 	if len(args) < 2 {
 		return ""
 	}
 	key, _ := wire.Text(args[0])
+	e, held := d.entries[key]
+	_, isMap := e.value.(wire.Map)
+	short := len(args) == 2 && (m.Sub() == wire.Store || m.Sub() == wire.Delta)
 	switch sub := m.Sub(); {
-	case sub == wire.Delta:
-		if e, held := d.entries[key]; held {
-			if _, isMap := e.value.(wire.Map); !isMap {
-				return DropDelta
-			}
-		}
+	case sub == wire.Delta && held && !isMap:
+		return DropDelta
+	case short && held && d.c.version.Typed() && s.peer.Language == wire.Python && e.time == m.Time && e.ownerText == m.SenderBin:
+		return DropContest
 	case sub != wire.Store || !d.deletes(args[1]):
 	case d.c.version == wire.V7 && s.peer.Language == wire.JavaScript:
 		return DropDelete
@@ -216,8 +232,11 @@ func (d *dictionary) handle(now time.Time, s *session, m *wire.Message) bool {
 	case sub == wire.Store && len(args) == 4:
 		d.note(s, m)
 		key, e, _ := d.snapshot(args)
-		if old, held := d.entries[key]; (!held || falsy(old.value)) && !d.deletes(e.value) && d.accepts(now, key, e, false) {
+		switch old, held := d.entries[key]; {
+		case (!held || falsy(old.value)) && !d.deletes(e.value) && d.accepts(now, key, e, false):
 			d.put(key, e)
+		case held && e.owner != old.owner && !sameValue(e.value, old.value):
+			d.lost(key, e)
 		}
 	case sub == wire.Store:
 		d.note(s, m)
@@ -225,19 +244,26 @@ func (d *dictionary) handle(now time.Time, s *session, m *wire.Message) bool {
 		e := entry{args[1], m.Sender, !m.SenderBin, m.Time}
 		if d.accepts(now, key, e, false) {
 			d.put(key, e)
-		} else if marked(d.entries[key].owner) && !marked(e.owner) {
-			d.c.tell(contest{key, e.owner, e.ownerText, goValue(e.value), e.time})
+		} else {
+			d.lost(key, e)
 		}
 	case sub == wire.Delta:
 		d.note(s, m)
 		key, _ := wire.Text(args[0])
-		if !d.merge(now, key, args[1].(wire.Map), entry{nil, m.Sender, !m.SenderBin, m.Time}) && marked(d.entries[key].owner) && !marked(m.Sender) {
-			d.c.tell(contest{key, m.Sender, !m.SenderBin, nil, m.Time})
+		if e := (entry{nil, m.Sender, !m.SenderBin, m.Time}); !d.merge(now, key, args[1].(wire.Map), e) {
+			d.lost(key, e)
 		}
 	default:
 		return false
 	}
 	return true
+}
+
+// lost tells a bridge of a write that was not taken.
+func (d *dictionary) lost(key string, e entry) {
+	if !marked(e.owner) {
+		d.c.tell(contest{key, e.owner, e.ownerText, goValue(e.value), e.time})
+	}
 }
 
 // falsy tells whether py takes a value for nothing.
@@ -263,31 +289,42 @@ func falsy(v any) bool {
 	return false
 }
 
-// put stores an entry, or removes it if it says so.
+// put stores an entry, or removes it if it says so, and tells of it.
 func (d *dictionary) put(key string, e entry) {
+	if !d.keep(key, e) {
+		return
+	}
+	c := Change{Key: key, Owner: e.owner, Time: time.Unix(e.time, 0).UTC(), Deleted: d.deletes(e.value)}
+	if !c.Deleted {
+		c.Value = goValue(e.value)
+	}
+	d.c.tell(c)
+}
+
+// keep does so, and tells whether that is a change.
+func (d *dictionary) keep(key string, e entry) bool {
 	old, held := d.entries[key]
 	if d.deletes(e.value) {
 		if held {
 			d.bytes -= len(key) + old.size()
 			delete(d.entries, key)
-			d.c.tell(Change{Key: key, Owner: e.owner, Time: time.Unix(e.time, 0).UTC(), Deleted: true})
 		}
-		return
+		return held
 	}
 	size := len(key) + e.size()
 	if held {
 		size -= len(key) + old.size()
 	} else if len(d.entries) >= maxEntries {
 		d.c.drop(DropFull)
-		return
+		return false
 	}
 	if d.bytes+size > maxDictBytes {
 		d.c.drop(DropFull)
-		return
+		return false
 	}
 	d.bytes += size
 	d.entries[key] = e
-	d.c.tell(Change{Key: key, Value: goValue(e.value), Owner: e.owner, Time: time.Unix(e.time, 0).UTC()})
+	return true
 }
 
 // merge takes a delta, if the rule allows it and there is a map or nothing.
@@ -322,9 +359,7 @@ func sameKey(a, b any) bool {
 	if isText || alsoText {
 		return isText && alsoText && x == y
 	}
-	m, err := wire.AppendValue(nil, a)
-	n, err2 := wire.AppendValue(nil, b)
-	return err == nil && err2 == nil && string(m) == string(n)
+	return sameValue(a, b)
 }
 
 // write has this node write a key, or delete it if the value says so.

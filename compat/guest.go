@@ -4,6 +4,7 @@ package compat
 
 import (
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
@@ -11,8 +12,8 @@ import (
 
 // What a bridge is told of, beside messages, changes and events.
 type (
-	// contest is a write that this node has not taken, since the key is leased by somebody
-	// from elsewhere. Who has written it thinks otherwise.
+	// contest is a write that this node has not taken, since somebody else has the key. Who
+	// has written it thinks otherwise.
 	contest struct {
 		key, sender string
 		text        bool // the sender travels as text
@@ -72,7 +73,9 @@ func (c *citizen) sentBy(m *wire.Message, sender string) {
 
 // whisperAs whispers on behalf of a sender.
 func (c *citizen) whisperAs(now time.Time, sender, to string, args []any) error {
-	return c.whisper(now, request{sender: sender, wanted: to, packets: args})
+	m := wire.New(c.version, wire.Whisper, wire.Whisper, args...)
+	m.Sender = sender
+	return c.whisper(now, to, m)
 }
 
 // present tells other bridges of this one: by a broadcast that says nothing to old nodes.
@@ -100,21 +103,47 @@ func (c *citizen) heardBridge(m *wire.Message) {
 }
 
 // say writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
-// time of that. py tells owners that travel as text from those that do as bytes, and
-// closes if it has to compare them.
+// time of that. On behalf of old nodes that is a second in which none of them has written:
+// owners that travel as text have the even ones, so that py need not compare them with others.
 func (d *dictionary) say(now time.Time, key string, e entry) (int64, error) {
+	if !marked(e.owner) && d.c.version.Typed() {
+		e.time = now.Unix() + 2
+		if even := e.time%2 == 0; even != e.ownerText {
+			e.time++
+		}
+	}
 	m := wire.New(d.c.version, wire.Broadcast, wire.Store, []byte(key), e.value)
 	m.Sender, m.SenderBin, m.Time = e.owner, !e.ownerText, e.time
 	_, err := d.c.spread(now, m, e.owner)
 	return m.Time, err
 }
 
-// mirror does so at this node, too.
-func (d *dictionary) mirror(now time.Time, key string, e entry) error {
+// visit tells it to the owner that is not connected: nobody passes a broadcast on to whom
+// it is from. A delete is not worth it, as the owner gives what it has to who connects.
+func (d *dictionary) visit(now time.Time, key string, e entry) {
+	if marked(e.owner) || d.c.table[e.owner] != nil || d.deletes(e.value) {
+		return
+	}
+	m := wire.New(d.c.version, wire.Whisper, wire.Store, []byte(key), e.value)
+	m.Sender, m.SenderBin = e.owner, !e.ownerText
+	if err := d.c.whisper(now, e.owner, m); err != nil {
+		d.c.drop(DropNoWay)
+	}
+}
+
+// errChanged says that a decision is out of date.
+var errChanged = errors.New("changed")
+
+// mirror does so at this node, too, which is no news; unless somebody has written the key
+// since it was as it was.
+func (d *dictionary) mirror(now time.Time, key string, was, e entry) error {
+	if !d.entries[key].is(was) {
+		return errChanged
+	}
 	at, err := d.say(now, key, e)
 	if err == nil {
 		e.time = at
-		d.put(key, e)
+		d.keep(key, e)
 	}
 	return err
 }

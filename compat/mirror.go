@@ -2,11 +2,19 @@ package compat
 
 // CORE: what a bridge does about a key of which one side's dictionary has changed.
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // fresh is how long a store is passed on by old nodes, with something to spare; one that
 // is older says that it is from now.
 const fresh = 50 * time.Second
+
+// aside is how much older native stores say that they are: so that they are not of the
+// second in which an old node writes the same key without having heard of it. py of 0.6
+// and 0.7 has to compare the owners then, and closes if one is of py and the other of js.
+const aside = 5 * time.Second
 
 // A claim is what one side's dictionary has under a key.
 type claim struct {
@@ -102,7 +110,7 @@ func fromOld(old claim) verdict {
 // recently is a time that old nodes pass on.
 func recently(now time.Time, t int64) int64 {
 	if d := now.Sub(time.Unix(t, 0)); d > fresh || -d > fresh {
-		return now.Unix()
+		return now.Add(-aside).Unix()
 	}
 	return t
 }
@@ -158,19 +166,27 @@ type cause struct {
 	old     bool   // the old side has changed
 	owner   string
 	time    int64
-	gone    bool     // of a table: the key was deleted
-	contest *contest // a write in the old network that was not taken here
-	again   bool     // it was looked at already, and may be as it should not
+	gone    bool      // of a table: the key was deleted
+	lost    []contest // writes in the old network that were not taken here, the last of each sender
+	again   bool      // it was looked at already, and may be as it should not
 }
 
-// and adds a later one. What the old side has done last counts.
+// and adds a later one. What the old side has done last counts, and everybody who has lost.
 func (c cause) and(later cause) cause {
 	if later.version < c.version {
 		later.version, later.deleted = c.version, c.deleted
 	}
-	if !later.old && later.contest == nil {
-		later.old, later.owner, later.time, later.gone, later.contest = c.old, c.owner, c.time, c.gone, c.contest
+	if !later.old {
+		later.old, later.owner, later.time, later.gone = c.old, c.owner, c.time, c.gone
 	}
+	var lost []contest
+	for _, w := range c.lost {
+		if !slices.ContainsFunc(later.lost, func(l contest) bool { return l.sender == w.sender }) {
+			lost = append(lost, w)
+		}
+	}
+	lost = append(lost, later.lost...)
+	later.lost = lost[max(0, len(lost)-maxRivals):]
 	later.native = later.native || c.native
 	later.again = later.again && c.again
 	return later

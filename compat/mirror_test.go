@@ -3,6 +3,8 @@ package compat
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,19 +58,19 @@ func TestMirrorDecisions(t *testing.T) {
 		want verdict
 	}{
 		"new":                             {sides{ours, claim{}, true, false, true}, verdict{carryOut, native, false, 999_990}},
-		"old natively, so it is from now": {sides{claim{true, native, false, 900_000}, claim{}, true, false, true}, verdict{carryOut, native, false, 1_000_000}},
+		"old natively, so it is from now": {sides{claim{true, native, false, 900_000}, claim{}, true, false, true}, verdict{carryOut, native, false, 999_995}},
 		"changed":                         {sides{ours, claim{true, native, false, 999_980}, true, false, true}, verdict{carryOut, native, false, 999_990}},
 		"renewed":                         {sides{ours, claim{true, native, false, 999_980}, true, true, true}, verdict{carryOut, native, false, 999_990}},
 		"the same":                        {sides{ours, ours, true, true, true}, verdict{}},
 		"leased to an old node":           {sides{ours, another, true, false, false}, verdict{carryOut, "old", true, 999_980}},
-		"leased long ago":                 {sides{ours, there, true, false, false}, verdict{carryOut, "old", true, 1_000_000}},
+		"leased long ago":                 {sides{ours, there, true, false, false}, verdict{carryOut, "old", true, 999_995}},
 		"leased and equal":                {sides{ours, another, true, true, false}, verdict{}},
 		"no value there":                  {sides{ours, ours, false, false, true}, verdict{removeOut, native, false, 1_000_000}},
 		"no value there, nor ours":        {sides{ours, another, false, false, false}, verdict{do: withhold}},
 		"deleted":                         {sides{claim{}, ours, false, false, true}, verdict{removeOut, native, false, 1_000_000}},
 		"deleted and gone":                {sides{claim{}, claim{}, false, false, true}, verdict{}},
 		"from there":                      {sides{claim{true, "old", false, 5}, another, true, false, true}, verdict{}},
-		"from there, but lost":            {sides{claim{true, "old", false, 5}, claim{}, true, false, true}, verdict{carryOut, "old", false, 1_000_000}},
+		"from there, but lost":            {sides{claim{true, "old", false, 5}, claim{}, true, false, true}, verdict{carryOut, "old", false, 999_995}},
 	} {
 		if got := fromNative(now, c.sides); got != c.want {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)
@@ -103,6 +105,41 @@ func TestMirrorDecisions(t *testing.T) {
 	}
 }
 
+// Old nodes take a write of another than the owner only if it does not depend on a second.
+func TestSurely(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	held := entry{value: []byte("x"), owner: "m", time: 999_990}
+	for name, c := range map[string]struct {
+		versions string
+		free     bool // no leases
+		e        entry
+		want     bool
+	}{
+		"the owner":                              {"0.4 0.5 0.6 0.7", false, entry{owner: "m", time: 999_980}, true},
+		"another":                                {"0.4 0.5 0.6 0.7", false, entry{owner: "a", time: 999_991}, false},
+		"another of the same time":               {"0.4 0.5 0.6 0.7", false, entry{owner: "a", time: 999_990}, false},
+		"another that is older":                  {"0.4 0.5 0.6 0.7", false, entry{owner: "a", time: 999_989}, false},
+		"another, without leases":                {"0.4 0.5 0.6 0.7", true, entry{owner: "z", time: 999_991}, true},
+		"another of the same time, without them": {"0.4", true, entry{owner: "z", time: 999_990}, true},
+		"an older one, without leases":           {"0.5 0.6 0.7", true, entry{owner: "a", time: 999_989}, false},
+	} {
+		for _, version := range strings.Fields(c.versions) {
+			d := member(t, version, Sync, 0).ext.(*dictionary)
+			d.leasing = !c.free
+			if !d.surely(now, "key", c.e) {
+				t.Errorf("%s: %s: it is not taken where nothing is", name, version)
+			}
+			d.put("key", held)
+			if got := d.surely(now, "key", c.e); got != c.want {
+				t.Errorf("%s: %s: %v", name, version, got)
+			}
+			if !d.surely(now.Add(2*lease), "key", c.e) {
+				t.Errorf("%s: %s: it is not taken when the lease is over", name, version)
+			}
+		}
+	}
+}
+
 func TestSharedTables(t *testing.T) {
 	for _, c := range []struct {
 		share
@@ -134,22 +171,37 @@ func TestSharedTables(t *testing.T) {
 func TestWork(t *testing.T) {
 	added, deleted := cause{native: true, version: 2}, cause{native: true, version: 3, deleted: true}
 	set, gone := cause{old: true, owner: "a"}, cause{old: true, gone: true}
+	lost := func(senders ...string) (c cause) {
+		for i, sender := range senders {
+			c.lost = append(c.lost, contest{sender: sender, time: int64(i)})
+		}
+		return
+	}
+	many := make([]string, maxRivals+1)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
 	for name, c := range map[string]struct{ first, later, want cause }{
 		"versions":           {added, deleted, deleted},
 		"behind each other":  {deleted, added, deleted},
 		"both sides":         {gone, added, cause{native: true, version: 2, old: true, gone: true}},
 		"the old side twice": {gone, set, set},
+		"lost, and changed":  {lost("a"), set, cause{old: true, owner: "a", lost: lost("a").lost}},
+		"changed, and lost":  {set, lost("a"), cause{old: true, owner: "a", lost: lost("a").lost}},
+		"two have lost":      {lost("a"), lost("b"), cause{lost: append(lost("a").lost, lost("b").lost...)}},
+		"one has lost twice": {lost("b", "a"), lost("a"), cause{lost: append(lost("b").lost, lost("a").lost...)}},
+		"too many":           {cause{}, lost(many...), cause{lost: lost(many...).lost[1:]}},
 		"again":              {cause{old: true, again: true}, added, cause{native: true, version: 2, old: true}},
 	} {
 		w := newWork()
 		w.old("key", c.first)
 		w.old("key", c.later)
-		if key, got, err := w.take(t.Context()); key != "key" || got != c.want || err != nil {
+		if key, got, err := w.take(t.Context()); key != "key" || !reflect.DeepEqual(got, c.want) || err != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 		w.old("key", c.later)
 		w.again("key", c.first)
-		if _, got, err := w.take(t.Context()); got != c.want || err != nil {
+		if _, got, err := w.take(t.Context()); !reflect.DeepEqual(got, c.want) || err != nil {
 			t.Errorf("%s, again: %+v, %v", name, got, err)
 		}
 		if len(w.order)+len(w.keys) != 0 {
@@ -168,6 +220,58 @@ func TestWork(t *testing.T) {
 		if got := c.outruns(c.held, c.version); got != c.want {
 			t.Errorf("%+v outruns %v %d: %v", c.cause, c.held, c.version, got)
 		}
+	}
+}
+
+func TestRivals(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	r := rivals{}
+	ids := func(list []rival) (ids []string) {
+		for _, v := range list {
+			ids = append(ids, v.id)
+		}
+		return
+	}
+	r.add(now, "key", rival{id: "a", text: true})
+	r.add(now.Add(30*time.Minute), "key", rival{id: "b"})
+	r.add(now.Add(30*time.Minute), "another", rival{id: "c"})
+	if got := r.others(now.Add(time.Hour), "key", ""); !slices.Equal(ids(got), []string{"a", "b"}) || !got[0].text || got[1].text {
+		t.Errorf("%+v", got)
+	}
+	if got := ids(r.others(now.Add(time.Hour), "key", "b")); !slices.Equal(got, []string{"a"}) {
+		t.Error("but for b:", got)
+	}
+	if got := ids(r.others(now.Add(time.Hour+time.Second), "key", "")); !slices.Equal(got, []string{"b"}) {
+		t.Error("after an hour:", got)
+	}
+	if got := ids(r.told(now.Add(time.Hour), "key", "b", false)); !slices.Equal(got, []string{"a"}) {
+		t.Error("others than b are", got)
+	}
+	if got := ids(r.others(now.Add(2*time.Hour), "key", "")); !slices.Equal(got, []string{"a", "b"}) {
+		t.Error("an hour after both were told:", got)
+	}
+	if got := ids(r.told(now.Add(2*time.Hour), "key", "b", true)); !slices.Equal(got, []string{"a"}) {
+		t.Error("others than b are", got)
+	}
+	if got := r.others(now.Add(2*time.Hour), "key", ""); len(got) != 0 {
+		t.Errorf("after a delete: %+v", got)
+	}
+	r.add(now, "key", rival{id: "a"})
+	r.told(now.Add(2*time.Hour), "key", "b", false)
+	if got := r.others(now.Add(2*time.Hour), "key", ""); len(got) != 0 {
+		t.Errorf("told when its lease was over: %+v", got)
+	}
+	for i := range 2 * maxRivals {
+		r.add(now, "key", rival{id: fmt.Sprint(i)})
+	}
+	if got := ids(r["key"]); len(got) != maxRivals || got[0] != fmt.Sprint(maxRivals) {
+		t.Error("of too many stay", got)
+	}
+	for i := range 2 * maxContested {
+		r.add(now, fmt.Sprint("key ", i), rival{id: "a"})
+	}
+	if len(r) > maxContested {
+		t.Errorf("of %d keys", len(r))
 	}
 }
 

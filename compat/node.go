@@ -299,7 +299,9 @@ func (n *Node) Whisper(ctx context.Context, to string, packets ...any) error {
 	if err != nil {
 		return fmt.Errorf("compat: whisper: %w", err)
 	}
-	return n.do(func(now time.Time) error { return n.c.whisper(now, request{wanted: to, packets: args}) })
+	return n.do(func(now time.Time) error {
+		return n.c.whisper(now, to, wire.New(n.c.version, wire.Whisper, wire.Whisper, args...))
+	})
 }
 
 // Reply whispers to the sender of a message.

@@ -110,13 +110,11 @@ func (s *session) speak(now time.Time) {
 
 // tell sends a message of this node to the other only.
 func (s *session) tell(now time.Time, main, sub wire.Flag, args ...any) {
-	s.tellAs(now, s.c.id, main, sub, args...)
+	s.say(now, wire.New(s.c.version, main, sub, args...))
 }
 
-// tellAs tells it on behalf of a sender.
-func (s *session) tellAs(now time.Time, sender string, main, sub wire.Flag, args ...any) {
-	m := wire.New(s.c.version, main, sub, args...)
-	m.Sender = sender
+// say sends a message from now to the other only. If it names no sender, it is this node's.
+func (s *session) say(now time.Time, m *wire.Message) {
 	if err := s.c.sign(now, m); err != nil {
 		s.c.drop(DropEncoding)
 		return

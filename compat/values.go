@@ -56,6 +56,12 @@ func wireValue(v any) any {
 	return v
 }
 
+func sameValue(a, b any) bool {
+	x, errX := wire.AppendValue(nil, a)
+	y, errY := wire.AppendValue(nil, b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
 func toGo(packets []any) []any {
 	out := make([]any, len(packets))
 	for i, p := range packets {

@@ -1,0 +1,197 @@
+package compat
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// What is for a node that is not connected waits until it is, in order, and not for ever.
+func TestMessagesThatWait(t *testing.T) {
+	for _, v := range wire.Versions {
+		c := member(t, v.String(), Mesh, 0)
+		if err := c.whisperAs(frozen, "3author", "5far", []any{[]byte("x")}); err != ErrNoPeers {
+			t.Errorf("%s: %v", v, err)
+		}
+		near := c.meet(t, "4near", wire.Python)
+		for i := range 3 {
+			for _, to := range []string{"5far", "6nowhere"} {
+				if err := c.whisperAs(frozen, "3author", to, []any{fmt.Append(nil, i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		forms := map[string]int{} // a question, and how often it was asked
+		var id any
+		for _, m := range c.drain(t, near) {
+			forms[fmt.Sprintf("%T %s", m.Args()[1], m.Args()[1])]++
+			if to, _ := wire.Text(m.Args()[1]); to == "5far" {
+				id = m.Args()[0]
+			}
+		}
+		if want := map[bool]int{false: 2, true: 4}[v.Typed()]; len(forms) != want {
+			t.Errorf("%s: it asks %v", v, forms)
+		}
+		for form, n := range forms {
+			if n != 1 {
+				t.Errorf("%s: it asks %d times for %s", v, n, form)
+			}
+		}
+		answer := wire.New(v, wire.Broadcast, wire.Response, id, v.ListedArg(wire.Listed{Addr: wire.Addr{Host: "127.0.0.1", Port: 5}, ID: "5far", Bin: v.Typed()}))
+		answer.Sender, answer.Time = "4near", frozen.Unix()
+		b, err := wire.Encode(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near.receive(frozen, b)
+		if len(c.out.dials) != 1 || c.out.dials[0].ID != "5far" {
+			t.Errorf("%s: it dials %+v", v, c.out.dials)
+		}
+		far := c.met(t, "5far", wire.Python)
+		var got []string
+		for _, m := range c.drain(t, far) {
+			if m.Sub() == wire.Whisper {
+				text, _ := wire.Text(m.Args()[0])
+				got = append(got, m.Sender+" "+text)
+			}
+		}
+		if !slices.Equal(got, []string{"3author 0", "3author 1", "3author 2"}) {
+			t.Errorf("%s: it came %q", v, got)
+		}
+		if due := c.deadline(); !due.Equal(frozen.Add(requestTime)) {
+			t.Errorf("%s: the others are due at %v", v, due)
+		}
+		c.advance(frozen.Add(requestTime))
+		if len(c.requests) != 0 || c.dropped[DropNoWay] != 3 {
+			t.Errorf("%s: %d wait, dropped %v", v, len(c.requests), c.dropped)
+		}
+		for range maxRequests {
+			if err := c.whisperAs(frozen, "3author", "7nowhere", []any{[]byte("x")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.whisperAs(frozen, "3author", "7nowhere", []any{[]byte("x")}); err == nil {
+			t.Errorf("%s: more than %d wait", v, maxRequests)
+		}
+	}
+}
+
+// What is said under the name of an old node reaches it also if it is behind others, and
+// nobody has to compare owners of py and js.
+func TestSaying(t *testing.T) {
+	for _, v := range wire.Versions {
+		c := member(t, v.String(), Sync, 0)
+		d := c.ext.(*dictionary)
+		near := c.meet(t, "4near", wire.Python)
+		for i, e := range []entry{{owner: "5far"}, {owner: "6far", ownerText: true}, {owner: "4near"}, {owner: derive("native", c.subnet)}} {
+			key := fmt.Sprint("key ", i)
+			e.value, e.time = []byte("x"), frozen.Unix()-5
+			if err := d.mirror(frozen, key, entry{}, e); err != nil {
+				t.Fatal(err)
+			}
+			d.visit(frozen, key, e)
+			m := c.drain(t, near)[0]
+			if m.Sender != e.owner || v.Typed() && m.SenderBin == e.ownerText || d.entries[key].time != m.Time {
+				t.Errorf("%s: %+v", v, m)
+			}
+			if ahead := m.Time - frozen.Unix(); !v.Typed() || marked(e.owner) {
+				if m.Time != e.time {
+					t.Errorf("%s: %s says it at %d", v, e.owner, ahead)
+				}
+			} else if ahead < 2 || ahead > 3 || (m.Time%2 == 0) != e.ownerText {
+				t.Errorf("%s: %s says it %d s ahead", v, e.owner, ahead)
+			}
+		}
+		var waits []string
+		for _, r := range c.requests {
+			waits = append(waits, r.m.Sender+" to "+r.wanted)
+		}
+		if !slices.Equal(waits, []string{"5far to 5far", "6far to 6far"}) {
+			t.Errorf("%s: %q wait", v, waits)
+		}
+		if err := d.mirror(frozen, "key 0", entry{}, entry{[]byte("y"), "5far", false, 1}); err != errChanged || len(c.drain(t, near)) != 0 {
+			t.Errorf("%s: it writes what has changed since: %v", v, err)
+		}
+		d.visit(frozen, "key 0", entry{value: d.gone(), owner: "7far"})
+		if len(c.requests) != 2 {
+			t.Errorf("%s: a delete waits", v)
+		}
+		for _, ev := range c.out.events {
+			if _, is := ev.(Change); is {
+				t.Errorf("%s: what it says itself is news to it: %+v", v, ev)
+			}
+		}
+	}
+}
+
+// A bridge hears of what this node has not taken, and of who has written that.
+func TestLost(t *testing.T) {
+	for _, v := range wire.Versions {
+		c := member(t, v.String(), Sync, 0)
+		d := c.ext.(*dictionary)
+		s := c.meet(t, "4near", wire.Python)
+		d.put("key", entry{[]byte("x"), derive("native", c.subnet), false, frozen.Unix()})
+		c.out.events = nil
+		at := any([]byte(wire.TimeText(frozen.Unix() + 7)))
+		if v == wire.V7 {
+			at = frozen.Unix() + 7
+		}
+		for _, w := range []struct {
+			sender string
+			args   []any
+			lost   bool
+		}{
+			{"5far", []any{[]byte("key"), []byte("y")}, true},
+			{derive("another", c.subnet), []any{[]byte("key"), []byte("y")}, false},
+			{"4near", []any{[]byte("key"), []byte("z"), []byte("5far"), at}, true},
+			{"4near", []any{[]byte("key"), []byte("x"), []byte("5far"), at}, false},
+		} {
+			m := wire.New(v, wire.Broadcast, wire.Store, w.args...)
+			m.Sender, m.SenderBin, m.Time = w.sender, true, frozen.Unix()+7
+			d.handle(frozen, s, m)
+			var lost []string
+			for _, ev := range c.out.events {
+				lost = append(lost, ev.(contest).sender)
+			}
+			c.out.events = nil
+			if want := map[bool][]string{true: {"5far"}}[w.lost]; !slices.Equal(lost, want) {
+				t.Errorf("%s: %s with %q: %v have lost", v, w.sender, w.args, lost)
+			}
+		}
+	}
+}
+
+// py is spared a write of the second in which another has written whose ID travels otherwise.
+func TestSameSecond(t *testing.T) {
+	for _, v := range wire.Versions {
+		c := member(t, v.String(), Sync, 0)
+		d := c.ext.(*dictionary)
+		d.put("key", entry{[]byte("x"), "3py", false, frozen.Unix()})
+		d.put("map", entry{wire.Map{}, "3py", false, frozen.Unix()})
+		writes := []*wire.Message{wire.New(v, wire.Broadcast, wire.Store, []byte("key"), []byte("y"))}
+		if v == wire.V7 {
+			writes = append(writes, wire.New(v, wire.Broadcast, wire.Delta, []byte("map"), wire.Map{}))
+		}
+		for _, m := range writes {
+			for _, language := range []wire.Language{wire.Python, wire.JavaScript} {
+				for _, bin := range []bool{false, true} {
+					for _, later := range []time.Duration{0, time.Second} {
+						m.SenderBin, m.Time = bin, frozen.Add(later).Unix()
+						want := Drop("")
+						if v.Typed() && language == wire.Python && !bin && later == 0 {
+							want = DropContest
+						}
+						s := c.meet(t, "4other", language)
+						if got := d.refuses(s, m); got != want {
+							t.Errorf("%s: %v, bin %v, %v later: %q", v, language, bin, later, got)
+						}
+						c.closed(frozen, s, nil)
+					}
+				}
+			}
+		}
+	}
+}
