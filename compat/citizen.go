@@ -91,7 +91,7 @@ type shutting struct {
 
 // A request is a message that waits until it is known where its receiver is.
 type request struct {
-	id     string // of the question where that is
+	id     string // of the question where that is; none while that has time
 	wanted string
 	m      *wire.Message
 	since  time.Time
@@ -265,8 +265,10 @@ func (c *citizen) deadline() (first time.Time) {
 	for s := range c.pending {
 		due(s.deadline())
 	}
-	if len(c.requests) > 0 {
-		due(c.requests[0].since.Add(requestTime))
+	for _, r := range c.requests {
+		if due(r.since.Add(requestTime)); r.id == "" {
+			due(r.since.Add(quietTime))
+		}
 	}
 	if c.ext != nil {
 		due(c.ext.deadline())
@@ -282,6 +284,11 @@ func (c *citizen) advance(now time.Time) {
 	for len(c.requests) > 0 && now.Sub(c.requests[0].since) >= requestTime {
 		c.requests = c.requests[1:]
 		c.drop(DropNoWay)
+	}
+	for i := range c.requests {
+		if r := &c.requests[i]; r.id == "" && now.Sub(r.since) >= quietTime {
+			r.id, _ = c.ask(now, r.wanted)
+		}
 	}
 	if c.ext != nil {
 		c.ext.advance(now)
@@ -462,24 +469,28 @@ func (c *citizen) whisper(now time.Time, to string, m *wire.Message) error {
 	if len(c.requests) >= maxRequests {
 		return fmt.Errorf("%w: %d messages wait for the way", ErrFull, maxRequests)
 	}
-	h := sha512.Sum384([]byte(to + wire.TimeText(now.Unix())))
-	id := wire.Base58(h[:])
-	if !slices.ContainsFunc(c.requests, func(r request) bool { return r.id == id }) {
-		if err := c.ask(now, id, to); err != nil {
-			return err
-		}
+	id, err := c.ask(now, to)
+	if err != nil {
+		return err
 	}
 	c.requests = append(c.requests, request{id, to, m, now})
 	return nil
 }
 
-// ask asks everybody where a node is. py 3 has nodes of js by text, and those of py by bytes.
-func (c *citizen) ask(now time.Time, id, wanted string) error {
-	_, err := c.broadcast(now, wire.Request, c.text(id), []byte(wanted))
+// ask asks everybody where a node is, once a second. py 3 has nodes of js by text, and
+// those of py by bytes. Equal questions of two nodes would be one in 0.4 and 0.5, and only one
+// of them answered.
+func (c *citizen) ask(now time.Time, wanted string) (id string, err error) {
+	h := sha512.Sum384([]byte(c.id + wanted + wire.TimeText(now.Unix())))
+	id = wire.Base58(h[:])
+	if slices.ContainsFunc(c.requests, func(r request) bool { return r.id == id }) {
+		return id, nil
+	}
+	_, err = c.broadcast(now, wire.Request, c.text(id), []byte(wanted))
 	if err == nil && c.version.Typed() {
 		_, err = c.broadcast(now, wire.Request, id, wanted)
 	}
-	return err
+	return id, err
 }
 
 // text is text as it travels.

@@ -105,18 +105,30 @@ func (c *citizen) heardBridge(m *wire.Message) {
 // say writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
 // time of that. On behalf of old nodes that is a second in which none of them has written:
 // owners that travel as text have the even ones, so that py need not compare them with others.
+// What was said before has a later time, or nobody would hear it: it has been overwritten.
 func (d *dictionary) say(now time.Time, key string, e entry) (int64, error) {
+	step := int64(1)
 	if !marked(e.owner) && d.c.version.Typed() {
-		e.time = now.Unix() + 2
+		step = 2
+		e.time = now.Unix() + step
 		if even := e.time%2 == 0; even != e.ownerText {
 			e.time++
 		}
 	}
 	m := wire.New(d.c.version, wire.Broadcast, wire.Store, []byte(key), e.value)
 	m.Sender, m.SenderBin, m.Time = e.owner, !e.ownerText, e.time
-	_, err := d.c.spread(now, m, e.owner)
-	return m.Time, err
+	for {
+		sent, err := d.c.spread(now, m, e.owner)
+		if sent || err != nil || m.Time > now.Add(window).Unix() {
+			return m.Time, err
+		}
+		m.Time += step
+	}
 }
+
+// quietTime is how long an old node that has just written is not dialled: py fails if it
+// writes while it tells one that has connected all that it has, and may lose others for it.
+const quietTime = 2 * time.Second
 
 // visit tells it to the owner that is not connected: nobody passes a broadcast on to whom
 // it is from. A delete is not worth it, as the owner gives what it has to who connects.
@@ -124,11 +136,13 @@ func (d *dictionary) visit(now time.Time, key string, e entry) {
 	if marked(e.owner) || d.c.table[e.owner] != nil || d.deletes(e.value) {
 		return
 	}
+	if len(d.c.requests) >= maxRequests {
+		d.c.drop(DropNoWay)
+		return
+	}
 	m := wire.New(d.c.version, wire.Whisper, wire.Store, []byte(key), e.value)
 	m.Sender, m.SenderBin = e.owner, !e.ownerText
-	if err := d.c.whisper(now, e.owner, m); err != nil {
-		d.c.drop(DropNoWay)
-	}
+	d.c.requests = append(d.c.requests, request{wanted: e.owner, m: m, since: now})
 }
 
 // errChanged says that a decision is out of date.

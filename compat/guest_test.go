@@ -112,8 +112,23 @@ func TestSaying(t *testing.T) {
 		if !slices.Equal(waits, []string{"5far to 5far", "6far to 6far"}) {
 			t.Errorf("%s: %q wait", v, waits)
 		}
+		for i := range 200 {
+			if _, err := d.say(frozen, "again", entry{[]byte("x"), "6far", true, frozen.Unix()}); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(c.drain(t, near)); i < 10 && n != 1 || i > 100 && n != 0 {
+				t.Errorf("%s: what it says for time %d is sent %d times", v, i, n)
+			}
+		}
 		if err := d.mirror(frozen, "key 0", entry{}, entry{[]byte("y"), "5far", false, 1}); err != errChanged || len(c.drain(t, near)) != 0 {
 			t.Errorf("%s: it writes what has changed since: %v", v, err)
+		}
+		if len(c.drain(t, near)) != 0 || !c.deadline().Equal(frozen.Add(quietTime)) {
+			t.Errorf("%s: it asks where they are at %v", v, c.deadline())
+		}
+		c.advance(frozen.Add(quietTime))
+		if n := len(c.drain(t, near)); n != map[bool]int{false: 2, true: 4}[v.Typed()] || !c.deadline().Equal(frozen.Add(requestTime)) {
+			t.Errorf("%s: it asks %d times where they are, and is due at %v", v, n, c.deadline())
 		}
 		d.visit(frozen, "key 0", entry{value: d.gone(), owner: "7far"})
 		if len(c.requests) != 2 {
