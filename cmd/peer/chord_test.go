@@ -14,15 +14,27 @@ import (
 )
 
 // ring waits until a peer sees so many that store, none of which lacks anything.
-func (p *peerProcess) ring(want int) control.Ring {
+func (p *peerProcess) ring(want int) {
+	p.t.Helper()
+	p.ringOf(want, func(n control.RingNode) bool { return !n.Filling })
+}
+
+// full waits until a peer sees so many that store, each of which has so many keys. One that
+// has not noticed yet who died does not know what it lacks.
+func (p *peerProcess) full(want, keys int) {
+	p.t.Helper()
+	p.ringOf(want, func(n control.RingNode) bool { return !n.Filling && n.Keys == keys })
+}
+
+func (p *peerProcess) ringOf(want int, good func(control.RingNode) bool) {
 	p.t.Helper()
 	var r control.Ring
 	eventually(p.t, func() bool {
+		r = control.Ring{}
 		out := p.peer("chord", "ring", "--json")
 		err := json.Unmarshal([]byte(out.out), &r)
-		return err == nil && len(r.Nodes) == want && !slices.ContainsFunc(r.Nodes, func(n control.RingNode) bool { return n.Filling })
+		return err == nil && len(r.Nodes) == want && !slices.ContainsFunc(r.Nodes, func(n control.RingNode) bool { return !good(n) })
 	}, func() string { return fmt.Sprintf("ring %+v, want %d", r, want) })
-	return r
 }
 
 // The scenario of a table: six peers import, two die at once, a seventh joins, one leaves,
@@ -73,17 +85,9 @@ func TestTable(t *testing.T) {
 	for _, p := range alive {
 		same(p)
 	}
-	for _, node := range peers[0].ring(4).Nodes {
-		if node.Keys != n {
-			t.Errorf("%d keys of %d at %s, one of four", node.Keys, n, node.ID)
-		}
-	}
+	peers[0].full(4, n)
 	seventh := up(t, filepath.Join(dir, "6"), "--k", "6", "--join", peers[0].addr())
-	for _, node := range seventh.ring(5).Nodes {
-		if node.Keys != n {
-			t.Errorf("%d keys of %d at %s, one of five", node.Keys, n, node.ID)
-		}
-	}
+	seventh.full(5, n)
 	if out := peers[2].ok("chord", "leave"); !strings.Contains(out, "does not store") {
 		t.Errorf("leave: %s", out)
 	}
