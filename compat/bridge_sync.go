@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -111,37 +112,34 @@ func (l *link) follow(key string, c cause) error {
 // it gets what stands.
 func (l *link) settle(key string, c contest) error {
 	s := l.look(key)
-	if s.old.owner == derive(originOf(l.opts.Subnet, c.sender), l.id) && c.value != nil {
-		// It was carried here under another ID before it was known that it is of this network.
-		s.oldValue, s.old = c.value, claim{true, c.sender, c.text, c.time}
-		if err := l.act(key, fromOld(s.old), s); err != nil {
+	lost := claim{c.value != nil, c.sender, c.text, c.time}
+	own := s.old.owner == derive(originOf(l.opts.Subnet, c.sender), l.id)
+	args, err := fromGo(l.node.c.version, []any{c.value})
+	v, isRival := fromContest(time.Now(), lost, own, err == nil && sameValue(args[0], s.value), s.sides)
+	if isRival {
+		l.rivals.add(time.Now(), key, rival{id: c.sender, text: c.text})
+	}
+	switch v.do {
+	case carryIn:
+		s.oldValue, s.old = c.value, lost
+		if err := cmp.Or(l.act(key, v, s), err); err != nil {
 			return err
 		}
 		return l.node.do(func(now time.Time) error {
-			args, err := fromGo(l.node.c.version, []any{c.value})
-			if err != nil {
-				return err
-			}
 			d := l.node.c.ext.(*dictionary)
-			return d.mirror(now, key, d.entries[key], entry{args[0], c.sender, c.text, recently(now, c.time)})
+			return d.mirror(now, key, d.entries[key], entry{args[0], v.owner, v.text, recently(now, v.time)})
 		})
+	case carryOut:
+		l.dropped.drop(DropContest)
+		return l.sayTo(key, entry{s.value, v.owner, v.text, v.time})
 	}
-	if !s.native.held || !s.crosses {
-		return nil
-	}
-	l.rivals.add(time.Now(), key, rival{id: c.sender, text: c.text})
-	if args, err := fromGo(l.node.c.version, []any{c.value}); err == nil && sameValue(args[0], s.value) {
-		return nil // it may be the word of another bridge
-	}
-	l.dropped.drop(DropContest)
-	return l.sayTo(key, entry{s.value, c.sender, c.text, c.time})
+	return nil
 }
 
 // sayTo writes a key under the name of a rival.
 func (l *link) sayTo(key string, e entry) error {
 	return l.node.do(func(now time.Time) error {
 		d := l.node.c.ext.(*dictionary)
-		e.time = recently(now, e.time)
 		_, err := d.say(now, key, e)
 		d.visit(now, key, e)
 		return err

@@ -174,6 +174,7 @@ const (
 	DropFull     Drop = "no room"
 	DropNoWay    Drop = "nobody knew where its receiver is"
 	DropDial     Drop = "too many to dial"
+	DropOften    Drop = "the same under one name, more often than its receivers can tell apart"
 )
 
 // A RefusedError says that a node is of another network.

@@ -105,7 +105,8 @@ func (c *citizen) heardBridge(m *wire.Message) {
 // say writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
 // time of that. On behalf of old nodes that is a second in which none of them has written:
 // owners that travel as text have the even ones, so that py need not compare them with others.
-// What was said before has a later time, or nobody would hear it: it has been overwritten.
+// What was said before has a later time, or nobody would hear it: it has been overwritten;
+// unless it was said so often that there is none left within the minute.
 func (d *dictionary) say(now time.Time, key string, e entry) (int64, error) {
 	step := int64(1)
 	if !marked(e.owner) && d.c.version.Typed() {
@@ -119,8 +120,12 @@ func (d *dictionary) say(now time.Time, key string, e entry) (int64, error) {
 	m.Sender, m.SenderBin, m.Time = e.owner, !e.ownerText, e.time
 	for {
 		sent, err := d.c.spread(now, m, e.owner)
-		if sent || err != nil || m.Time > now.Add(window).Unix() {
+		if sent || err != nil {
 			return m.Time, err
+		}
+		if m.Time > now.Add(window).Unix() {
+			d.c.drop(DropOften)
+			return m.Time, nil
 		}
 		m.Time += step
 	}

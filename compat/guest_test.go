@@ -112,13 +112,19 @@ func TestSaying(t *testing.T) {
 		if !slices.Equal(waits, []string{"5far to 5far", "6far to 6far"}) {
 			t.Errorf("%s: %q wait", v, waits)
 		}
+		silent := 0
 		for i := range 200 {
 			if _, err := d.say(frozen, "again", entry{[]byte("x"), "6far", true, frozen.Unix()}); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(c.drain(t, near)); i < 10 && n != 1 || i > 100 && n != 0 {
 				t.Errorf("%s: what it says for time %d is sent %d times", v, i, n)
+			} else {
+				silent += 1 - n
 			}
+		}
+		if c.dropped[DropOften] != uint64(silent) {
+			t.Errorf("%s: not sent %d times, dropped %v", v, silent, c.dropped)
 		}
 		if err := d.mirror(frozen, "key 0", entry{}, entry{[]byte("y"), "5far", false, 1}); err != errChanged || len(c.drain(t, near)) != 0 {
 			t.Errorf("%s: it writes what has changed since: %v", v, err)

@@ -107,6 +107,22 @@ func fromOld(old claim) verdict {
 	return verdict{removeIn, old.owner, old.text, old.time}
 }
 
+// fromContest decides about a write in the old network that this node has not taken, and
+// tells whether who wrote it may go on to claim the key. What this node has may be its own,
+// carried here under a derived ID before it was known that it is of this network. The same
+// value may be the word of another bridge.
+func fromContest(now time.Time, lost claim, own, same bool, s sides) (v verdict, rival bool) {
+	switch {
+	case own && lost.held:
+		return fromOld(lost), false
+	case !s.native.held || !s.crosses:
+		return verdict{}, false
+	case same:
+		return verdict{}, true
+	}
+	return answer(now, lost), true
+}
+
 // recently is a time that old nodes pass on.
 func recently(now time.Time, t int64) int64 {
 	if d := now.Sub(time.Unix(t, 0)); d > fresh || -d > fresh {

@@ -94,6 +94,28 @@ func TestMirrorDecisions(t *testing.T) {
 			t.Errorf("%s: %+v, not %+v", name, got, c.want)
 		}
 	}
+	lost, delta := claim{true, "loser", true, 999_985}, claim{false, "loser", true, 999_985}
+	for name, c := range map[string]struct {
+		lost      claim
+		own, same bool
+		sides
+		want  verdict
+		rival bool
+	}{
+		"against a native one":      {lost, false, false, sides{ours, ours, true, true, true}, verdict{carryOut, "loser", true, 999_985}, true},
+		"of the same value":         {lost, false, true, sides{ours, ours, true, true, true}, verdict{}, true},
+		"a delta":                   {delta, false, false, sides{ours, ours, true, true, true}, verdict{carryOut, "loser", true, 999_985}, true},
+		"long ago":                  {claim{true, "loser", true, 900_000}, false, false, sides{ours, ours, true, true, true}, verdict{carryOut, "loser", true, 999_995}, true},
+		"against another old one":   {lost, false, false, sides{another, another, true, true, true}, verdict{carryOut, "loser", true, 999_985}, true},
+		"nothing natively":          {lost, false, false, sides{claim{}, another, false, false, true}, verdict{}, false},
+		"against what has no value": {lost, false, false, sides{ours, claim{}, false, false, true}, verdict{}, false},
+		"against itself":            {lost, true, false, sides{ours, ours, true, true, true}, verdict{carryIn, "loser", true, 999_985}, false},
+		"a delta against itself":    {delta, true, false, sides{ours, ours, true, true, true}, verdict{carryOut, "loser", true, 999_985}, true},
+	} {
+		if got, rival := fromContest(now, c.lost, c.own, c.same, c.sides); got != c.want || rival != c.rival {
+			t.Errorf("%s: %+v, %v, not %+v, %v", name, got, rival, c.want, c.rival)
+		}
+	}
 	if v := fromOld(ours); v.do != nothing {
 		t.Errorf("what came over a bridge goes back: %+v", v)
 	}
