@@ -244,7 +244,5 @@ func TestTableRefusals(t *testing.T) {
 	if got := a.ok("chord", "get", "x"); got != "y\n" {
 		t.Errorf("from the fifth: %q", got)
 	}
-	if !strings.Contains(fifth.log.String(), "full") {
-		t.Errorf("the log of the fifth does not say so")
-	}
+	eventually(t, func() bool { return strings.Contains(fifth.log.String(), "full") }, func() string { return "the log of the fifth does not say so" })
 }

@@ -287,12 +287,12 @@ func TestLock(t *testing.T) {
 	if r := a.peer("lock", "job", "--", "sh", "-c", "exit 42"); r.code != 42 {
 		t.Errorf("the command's code: %+v", r)
 	}
-	started := filepath.Join(t.TempDir(), "started")
+	started := filepath.Join(t.TempDir(), "started") // and not ended as long as it is there
 	held := make(chan result)
-	hold := func(p *peerProcess, seconds string) {
-		held <- p.peer("lock", "job", "--", "sh", "-c", "touch "+started+"; exec sleep "+seconds)
+	hold := func(p *peerProcess) {
+		held <- p.peer("lock", "job", "--", "sh", "-c", fmt.Sprintf("touch %s; while [ -e %[1]s ]; do sleep 0.1; done", started))
 	}
-	go hold(a, "2")
+	go hold(a)
 	eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, func() string { return "not started" })
 	b.gets("job", strings.TrimSpace(a.ok("sync", "get", "job")))
 	if r := b.peer("lock", "job", "--timeout", "500ms", "--", "true"); r.code != control.ExitLease {
@@ -301,6 +301,7 @@ func TestLock(t *testing.T) {
 	if r := a.peer("lock", "job", "--timeout", "300ms", "--", "true"); r.code != control.ExitLease {
 		t.Errorf("the lock of another command of the same peer: %+v", r)
 	}
+	os.Remove(started)
 	if r := b.peer("lock", "job", "--timeout", patience.String(), "--", "true"); r.code != 0 {
 		t.Errorf("waiting for the lock: %+v", r)
 	}
@@ -309,8 +310,7 @@ func TestLock(t *testing.T) {
 	}
 	b.lacks("job")
 
-	os.Remove(started)
-	go hold(b, "1000")
+	go hold(b)
 	eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, func() string { return "not started" })
 	b.kill()
 	if r := <-held; r.code != control.ExitLease {
