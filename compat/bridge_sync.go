@@ -25,14 +25,36 @@ func (l *link) watchDict() {
 	}
 	for l.ctx.Err() == nil {
 		for c, err := range l.b.opts.Sync.Watch(l.ctx, "", "") {
-			if err != nil || c.Kind != p2psync.Reset && l.work.fromNative(l.ctx, c.Key, cause{}) != nil {
+			if err != nil {
 				break
+			}
+			keys := []string{c.Key}
+			if c.Kind == p2psync.Reset { // some may have been deleted that do not follow
+				keys = l.borrowed()
+			}
+			for _, key := range keys {
+				if l.work.fromNative(l.ctx, key, cause{}) != nil {
+					return // the link is closed
+				}
 			}
 		}
 		if !l.sleep(settleTime) { // the dictionary is closed, or its disk is full
 			return
 		}
 	}
+}
+
+// borrowed are the keys that the old network has over a bridge.
+func (l *link) borrowed() (keys []string) {
+	l.node.do(func(time.Time) error {
+		for key, e := range l.node.c.ext.(*dictionary).entries {
+			if marked(e.owner) {
+				keys = append(keys, key)
+			}
+		}
+		return nil
+	})
+	return keys
 }
 
 // mirror looks at one key after the other, and has each side follow the other.

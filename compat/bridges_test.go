@@ -133,6 +133,34 @@ func inCircles(t *testing.T, olds []speaker) {
 	}
 }
 
+// A bridge that is so far behind that it cannot hear any more of a delete finds out.
+func TestBridgeLagsBehind(t *testing.T) {
+	p := natives(t, 1)[0]
+	b := p.bridge(t)
+	old, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
+	add(t, b, Options{Kind: Sync, Version: "0.7"}, old.Addr())
+	l := b.all()[0]
+	set := func(from, to int) {
+		for i := from; i < to; i++ {
+			if err := p.sync.Set(t.Context(), fmt.Sprint("key ", i), "1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	set(0, 1)
+	eventually(t, "the key", func() bool { return held(t, old, "key 0") == "1" })
+	l.node.do(func(time.Time) error {
+		set(1, maxNativeWork+1000) // more than it can note
+		if err := p.sync.Delete(t.Context(), "key 0"); err != nil {
+			t.Fatal(err)
+		}
+		set(1, 9000) // more than is remembered
+		return nil
+	})
+	eventually(t, "the delete", func() bool { return held(t, old, "key 0") == nil })
+	eventually(t, "all", func() bool { return len(old.Items()) == 8999 })
+}
+
 // Of two bridges one goes on with the leases that the other has mirrored.
 func TestBridgesMirrorLeases(t *testing.T) {
 	t.Parallel()
