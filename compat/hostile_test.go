@@ -237,6 +237,7 @@ func TestHandingOnWhatIsTooLarge(t *testing.T) {
 // Nobody may hold a connection without saying who it is, and one who does not read is
 // disconnected.
 func TestSilentAndDeaf(t *testing.T) {
+	t.Parallel()
 	c := member(t, "0.7", Mesh, 0)
 	s := c.open(frozen, false, "")
 	s.advance(frozen.Add(listenTime))

@@ -266,9 +266,9 @@ func (o *old) wait(what string, done func() bool) {
 	}
 }
 
-// get is the value of a key, or nil.
+// get is the value of a key, or nil; of a table what it has heard after a second.
 func (o *old) get(key string) any {
-	m, err := o.do("get", map[string]any{"key": key})
+	m, err := o.do("get", map[string]any{"key": key, "wait": 1})
 	if err != nil {
 		return nil
 	}
