@@ -82,6 +82,7 @@ type parcel struct {
 	body   []byte
 	paced  bool // the other reads as py does from 0.5 on, or that is not known: see pace
 	answer bool // the other may wait for it until it goes on
+	asks   bool // the other answers it with its peers, once it has read it
 }
 
 type shutting struct {

@@ -317,6 +317,9 @@ func (c *conn) writeParcel(p parcel) error {
 	if err := c.await(maxAsked - 1); err != nil {
 		return err
 	}
+	if p.asks {
+		return c.ask(p.body)
+	}
 	if err := c.writePaced(p.body); err != nil {
 		return err
 	}
@@ -326,15 +329,18 @@ func (c *conn) writeParcel(p parcel) error {
 	if !ask {
 		return nil
 	}
-	return c.ask()
+	return c.ask(c.request())
 }
 
-// ask asks the other for its peers.
-func (c *conn) ask() error {
+// request is a question for the other's peers.
+func (c *conn) request() []byte { return c.n.remark(wire.Request, []byte("*"), true) }
+
+// ask writes what the other answers. The answer may be there before the write returns.
+func (c *conn) ask(body []byte) error {
 	c.mu.Lock()
 	c.flow.ask()
 	c.mu.Unlock()
-	return c.writePaced(c.n.remark(wire.Request, []byte("*"), true))
+	return c.writePaced(body)
 }
 
 // filler is a message that says nothing, of a size as it travels. In 0.5 the ID of a message
@@ -386,7 +392,7 @@ func (c *conn) drain() error {
 	ask := c.flow.frames > 0
 	c.mu.Unlock()
 	if ask {
-		if err := c.ask(); err != nil {
+		if err := c.ask(c.request()); err != nil {
 			return err
 		}
 	}

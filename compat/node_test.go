@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,6 +129,52 @@ func TestNodesChord(t *testing.T) {
 			}
 			for _, key := range []string{"key0", "key2", "of leech"} {
 				eventually(t, key+" is elsewhere", func() bool { s := get(nodes[2], key); return s == key || s == "x" })
+			}
+		})
+	}
+}
+
+// A reader that falls behind gets no more than it has said that it has read, and what it says
+// to the handshake counts for that alone.
+func TestReaderThatIsBehind(t *testing.T) {
+	for _, version := range []string{"0.5", "0.6", "0.7"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			n := open(t, Options{Kind: Mesh, Version: version, Listen: "127.0.0.1:0", listening: 50 * time.Millisecond})
+			c, err := net.Dial("tcp", n.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			var got atomic.Int32
+			go func() {
+				for {
+					body, err := wire.ReadFrame(c, wire.MaxFrame)
+					if err != nil {
+						return
+					}
+					if m, err := wire.Decode(n.c.version, body); err == nil && m.Main() == wire.Broadcast {
+						got.Add(1)
+					}
+				}
+			}()
+			r := &rogue{t, n.c.version, c}
+			r.greet(n, "3slow")
+			eventually(t, "it is there", func() bool { return len(n.Peers()) == 1 })
+			for i := range 200 {
+				if err := n.Send(t.Context(), fmt.Sprint("message ", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for answers, want := range []int32{askFrames, 2 * askFrames, 3 * askFrames} {
+				if answers > 0 {
+					r.say("3slow", wire.Whisper, wire.Peers, n.c.version.PeersArg(nil))
+				}
+				eventually(t, fmt.Sprintf("%d broadcasts after %d answers", want, answers), func() bool { return got.Load() >= want-2 })
+				time.Sleep(100 * time.Millisecond) // for what should not come
+				if got := got.Load(); got > want {
+					t.Errorf("%d broadcasts after %d answers", got, answers)
+				}
 			}
 		})
 	}

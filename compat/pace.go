@@ -79,7 +79,8 @@ func (p *pace) wrote(now time.Time, size int) {
 
 // A flow keeps what is on its way to a reader so small that it arrives as it was written: a
 // stream that waits for room is cut anywhere. The reader is asked for its peers, which it
-// answers when it has read what came before.
+// answers when it has read what came before. So it does with a handshake: that is the first
+// question, or its answer would be taken for that of another which is not read yet.
 type flow struct {
 	frames, bytes int // since it was last asked
 	asked         int

@@ -156,7 +156,8 @@ func (s *session) send(now time.Time, m *wire.Message) {
 		return
 	}
 	paced := s.c.version > wire.V4 && s.peer.Language != wire.JavaScript
-	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced, m.Sub() == wire.Peers})
+	asks := m.Sub() == wire.Handshake && len(m.Args()) == 4
+	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced, m.Sub() == wire.Peers, asks})
 }
 
 // more tells a part of the backlog, and whether there was any.
