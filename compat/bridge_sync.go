@@ -30,7 +30,10 @@ func (l *link) watchDict() {
 			}
 			keys := []string{c.Key}
 			if c.Kind == p2psync.Reset { // some may have been deleted that do not follow
-				keys = l.borrowed()
+				l.node.do(func(time.Time) error {
+					keys = l.node.c.ext.(*dictionary).borrowed()
+					return nil
+				})
 			}
 			for _, key := range keys {
 				if l.work.fromNative(l.ctx, key, cause{}) != nil {
@@ -42,19 +45,6 @@ func (l *link) watchDict() {
 			return
 		}
 	}
-}
-
-// borrowed are the keys that the old network has over a bridge.
-func (l *link) borrowed() (keys []string) {
-	l.node.do(func(time.Time) error {
-		for key, e := range l.node.c.ext.(*dictionary).entries {
-			if marked(e.owner) {
-				keys = append(keys, key)
-			}
-		}
-		return nil
-	})
-	return keys
 }
 
 // mirror looks at one key after the other, and has each side follow the other.

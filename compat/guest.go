@@ -167,6 +167,16 @@ func (d *dictionary) mirror(now time.Time, key string, was, e entry) error {
 	return err
 }
 
+// borrowed are the keys that came over a bridge.
+func (d *dictionary) borrowed() (keys []string) {
+	for key, e := range d.entries {
+		if marked(e.owner) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // tagOf is what tells a message from others that say the same.
 func tagOf(id string) string {
 	sum := sha256.Sum256([]byte(id))

@@ -112,6 +112,9 @@ func TestSaying(t *testing.T) {
 		if !slices.Equal(waits, []string{"5far to 5far", "6far to 6far"}) {
 			t.Errorf("%s: %q wait", v, waits)
 		}
+		if keys := d.borrowed(); !slices.Equal(keys, []string{"key 3"}) {
+			t.Errorf("%s: %q came over a bridge", v, keys)
+		}
 		silent := 0
 		for i := range 200 {
 			if _, err := d.say(frozen, "again", entry{[]byte("x"), "6far", true, frozen.Unix()}); err != nil {
