@@ -446,7 +446,7 @@ func TestHandshakes(t *testing.T) {
 			}
 			greetings := 0
 			for _, m := range c.drain(t, s) {
-				if m.Sub() == wire.Handshake && len(m.Args()) == 4 {
+				if isGreeting(m) {
 					greetings++
 				}
 			}

@@ -156,9 +156,11 @@ func (s *session) send(now time.Time, m *wire.Message) {
 		return
 	}
 	paced := s.c.version > wire.V4 && s.peer.Language != wire.JavaScript
-	asks := m.Sub() == wire.Handshake && len(m.Args()) == 4
-	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced, m.Sub() == wire.Peers, asks})
+	s.c.out.frames = append(s.c.out.frames, parcel{s, body, paced, m.Sub() == wire.Peers, isGreeting(m)})
 }
+
+// isGreeting tells a handshake from that of a table, which says only whether one is a leech.
+func isGreeting(m *wire.Message) bool { return m.Sub() == wire.Handshake && len(m.Args()) == 4 }
 
 // more tells a part of the backlog, and whether there was any.
 func (s *session) more(now time.Time) bool {
@@ -205,7 +207,7 @@ func (s *session) receive(now time.Time, body []byte) {
 		s.shut(now, fmt.Errorf("%w: %w", ErrWire, err)) // the stream is out of step, or never was in it
 	case err != nil:
 		s.refuse(now, body, err)
-	case m.Sub() == wire.Handshake && len(m.Args()) == 4:
+	case isGreeting(m):
 		s.hear(now, m)
 	case m.Main() == wire.Renegotiate:
 		s.renegotiate(m)
