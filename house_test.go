@@ -34,6 +34,7 @@ var arrows = []struct {
 
 	{"compat", []string{"sync", "chord", "mesh", "compat/internal/", "internal/"}, "compat stands on all of the library, and nothing on it"},
 	{"compat/bridge", []string{"sync", "chord", "mesh", "compat", "compat/internal/", "internal/"}, "the bridge joins what compat and the library have"},
+	{"compat/bridge/internal/", []string{"compat/bridge/internal/", "compat/internal/", "internal/"}, "a core of the bridge knows only cores and primitives"},
 	{"compat/internal/wire", []string{"internal/"}, "the old wire is bytes, and knows nothing of what they are for"},
 	{"compat/internal/", []string{"compat/internal/", "internal/"}, "a core of compat knows only cores and primitives"},
 
@@ -104,9 +105,8 @@ var coreFiles = []string{
 // isCore reports whether a package is a core: what lies below an owner's internal/ decides, and touches nothing; see
 // docs/design.md.
 func isCore(pkg string) bool {
-	return slices.ContainsFunc([]string{"mesh", "sync", "chord", "compat"}, func(owner string) bool {
-		return strings.HasPrefix(pkg, owner+"/internal/")
-	})
+	owner, _, below := strings.Cut(pkg, "/internal/")
+	return below && slices.Contains([]string{"mesh", "sync", "chord", "compat", "compat/bridge"}, owner)
 }
 
 func goFiles(t *testing.T) map[string]*ast.File {
