@@ -12,7 +12,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
@@ -167,7 +167,7 @@ func TestHostileBytes(t *testing.T) {
 		l.settle()
 		v := &view{self: node{peer: string(l.Hosts[3].ID())}}
 		hello := (&question{kind: askGreet, k: 16, view: v}).append(nil, 1, time.Now())
-		million := canon.AppendArray(canon.AppendUint(canon.AppendUint(canon.AppendArray(nil, 4), 1), askGreet), 1<<20)
+		million := dcbor.AppendArray(dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(nil, 4), 1), askGreet), 1<<20)
 		foreign := (&question{kind: askGreet, k: 16, view: &view{self: node{peer: string(l.Hosts[0].ID())}}}).append(nil, 1, time.Now())
 		outside := (&question{kind: askFind, position: 1 << 40}).append(nil, 2, time.Now())
 		early := (&question{kind: askFind}).append(nil, 1, time.Now())

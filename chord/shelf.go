@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/disklog"
 )
 
@@ -106,13 +106,13 @@ func (d *disk) number(row byte) (uint64, error) {
 		return 0, err
 	}
 	defer closer.Close()
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	n := s.Uint()
 	return n, s.End()
 }
 
 func (d *disk) setNumber(row byte, n uint64) error {
-	return d.db.Set([]byte{row}, canon.AppendUint(nil, n), pebble.Sync)
+	return d.db.Set([]byte{row}, dcbor.AppendUint(nil, n), pebble.Sync)
 }
 
 // stamp notes when the store was in use.
@@ -148,13 +148,13 @@ func (d *disk) load(into *store, now time.Time) error {
 }
 
 func appendRow(dst []byte, w write, value string) []byte {
-	dst = canon.AppendBool(w.version.append(canon.AppendArray(dst, 4)), w.deleted)
-	return canon.AppendBytes(canon.AppendUint(dst, uint64(max(0, w.at.UnixMilli()))), value)
+	dst = dcbor.AppendBool(w.version.append(dcbor.AppendArray(dst, 4)), w.deleted)
+	return dcbor.AppendBytes(dcbor.AppendUint(dst, uint64(max(0, w.at.UnixMilli()))), value)
 }
 
 // scanRow reads a row. The value aliases it.
 func scanRow(data []byte) (w write, value []byte, err error) {
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	s.Tuple(4)
 	w = write{version: scanVersion(&s), deleted: s.Bool()}
 	at := s.Uint()

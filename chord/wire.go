@@ -5,7 +5,7 @@ package chord
 import (
 	"time"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 const (
@@ -96,25 +96,25 @@ type entry struct {
 }
 
 func appendNode(dst []byte, n node) []byte {
-	return canon.AppendBytes(canon.AppendUint(canon.AppendArray(dst, 2), uint64(n.slot)), n.peer)
+	return dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendArray(dst, 2), uint64(n.slot)), n.peer)
 }
 
 func appendNodes(dst []byte, nodes []node) []byte {
-	dst = canon.AppendArray(dst, len(nodes))
+	dst = dcbor.AppendArray(dst, len(nodes))
 	for _, n := range nodes {
 		dst = appendNode(dst, n)
 	}
 	return dst
 }
 
-func scanNode(s *canon.Scanner) node {
+func scanNode(s *dcbor.Scanner) node {
 	s.Tuple(2)
 	return node{slot(s.Uint()), scanString(s, maxPeer)}
 }
 
 // scanString reads a byte string of a limited length. One that is longer is cut, and
 // fails the message.
-func scanString(s *canon.Scanner, most int) string {
+func scanString(s *dcbor.Scanner, most int) string {
 	b := s.Bytes()
 	if len(b) > most {
 		s.Fail()
@@ -123,7 +123,7 @@ func scanString(s *canon.Scanner, most int) string {
 	return string(b)
 }
 
-func scanNodes(s *canon.Scanner) (nodes []node) {
+func scanNodes(s *dcbor.Scanner) (nodes []node) {
 	n := s.Array(listed)
 	for range n {
 		nodes = append(nodes, scanNode(s))
@@ -132,26 +132,26 @@ func scanNodes(s *canon.Scanner) (nodes []node) {
 }
 
 func (v *view) append(dst []byte) []byte {
-	dst = canon.AppendBool(appendNode(canon.AppendArray(dst, 7), v.self), v.stores)
-	dst = canon.AppendUint(canon.AppendUint(dst, v.ring), v.merges)
-	return appendNodes(appendNodes(canon.AppendUint(dst, uint64(v.age.Milliseconds())), v.preds), v.succs)
+	dst = dcbor.AppendBool(appendNode(dcbor.AppendArray(dst, 7), v.self), v.stores)
+	dst = dcbor.AppendUint(dcbor.AppendUint(dst, v.ring), v.merges)
+	return appendNodes(appendNodes(dcbor.AppendUint(dst, uint64(v.age.Milliseconds())), v.preds), v.succs)
 }
 
-func scanView(s *canon.Scanner) *view {
+func scanView(s *dcbor.Scanner) *view {
 	s.Tuple(7)
 	return &view{scanNode(s), s.Bool(), s.Uint(), s.Uint(), scanAge(s), scanNodes(s), scanNodes(s)}
 }
 
 // scanAge reads a duration in milliseconds. More than a year is a year.
-func scanAge(s *canon.Scanner) time.Duration {
+func scanAge(s *dcbor.Scanner) time.Duration {
 	return time.Duration(min(s.Uint(), 366*24*3600*1000)) * time.Millisecond
 }
 
 func (v version) append(dst []byte) []byte {
-	return canon.AppendUint(canon.AppendBytes(canon.AppendUint(canon.AppendArray(dst, 3), v.counter), v.writer), v.hash)
+	return dcbor.AppendUint(dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendArray(dst, 3), v.counter), v.writer), v.hash)
 }
 
-func scanVersion(s *canon.Scanner) version {
+func scanVersion(s *dcbor.Scanner) version {
 	s.Tuple(3)
 	v := version{s.Uint(), scanString(s, maxWriter), s.Uint()}
 	if v.counter > maxCounter {
@@ -162,15 +162,15 @@ func scanVersion(s *canon.Scanner) version {
 
 // append appends a version, whether it is a deletion, and since how long that is known.
 func (w *write) append(dst []byte, now time.Time) []byte {
-	dst = canon.AppendBool(w.version.append(dst), w.deleted)
+	dst = dcbor.AppendBool(w.version.append(dst), w.deleted)
 	age := time.Duration(0)
 	if w.deleted {
 		age = max(0, now.Sub(w.at))
 	}
-	return canon.AppendUint(dst, uint64(age.Milliseconds()))
+	return dcbor.AppendUint(dst, uint64(age.Milliseconds()))
 }
 
-func scanWrite(s *canon.Scanner, now time.Time) write {
+func scanWrite(s *dcbor.Scanner, now time.Time) write {
 	w := write{version: scanVersion(s), deleted: s.Bool()}
 	age := scanAge(s)
 	if age > 0 && !w.deleted {
@@ -182,48 +182,48 @@ func scanWrite(s *canon.Scanner, now time.Time) write {
 
 func (q *question) append(dst []byte, id uint64, now time.Time) []byte {
 	head := func(n int) []byte {
-		return canon.AppendUint(canon.AppendUint(canon.AppendArray(dst, 2+n), id), q.kind)
+		return dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(dst, 2+n), id), q.kind)
 	}
 	withRole := func(dst []byte) []byte {
-		dst = canon.AppendBytes(dst, q.key)
-		return canon.AppendUint(canon.AppendUint(dst, uint64(q.role.index)), uint64(q.role.offset))
+		dst = dcbor.AppendBytes(dst, q.key)
+		return dcbor.AppendUint(dcbor.AppendUint(dst, uint64(q.role.index)), uint64(q.role.offset))
 	}
 	switch q.kind {
 	case askGreet:
-		return q.view.append(canon.AppendUint(head(2), uint64(q.k)))
+		return q.view.append(dcbor.AppendUint(head(2), uint64(q.k)))
 	case askFind, askClaim:
-		return canon.AppendUint(head(1), uint64(q.position))
+		return dcbor.AppendUint(head(1), uint64(q.position))
 	case askDepart:
 		return q.view.append(head(1))
 	case askGet:
-		return canon.AppendBool(withRole(head(4)), q.brief)
+		return dcbor.AppendBool(withRole(head(4)), q.brief)
 	case askPut:
-		return canon.AppendBytes(q.write.append(withRole(head(7)), now), q.value)
+		return dcbor.AppendBytes(q.write.append(withRole(head(7)), now), q.value)
 	case askPrepare:
-		return q.write.version.append(canon.AppendBool(withRole(head(5)), q.brief))
+		return q.write.version.append(dcbor.AppendBool(withRole(head(5)), q.brief))
 	case askFetch:
-		return canon.AppendBool(canon.AppendBytes(head(2), q.key), q.brief)
+		return dcbor.AppendBool(dcbor.AppendBytes(head(2), q.key), q.brief)
 	case askCount:
 		return head(0)
 	case askOffer:
-		return canon.AppendBytes(q.write.append(canon.AppendBytes(head(5), q.key), now), q.value)
+		return dcbor.AppendBytes(q.write.append(dcbor.AppendBytes(head(5), q.key), now), q.value)
 	case askPage:
-		dst = canon.AppendUint(canon.AppendUint(head(7), uint64(q.sel.from)), q.sel.length)
-		dst = canon.AppendBytes(canon.AppendBytes(canon.AppendBool(dst, q.sel.first), q.sel.start), q.sel.prefix)
-		return canon.AppendBool(canon.AppendBool(dst, q.sel.dead), q.values)
+		dst = dcbor.AppendUint(dcbor.AppendUint(head(7), uint64(q.sel.from)), q.sel.length)
+		dst = dcbor.AppendBytes(dcbor.AppendBytes(dcbor.AppendBool(dst, q.sel.first), q.sel.start), q.sel.prefix)
+		return dcbor.AppendBool(dcbor.AppendBool(dst, q.sel.dead), q.values)
 	}
-	return canon.AppendBytes(canon.AppendUint(canon.AppendUint(head(3), q.run), q.revision), q.sel.prefix)
+	return dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendUint(head(3), q.run), q.revision), q.sel.prefix)
 }
 
 // scanQuestion reads a question.
 func scanQuestion(data []byte, now time.Time) (id uint64, q *question, err error) {
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	fields := s.Array(10)
 	id = s.Uint()
 	q = &question{kind: s.Uint()}
 	want := map[uint64]int{askGreet: 2, askFind: 1, askClaim: 1, askDepart: 1, askGet: 4, askPut: 7, askFetch: 2, askOffer: 5, askPage: 7, askWatch: 3, askPrepare: 5, askCount: 0}
 	if n, ok := want[q.kind]; !ok || fields != 2+n {
-		return id, nil, canon.ErrForm
+		return id, nil, dcbor.ErrForm
 	}
 	withRole := func() {
 		q.key = scanString(&s, MaxKey)
@@ -269,53 +269,53 @@ func scanQuestion(data []byte, now time.Time) (id uint64, q *question, err error
 
 func (a *reply) append(dst []byte, id uint64, now time.Time) []byte {
 	head := func(n int) []byte {
-		return canon.AppendUint(canon.AppendUint(canon.AppendArray(dst, 2+n), id), a.kind)
+		return dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(dst, 2+n), id), a.kind)
 	}
 	switch a.kind {
 	case sayView:
-		return appendNodes(a.view.append(canon.AppendBool(head(3), a.owns)), a.next)
+		return appendNodes(a.view.append(dcbor.AppendBool(head(3), a.owns)), a.next)
 	case sayRefused:
-		return canon.AppendUint(head(1), uint64(a.k))
+		return dcbor.AppendUint(head(1), uint64(a.k))
 	case sayClaim:
-		return appendNodes(a.view.append(canon.AppendUint(head(3), uint64(a.verdict))), a.next)
+		return appendNodes(a.view.append(dcbor.AppendUint(head(3), uint64(a.verdict))), a.next)
 	case sayNotMine:
 		return appendNodes(a.view.append(head(2)), a.next)
 	case sayHeld:
-		dst = a.write.append(canon.AppendUint(canon.AppendBool(head(6), a.filling), uint64(a.homes)), now)
+		dst = a.write.append(dcbor.AppendUint(dcbor.AppendBool(head(6), a.filling), uint64(a.homes)), now)
 		if !a.whole {
-			return canon.AppendArray(dst, 0)
+			return dcbor.AppendArray(dst, 0)
 		}
-		return canon.AppendBytes(canon.AppendArray(dst, 1), a.value)
+		return dcbor.AppendBytes(dcbor.AppendArray(dst, 1), a.value)
 	case sayDone:
-		dst = canon.AppendUint(canon.AppendBool(head(4), a.filling), uint64(a.homes))
-		return a.write.version.append(canon.AppendUint(dst, uint64(a.outcome)))
+		dst = dcbor.AppendUint(dcbor.AppendBool(head(4), a.filling), uint64(a.homes))
+		return a.write.version.append(dcbor.AppendUint(dst, uint64(a.outcome)))
 	case sayPage:
-		dst = canon.AppendBool(head(3), a.filling)
+		dst = dcbor.AppendBool(head(3), a.filling)
 		if a.more {
-			dst = canon.AppendBytes(canon.AppendArray(dst, 1), a.start)
+			dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 1), a.start)
 		} else {
-			dst = canon.AppendArray(dst, 0)
+			dst = dcbor.AppendArray(dst, 0)
 		}
 		return appendEntries(dst, a.entries, now)
 	case sayChanges:
-		dst = canon.AppendBool(canon.AppendUint(canon.AppendUint(head(4), a.run), a.revision), a.missed)
+		dst = dcbor.AppendBool(dcbor.AppendUint(dcbor.AppendUint(head(4), a.run), a.revision), a.missed)
 		return appendEntries(dst, a.entries, now)
 	case sayCount:
-		return canon.AppendUint(canon.AppendBool(head(2), a.filling), uint64(a.count))
+		return dcbor.AppendUint(dcbor.AppendBool(head(2), a.filling), uint64(a.count))
 	}
-	return canon.AppendText(head(1), a.text)
+	return dcbor.AppendText(head(1), a.text)
 }
 
 func appendEntries(dst []byte, entries []entry, now time.Time) []byte {
-	dst = canon.AppendArray(dst, len(entries))
+	dst = dcbor.AppendArray(dst, len(entries))
 	for _, e := range entries {
-		dst = canon.AppendBytes(canon.AppendArray(dst, 5), e.key)
-		dst = canon.AppendBytes(e.write.append(dst, now), e.value)
+		dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 5), e.key)
+		dst = dcbor.AppendBytes(e.write.append(dst, now), e.value)
 	}
 	return dst
 }
 
-func scanEntries(s *canon.Scanner, now time.Time) (entries []entry) {
+func scanEntries(s *dcbor.Scanner, now time.Time) (entries []entry) {
 	n := s.Array(maxPage)
 	for range n {
 		s.Tuple(5)
@@ -331,13 +331,13 @@ func scanEntries(s *canon.Scanner, now time.Time) (entries []entry) {
 
 // scanReply reads an answer.
 func scanReply(data []byte, now time.Time) (id uint64, a *reply, err error) {
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	fields := s.Array(8)
 	id = s.Uint()
 	a = &reply{kind: s.Uint()}
 	want := []int{sayView: 3, sayRefused: 1, sayClaim: 3, sayNotMine: 2, sayHeld: 6, sayDone: 4, sayPage: 3, sayChanges: 4, sayFailed: 1, sayCount: 2}
 	if a.kind >= uint64(len(want)) || fields != 2+want[a.kind] {
-		return id, nil, canon.ErrForm
+		return id, nil, dcbor.ErrForm
 	}
 	switch a.kind {
 	case sayView:

@@ -14,7 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
 )
@@ -110,7 +110,7 @@ func TestSkippingTheHelloLeadsNowhere(t *testing.T) {
 		if err := outsider.Connect(t.Context(), w.Info(0)); err != nil {
 			t.Fatal(err)
 		}
-		body, err := canon.Marshal(whisper{Boot: 1, Seq: 1, Packets: []byte{0x81, 0x01}})
+		body, err := dcbor.Marshal(whisper{Boot: 1, Seq: 1, Packets: []byte{0x81, 0x01}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/value"
 )
 
@@ -142,7 +142,7 @@ func (c Carried) encode(packets []any) ([]byte, error) {
 	if !c.valid() {
 		return nil, fmt.Errorf("%w: %q, %q, of at most %d bytes each", ErrOrigin, c.Origin, c.ID, MaxOrigin)
 	}
-	head := canon.AppendBytes(canon.AppendBytes(nil, c.Origin), c.ID)
+	head := dcbor.AppendBytes(dcbor.AppendBytes(nil, c.Origin), c.ID)
 	if len(head)+len(data) > MaxMessage {
 		return nil, fmt.Errorf("%w: its packets have %d", ErrTooLarge, len(data))
 	}
@@ -163,7 +163,7 @@ func decodePackets(data []byte) (c Carried, packets []any, err error) {
 		return c, nil, ErrTooLarge
 	}
 	if len(data) > 0 && data[0]>>5 == 2 { // a byte string
-		s := canon.Scan(data)
+		s := dcbor.Scan(data)
 		origin, id := s.Bytes(), s.Bytes()
 		c, data = Carried{Origin: string(origin), ID: string(id)}, s.Rest()
 		if s.Bad() || !c.valid() {
@@ -176,6 +176,6 @@ func decodePackets(data []byte) (c Carried, packets []any, err error) {
 
 // carriedID names a message the same whoever carries it.
 func carriedID(c Carried) string {
-	sum := sha256.Sum256(canon.AppendBytes(canon.AppendBytes([]byte("carried\x00"), c.Origin), c.ID))
+	sum := sha256.Sum256(dcbor.AppendBytes(dcbor.AppendBytes([]byte("carried\x00"), c.Origin), c.ID))
 	return hex.EncodeToString(sum[:12])
 }

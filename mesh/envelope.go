@@ -3,7 +3,7 @@ package mesh
 // CORE: the bytes of a batch. They are written by hand, since there is one batch to
 // each small message in the worst case, and are those of the CBOR library.
 
-import "github.com/p2p-today/go2p/internal/canon"
+import "github.com/p2p-today/go2p/internal/dcbor"
 
 // A batch is the data of one pubsub message: messages of one author with consecutive
 // numbers under one signature.
@@ -40,33 +40,33 @@ func (b *batch) size() int {
 }
 
 func (b *batch) appendBody(dst []byte) []byte {
-	dst = canon.AppendArray(dst, 4)
-	dst = canon.AppendBytes(dst, b.Author)
-	dst = canon.AppendUint(dst, b.Boot)
-	dst = canon.AppendUint(dst, b.Seq)
-	dst = canon.AppendArray(dst, len(b.Messages))
+	dst = dcbor.AppendArray(dst, 4)
+	dst = dcbor.AppendBytes(dst, b.Author)
+	dst = dcbor.AppendUint(dst, b.Boot)
+	dst = dcbor.AppendUint(dst, b.Seq)
+	dst = dcbor.AppendArray(dst, len(b.Messages))
 	for i := range b.Messages {
-		dst = canon.AppendArray(dst, 2)
-		dst = canon.AppendInt(dst, b.Messages[i].Time)
-		dst = canon.AppendBytes(dst, b.Messages[i].Packets)
+		dst = dcbor.AppendArray(dst, 2)
+		dst = dcbor.AppendInt(dst, b.Messages[i].Time)
+		dst = dcbor.AppendBytes(dst, b.Messages[i].Packets)
 	}
 	return dst
 }
 
 // appendBatch puts a body and its signature together.
 func appendBatch(dst, body, sig []byte) []byte {
-	return canon.AppendBytes(canon.AppendBytes(canon.AppendArray(dst, 2), body), sig)
+	return dcbor.AppendBytes(dcbor.AppendBytes(dcbor.AppendArray(dst, 2), body), sig)
 }
 
 // scanBatch reads a batch, whose slices alias data.
 func scanBatch(data []byte) (b batch, err error) {
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	s.Tuple(2)
 	b.body, b.sig = s.Bytes(), s.Bytes()
 	if err := s.End(); err != nil {
 		return b, err
 	}
-	s = canon.Scan(b.body)
+	s = dcbor.Scan(b.body)
 	s.Tuple(4)
 	b.Author, b.Boot, b.Seq = s.Bytes(), s.Uint(), s.Uint()
 	if n := s.Array(maxBatch); n > 0 {

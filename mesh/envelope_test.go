@@ -6,7 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 // The same as the library encodes it.
@@ -41,7 +41,7 @@ func TestEnvelopeIsTheLibrarys(t *testing.T) {
 			body.Messages = append(body.Messages, msg)
 			lib.Messages = append(lib.Messages, libraryMessage{Time: msg.Time, Packets: msg.Packets})
 		}
-		want, err := canon.Marshal(lib)
+		want, err := dcbor.Marshal(lib)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestEnvelopeIsTheLibrarys(t *testing.T) {
 		if len(got) > body.size() {
 			t.Fatalf("%d bytes, announced %d", len(got), body.size())
 		}
-		if want, err = canon.Marshal(libraryBatch{Body: got, Sig: lib.Author}); err != nil {
+		if want, err = dcbor.Marshal(libraryBatch{Body: got, Sig: lib.Author}); err != nil {
 			t.Fatal(err)
 		}
 		if all := appendBatch(nil, got, lib.Author); !bytes.Equal(all, want) {

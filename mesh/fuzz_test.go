@@ -10,14 +10,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 // recode checks that what was decoded is encoded to something that decodes to
 // the same: to what is encoded the same, since an empty list may be left out.
 func recode[T any](t *testing.T, v T, decode func([]byte) (T, error)) {
 	t.Helper()
-	data, err := canon.Marshal(v)
+	data, err := dcbor.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func recode[T any](t *testing.T, v T, decode func([]byte) (T, error)) {
 	if err != nil {
 		t.Fatalf("%#v is encoded as %x: %v", v, data, err)
 	}
-	if recoded, err := canon.Marshal(again); err != nil || !bytes.Equal(recoded, data) {
+	if recoded, err := dcbor.Marshal(again); err != nil || !bytes.Equal(recoded, data) {
 		t.Fatalf("%#v became %#v, %v", v, again, err)
 	}
 }
@@ -33,7 +33,7 @@ func recode[T any](t *testing.T, v T, decode func([]byte) (T, error)) {
 func seed(f *testing.F, values ...any) {
 	f.Helper()
 	for _, v := range values {
-		data, err := canon.Marshal(v)
+		data, err := dcbor.Marshal(v)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 )
 
@@ -66,7 +66,7 @@ func (g *greeting) stranger() bool {
 	return true
 }
 
-var helloDecoder = canon.Decoder(maxTags, 4)
+var helloDecoder = dcbor.Decoder(maxTags, 4)
 
 // greet opens a hello with p, which must be connected.
 func (h *hub) greet(ctx context.Context, p peer.ID, explicit bool) (*greeting, error) {
@@ -182,7 +182,7 @@ func padded(nets []*Mesh, tag func(*Mesh) helloTag) []helloTag {
 }
 
 func sendHello(s network.Stream, msg any) error {
-	body, err := canon.Marshal(msg)
+	body, err := dcbor.Marshal(msg)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
 )
@@ -49,7 +49,7 @@ func (v *villain) say(id protocol.ID, data []byte) {
 func (v *villain) tellLink(msgs ...linkMessage) {
 	var data []byte
 	for _, msg := range msgs {
-		body, err := canon.Marshal(msg)
+		body, err := dcbor.Marshal(msg)
 		if err != nil {
 			v.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func (v *villain) gossip(batches ...[]byte) []byte {
 func (v *villain) sealed(seq uint64, count, size int) []byte {
 	messages := make([]batchMessage, count)
 	for i := range messages {
-		packet, err := canon.Marshal([]any{make([]byte, size)})
+		packet, err := dcbor.Marshal([]any{make([]byte, size)})
 		if err != nil {
 			v.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 )
 
@@ -94,7 +94,7 @@ type agedData struct {
 	Age  uint64 // milliseconds
 }
 
-var linkDecoder = canon.Decoder(max(maxListed, maxHeads, maxServed, 2*maxStretches), 8)
+var linkDecoder = dcbor.Decoder(max(maxListed, maxHeads, maxServed, 2*maxStretches), 8)
 
 func decodeLink(body []byte) (linkMessage, error) {
 	var msg linkMessage
@@ -154,7 +154,7 @@ func (m *Mesh) writeLinkMessage(s *network.Stream, p peer.ID, msg linkMessage) e
 			return err
 		}
 	}
-	body, err := canon.Marshal(msg)
+	body, err := dcbor.Marshal(msg)
 	if err != nil {
 		return err
 	}

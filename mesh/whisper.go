@@ -10,7 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 )
 
@@ -32,7 +32,7 @@ type whisperAck struct {
 	Refused bool
 }
 
-var whisperDecoder = canon.Decoder(16, 4)
+var whisperDecoder = dcbor.Decoder(16, 4)
 
 var errRefused = errors.New("the receiver cannot read it")
 
@@ -133,7 +133,7 @@ func (m *Mesh) whisper(ctx context.Context, to peer.ID, w whisper, reply chan Me
 		m.asks[id] = ask{to, reply}
 	}
 	m.mu.Unlock()
-	body, err := canon.Marshal(w)
+	body, err := dcbor.Marshal(w)
 	if err != nil {
 		return id, err
 	}
@@ -364,7 +364,7 @@ func (m *Mesh) readWhispers(s network.Stream, mb *member) error {
 			m.stats.note(mb.id, fmt.Errorf("whisper: %w", err))
 			ack.Refused = true
 		}
-		body, err = canon.Marshal(ack)
+		body, err = dcbor.Marshal(ack)
 		if err != nil {
 			return err
 		}

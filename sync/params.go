@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 // ErrRefused says that a neighbour has a dictionary with other leases, so that the two
@@ -53,10 +53,10 @@ func (p params) duration() time.Duration {
 }
 
 func (p params) append(dst []byte) []byte {
-	return canon.AppendUint(canon.AppendBool(dst, p.leasing), p.lease)
+	return dcbor.AppendUint(dcbor.AppendBool(dst, p.leasing), p.lease)
 }
 
-func scanParams(s *canon.Scanner) *params { return &params{s.Bool(), s.Uint()} }
+func scanParams(s *dcbor.Scanner) *params { return &params{s.Bool(), s.Uint()} }
 
 // topic names the topic of dictionaries with these parameters.
 func (p params) topic() string {

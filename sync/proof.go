@@ -8,7 +8,7 @@ import (
 
 	"time"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 const (
@@ -155,22 +155,22 @@ func (b *batch) size(places []int) int {
 // The hashes are those of the greatest parts without any of the records, from left to
 // right.
 func (b *batch) append(dst []byte, places []int, count time.Duration) []byte {
-	dst = canon.AppendBytes(canon.AppendArray(dst, 6), b.writer)
-	dst = canon.AppendBytes(canon.AppendBytes(dst, b.nonce[:]), b.sig)
-	dst = canon.AppendUint(dst, uint64(len(b.leaves)))
-	dst = canon.AppendArray(dst, len(places))
+	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 6), b.writer)
+	dst = dcbor.AppendBytes(dcbor.AppendBytes(dst, b.nonce[:]), b.sig)
+	dst = dcbor.AppendUint(dst, uint64(len(b.leaves)))
+	dst = dcbor.AppendArray(dst, len(places))
 	by := namesOf(b.writer)
 	for _, i := range places {
 		e := b.leaves[i]
-		dst = canon.AppendUint(canon.AppendArray(dst, 3), uint64(i))
-		dst = canon.AppendUint(dst, uint64(max(0, count-e.renewed).Milliseconds()))
+		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), uint64(i))
+		dst = dcbor.AppendUint(dst, uint64(max(0, count-e.renewed).Milliseconds()))
 		dst = e.record.append(dst, by)
 	}
 	var hashes []digest
 	walk(part{0, len(b.leaves)}, places, func(p part) { hashes = append(hashes, b.hash(p)) })
-	dst = canon.AppendArray(dst, len(hashes))
+	dst = dcbor.AppendArray(dst, len(hashes))
 	for i := range hashes {
-		dst = canon.AppendBytes(dst, hashes[i][:])
+		dst = dcbor.AppendBytes(dst, hashes[i][:])
 	}
 	return dst
 }
@@ -192,7 +192,7 @@ func walk(p part, places []int, visit func(part)) {
 }
 
 // scanBatch reads what append writes. The signature is not checked yet.
-func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
+func scanBatch(s *dcbor.Scanner, count time.Duration) (*batch, error) {
 	b := &batch{}
 	s.Tuple(6)
 	b.writer = string(s.Bytes())
@@ -200,7 +200,7 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 	n := s.Uint()
 	k := s.Array(maxBatch)
 	if s.Bad() || len(b.writer) > maxName || len(nonce) != len(b.nonce) || len(sig) > maxSignature || n > maxBatch || k == 0 || uint64(k) > n {
-		return nil, canon.ErrForm
+		return nil, dcbor.ErrForm
 	}
 	copy(b.nonce[:], nonce)
 	b.sig = append([]byte(nil), sig...)
@@ -210,7 +210,7 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 		s.Tuple(3)
 		place, age := s.Uint(), s.Uint()
 		if s.Bad() || place >= n || i > 0 && int(place) <= places[i-1] {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		places[i] = int(place)
 		e := &entry{batch: b, leaf: int(place)}
@@ -225,7 +225,7 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 	var parts []part
 	walk(part{0, int(n)}, places, func(p part) { parts = append(parts, p) })
 	if s.Bad() || hashes != len(parts) {
-		return nil, canon.ErrForm
+		return nil, dcbor.ErrForm
 	}
 	if len(parts) > 0 {
 		b.absent = make(map[part]digest, len(parts))
@@ -233,12 +233,12 @@ func scanBatch(s *canon.Scanner, count time.Duration) (*batch, error) {
 	for _, p := range parts {
 		h := s.Bytes()
 		if len(h) != len(digest{}) {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		b.absent[p] = digest(h)
 	}
 	if s.Bad() {
-		return nil, canon.ErrForm
+		return nil, dcbor.ErrForm
 	}
 	return b, nil
 }

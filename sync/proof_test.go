@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 // batchOf is a batch of n records.
@@ -33,7 +33,7 @@ func batchOf(n int) *batch {
 func sent(b *batch, places []int, now time.Duration) []byte { return b.append(nil, places, now) }
 
 func received(data []byte, now time.Duration) (*batch, error) {
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	b, err := scanBatch(&s, now)
 	if err == nil {
 		err = s.End()
@@ -191,7 +191,7 @@ func FuzzSeen(f *testing.F) {
 	s := seenSet{"a/1": {{1, 5}, {7, 7}}, "b/1": {{1, 1 << 40}}}
 	f.Add(s.append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		sc := canon.Scan(data)
+		sc := dcbor.Scan(data)
 		s, err := scanSeen(&sc)
 		if err != nil || sc.End() != nil {
 			return

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 // Limits of a record.
@@ -65,28 +65,28 @@ func namesOf(writer string) names {
 //
 //	[key, value, owner or "", term, seq, n, over: [], [n] or [writer, n], time, deleted]
 func (r *record) append(dst []byte, by names) []byte {
-	dst = canon.AppendBytes(canon.AppendArray(dst, 9), r.key)
-	dst = canon.AppendBytes(dst, r.value)
+	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 9), r.key)
+	dst = dcbor.AppendBytes(dst, r.value)
 	if r.owner == by.owner {
-		dst = canon.AppendBytes(dst, "")
+		dst = dcbor.AppendBytes(dst, "")
 	} else {
-		dst = canon.AppendBytes(dst, r.owner)
+		dst = dcbor.AppendBytes(dst, r.owner)
 	}
-	dst = canon.AppendUint(canon.AppendUint(canon.AppendUint(dst, r.term), r.seq), r.dot.n)
+	dst = dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendUint(dst, r.term), r.seq), r.dot.n)
 	switch {
 	case r.over.n == 0:
-		dst = canon.AppendArray(dst, 0)
+		dst = dcbor.AppendArray(dst, 0)
 	case r.over.writer == by.writer:
-		dst = canon.AppendUint(canon.AppendArray(dst, 1), r.over.n)
+		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 1), r.over.n)
 	default:
-		dst = canon.AppendUint(canon.AppendBytes(canon.AppendArray(dst, 2), r.over.writer), r.over.n)
+		dst = dcbor.AppendUint(dcbor.AppendBytes(dcbor.AppendArray(dst, 2), r.over.writer), r.over.n)
 	}
-	return canon.AppendBool(canon.AppendInt(dst, r.time), r.deleted)
+	return dcbor.AppendBool(dcbor.AppendInt(dst, r.time), r.deleted)
 }
 
 // scan reads what append writes into an empty record, checks its limits, and returns its
 // hash. The strings of the record are its own, or those of the names.
-func (r *record) scan(s *canon.Scanner, by names) (hash digest, err error) {
+func (r *record) scan(s *dcbor.Scanner, by names) (hash digest, err error) {
 	data := s.Rest()
 	r.owner, r.dot.writer = by.owner, by.writer
 	s.Tuple(9)
@@ -109,7 +109,7 @@ func (r *record) scan(s *canon.Scanner, by names) (hash digest, err error) {
 	r.time, r.deleted = s.Int(), s.Bool()
 	switch {
 	case s.Bad():
-		return hash, canon.ErrForm
+		return hash, dcbor.ErrForm
 	case len(key) > MaxKey || len(value) > MaxValue || max(len(r.owner), len(r.dot.writer), len(r.over.writer)) > maxName:
 		return hash, fmt.Errorf("%w: too large", errRecord)
 	case twice || r.dot.n == 0 || r.owner == "" || r.dot.writer == "" || r.term == 0 || r.term > maxTerm,

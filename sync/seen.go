@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 const (
@@ -92,24 +92,24 @@ func (s seenSet) clone() seenSet {
 
 // append appends the set, sorted by writer: [[writer, [first, last, first, last …]] …].
 func (s seenSet) append(dst []byte) []byte {
-	dst = canon.AppendArray(dst, len(s))
+	dst = dcbor.AppendArray(dst, len(s))
 	for _, writer := range slices.Sorted(maps.Keys(s)) {
-		dst = canon.AppendBytes(canon.AppendArray(dst, 2), writer)
+		dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 2), writer)
 		dst = appendStretches(dst, s[writer])
 	}
 	return dst
 }
 
 func appendStretches(dst []byte, list []stretch) []byte {
-	dst = canon.AppendArray(dst, 2*len(list))
+	dst = dcbor.AppendArray(dst, 2*len(list))
 	for _, st := range list {
-		dst = canon.AppendUint(canon.AppendUint(dst, st.first), st.last)
+		dst = dcbor.AppendUint(dcbor.AppendUint(dst, st.first), st.last)
 	}
 	return dst
 }
 
 // scanSeen reads a set.
-func scanSeen(sc *canon.Scanner) (seenSet, error) {
+func scanSeen(sc *dcbor.Scanner) (seenSet, error) {
 	n := sc.Array(maxWriters)
 	s := seenSet{}
 	last := ""
@@ -118,18 +118,18 @@ func scanSeen(sc *canon.Scanner) (seenSet, error) {
 		writer := string(sc.Bytes())
 		list := scanStretches(sc)
 		if sc.Bad() || len(list) == 0 || writer <= last || len(writer) > maxName {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		s[writer], last = list, writer
 	}
 	if sc.Bad() {
-		return nil, canon.ErrForm
+		return nil, dcbor.ErrForm
 	}
 	return s, nil
 }
 
 // scanStretches reads stretches as join leaves them; none if they are not.
-func scanStretches(sc *canon.Scanner) []stretch {
+func scanStretches(sc *dcbor.Scanner) []stretch {
 	n := sc.Array(2 * maxStretch)
 	if n%2 != 0 {
 		return nil

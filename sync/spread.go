@@ -11,7 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -68,7 +68,7 @@ func (d *Dict) publish(messages [][]byte) {
 
 // judge takes a batch that a neighbour has sent or passed on.
 func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
-	sc := canon.Scan(data)
+	sc := dcbor.Scan(data)
 	b, err := scanBatch(&sc, d.now().count)
 	if err == nil {
 		err = sc.End()

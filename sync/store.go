@@ -13,7 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/disklog"
 )
 
@@ -76,11 +76,11 @@ func (s *store) checkFormat() error {
 	data, err := s.get([]byte{rowFormat})
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
-		return s.db.Set([]byte{rowFormat}, canon.AppendUint(nil, storeFormat), pebble.Sync)
+		return s.db.Set([]byte{rowFormat}, dcbor.AppendUint(nil, storeFormat), pebble.Sync)
 	case err != nil:
 		return damaged(s.dir, err)
 	}
-	sc := canon.Scan(data)
+	sc := dcbor.Scan(data)
 	format := sc.Uint()
 	if err := sc.End(); err != nil {
 		return damaged(s.dir, err)
@@ -101,7 +101,7 @@ func (s *store) get(key []byte) ([]byte, error) {
 }
 
 // rows calls f for all rows of a kind, with what comes behind the kind in their keys.
-func (s *store) rows(kind byte, f func(key string, sc *canon.Scanner) error) error {
+func (s *store) rows(kind byte, f func(key string, sc *dcbor.Scanner) error) error {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
 	if err != nil {
 		return damaged(s.dir, err)
@@ -109,7 +109,7 @@ func (s *store) rows(kind byte, f func(key string, sc *canon.Scanner) error) err
 	for it.First(); it.Valid(); it.Next() {
 		value, err := it.ValueAndErr()
 		if err == nil {
-			sc := canon.Scan(value)
+			sc := dcbor.Scan(value)
 			if err = f(string(it.Key()[1:]), &sc); err == nil {
 				err = sc.End()
 			}
@@ -127,7 +127,7 @@ func (s *store) rows(kind byte, f func(key string, sc *canon.Scanner) error) err
 
 // load fills an empty replica.
 func (s *store) load(r *replica) error {
-	err := s.rows(rowClock, func(_ string, sc *canon.Scanner) error {
+	err := s.rows(rowClock, func(_ string, sc *dcbor.Scanner) error {
 		sc.Tuple(3)
 		s.clock = clockRow{sc.Uint(), milliseconds(sc.Uint()), sc.Uint()}
 		r.top = s.clock.top
@@ -136,7 +136,7 @@ func (s *store) load(r *replica) error {
 	if err != nil {
 		return err
 	}
-	err = s.rows(rowSeen, func(writer string, sc *canon.Scanner) error {
+	err = s.rows(rowSeen, func(writer string, sc *dcbor.Scanner) error {
 		r.seen[r.name(writer)] = scanStretches(sc)
 		return nil
 	})
@@ -144,9 +144,9 @@ func (s *store) load(r *replica) error {
 		return err
 	}
 	batches := map[uint64]*stored{}
-	err = s.rows(rowBatch, func(key string, sc *canon.Scanner) error {
+	err = s.rows(rowBatch, func(key string, sc *dcbor.Scanner) error {
 		if len(key) != 8 {
-			return canon.ErrForm
+			return dcbor.ErrForm
 		}
 		n := binary.BigEndian.Uint64([]byte(key))
 		b, err := scanStored(sc)
@@ -160,16 +160,16 @@ func (s *store) load(r *replica) error {
 	if err != nil {
 		return err
 	}
-	err = s.rows(rowRecord, func(key string, sc *canon.Scanner) error {
+	err = s.rows(rowRecord, func(key string, sc *dcbor.Scanner) error {
 		sc.Tuple(4)
 		renewed, number, place := milliseconds(sc.Uint()), sc.Uint(), sc.Uint()
 		b := batches[number]
 		if b == nil || place >= uint64(len(b.batch.leaves)) {
-			return canon.ErrForm
+			return dcbor.ErrForm
 		}
 		e := &entry{renewed: renewed, batch: b.batch, leaf: int(place)}
 		if e.hash, err = e.scan(sc, b.by); err != nil || e.key != key {
-			return cmp.Or(err, canon.ErrForm)
+			return cmp.Or(err, dcbor.ErrForm)
 		}
 		b.batch.leaves[place] = e
 		b.batch.alive++
@@ -199,31 +199,31 @@ func (b *stored) bury() {
 }
 
 func (b *batch) appendStored(dst []byte) []byte {
-	dst = canon.AppendBytes(canon.AppendArray(dst, 6), b.writer)
-	dst = canon.AppendBytes(canon.AppendBytes(dst, b.nonce[:]), b.sig)
-	dst = canon.AppendUint(dst, uint64(len(b.leaves)))
-	dst = canon.AppendArray(dst, len(b.absent))
+	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 6), b.writer)
+	dst = dcbor.AppendBytes(dcbor.AppendBytes(dst, b.nonce[:]), b.sig)
+	dst = dcbor.AppendUint(dst, uint64(len(b.leaves)))
+	dst = dcbor.AppendArray(dst, len(b.absent))
 	for p, h := range b.absent {
-		dst = canon.AppendUint(canon.AppendUint(canon.AppendArray(dst, 3), uint64(p.lo)), uint64(p.hi))
-		dst = canon.AppendBytes(dst, h[:])
+		dst = dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(dst, 3), uint64(p.lo)), uint64(p.hi))
+		dst = dcbor.AppendBytes(dst, h[:])
 	}
-	dst = canon.AppendArray(dst, b.alive)
+	dst = dcbor.AppendArray(dst, b.alive)
 	for i, e := range b.leaves {
 		if e != nil {
 			h := b.hashLeaf(e)
-			dst = canon.AppendBytes(canon.AppendUint(canon.AppendArray(dst, 2), uint64(i)), h[:])
+			dst = dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendArray(dst, 2), uint64(i)), h[:])
 		}
 	}
 	return dst
 }
 
-func scanStored(sc *canon.Scanner) (*stored, error) {
+func scanStored(sc *dcbor.Scanner) (*stored, error) {
 	b := &batch{}
 	sc.Tuple(6)
 	b.writer = string(sc.Bytes())
 	nonce, sig, n := sc.Bytes(), sc.Bytes(), sc.Uint()
 	if sc.Bad() || len(nonce) != len(b.nonce) || n > maxBatch {
-		return nil, canon.ErrForm
+		return nil, dcbor.ErrForm
 	}
 	copy(b.nonce[:], nonce)
 	b.sig = slices.Clone(sig)
@@ -233,7 +233,7 @@ func scanStored(sc *canon.Scanner) (*stored, error) {
 		p := part{int(sc.Uint()), int(sc.Uint())}
 		hash := sc.Bytes()
 		if sc.Bad() || len(hash) != len(digest{}) || p.lo < 0 || p.lo >= p.hi || uint64(p.hi) > n {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		b.lack(p, digest(hash))
 	}
@@ -242,7 +242,7 @@ func scanStored(sc *canon.Scanner) (*stored, error) {
 		sc.Tuple(2)
 		place, hash := sc.Uint(), sc.Bytes()
 		if sc.Bad() || len(hash) != len(digest{}) || place >= n {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		st.leaves[int(place)] = digest(hash)
 	}
@@ -294,8 +294,8 @@ func (s *store) fill(r *replica, out effects, count time.Duration) *pebble.Batch
 			if by.writer != e.dot.writer {
 				by = namesOf(e.dot.writer)
 			}
-			row := canon.AppendUint(canon.AppendArray(nil, 4), uint64(max(0, e.renewed).Milliseconds()))
-			row = canon.AppendUint(canon.AppendUint(row, e.batch.number), uint64(e.leaf))
+			row := dcbor.AppendUint(dcbor.AppendArray(nil, 4), uint64(max(0, e.renewed).Milliseconds()))
+			row = dcbor.AppendUint(dcbor.AppendUint(row, e.batch.number), uint64(e.leaf))
 			tx.Set(rowKey(rowRecord, ch.key), e.record.append(row, by), nil)
 		} else {
 			tx.Delete(rowKey(rowRecord, ch.key), nil)
@@ -329,7 +329,7 @@ func rowKey(kind byte, rest string) []byte { return append([]byte{kind}, rest...
 func batchKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{rowBatch}, n) }
 
 func (c clockRow) append(dst []byte) []byte {
-	return canon.AppendUint(canon.AppendUint(canon.AppendUint(canon.AppendArray(dst, 3), c.incarnation), uint64(c.count.Milliseconds())), c.top)
+	return dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(dst, 3), c.incarnation), uint64(c.count.Milliseconds())), c.top)
 }
 
 func milliseconds(n uint64) time.Duration {

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/value"
 )
 
@@ -25,7 +25,7 @@ func NewTyped[K ~string, V any](d *Dict, prefix string) *Typed[K, V] {
 	return &Typed[K, V]{d, prefix}
 }
 
-var typedDecoder = canon.Decoder(value.MaxValues, value.MaxDepth+2)
+var typedDecoder = dcbor.Decoder(value.MaxValues, value.MaxDepth+2)
 
 func (t *Typed[K, V]) decode(e *entry) (v V, err error) {
 	if err := typedDecoder.Unmarshal([]byte(e.value), &v); err != nil {
@@ -35,7 +35,7 @@ func (t *Typed[K, V]) decode(e *entry) (v V, err error) {
 }
 
 func (t *Typed[K, V]) setting(key K, v V) (op, error) {
-	data, err := canon.Marshal(v)
+	data, err := dcbor.Marshal(v)
 	if err != nil {
 		return op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 const (
@@ -32,45 +32,45 @@ const (
 func (m *message) append(dst []byte) []byte {
 	switch {
 	case m.root != nil:
-		dst = canon.AppendUint(canon.AppendArray(dst, 4), wireRoot)
-		dst = canon.AppendBytes(dst, m.root.salt)
-		return canon.AppendBytes(canon.AppendBytes(dst, m.root.sum[:]), m.root.seen[:])
+		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 4), wireRoot)
+		dst = dcbor.AppendBytes(dst, m.root.salt)
+		return dcbor.AppendBytes(dcbor.AppendBytes(dst, m.root.sum[:]), m.root.seen[:])
 	case m.equal:
-		return canon.AppendUint(canon.AppendArray(dst, 1), wireEqual)
+		return dcbor.AppendUint(dcbor.AppendArray(dst, 1), wireEqual)
 	case m.params != nil:
-		return m.params.append(canon.AppendUint(canon.AppendArray(dst, 3), wireParams))
+		return m.params.append(dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireParams))
 	case m.refused != nil:
-		return m.refused.append(canon.AppendUint(canon.AppendArray(dst, 3), wireRefused))
+		return m.refused.append(dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireRefused))
 	case m.busy:
-		return canon.AppendUint(canon.AppendArray(dst, 1), wireBusy)
+		return dcbor.AppendUint(dcbor.AppendArray(dst, 1), wireBusy)
 	case m.ask != nil:
-		dst = canon.AppendUint(canon.AppendArray(dst, 3), wireAsk)
-		return canon.AppendUint(canon.AppendBytes(dst, m.ask.writer), m.ask.n)
+		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireAsk)
+		return dcbor.AppendUint(dcbor.AppendBytes(dst, m.ask.writer), m.ask.n)
 	case m.have:
-		return canon.AppendUint(canon.AppendArray(dst, 1), wireHave)
+		return dcbor.AppendUint(dcbor.AppendArray(dst, 1), wireHave)
 	}
-	dst = canon.AppendUint(canon.AppendArray(dst, 3), wireRanges)
+	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireRanges)
 	if m.seen == nil {
-		dst = canon.AppendArray(dst, 0)
+		dst = dcbor.AppendArray(dst, 0)
 	} else {
-		dst = m.seen.append(canon.AppendArray(dst, 1))
+		dst = m.seen.append(dcbor.AppendArray(dst, 1))
 	}
-	dst = canon.AppendArray(dst, len(m.ranges))
+	dst = dcbor.AppendArray(dst, len(m.ranges))
 	last := ""
 	for _, a := range m.ranges {
 		shared := 0
 		for shared < min(len(last), len(a.hi)) && last[shared] == a.hi[shared] {
 			shared++
 		}
-		dst = canon.AppendUint(canon.AppendArray(dst, 4), uint64(shared))
-		dst = canon.AppendUint(canon.AppendBytes(dst, a.hi[shared:]), a.kind)
+		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 4), uint64(shared))
+		dst = dcbor.AppendUint(dcbor.AppendBytes(dst, a.hi[shared:]), a.kind)
 		if a.kind == rangeDead {
-			dst = canon.AppendArray(dst, len(a.dead))
+			dst = dcbor.AppendArray(dst, len(a.dead))
 			for _, place := range a.dead {
-				dst = canon.AppendUint(dst, place)
+				dst = dcbor.AppendUint(dst, place)
 			}
 		} else {
-			dst = canon.AppendBytes(dst, a.data)
+			dst = dcbor.AppendBytes(dst, a.data)
 		}
 		last = a.hi
 	}
@@ -85,8 +85,8 @@ func appendRecords(dst []byte, groups []group, count time.Duration) []byte {
 		size += g.batch.size(g.places)
 	}
 	dst = slices.Grow(dst, size)
-	dst = canon.AppendUint(canon.AppendArray(dst, 2), wireRecords)
-	dst = canon.AppendArray(dst, len(groups))
+	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 2), wireRecords)
+	dst = dcbor.AppendArray(dst, len(groups))
 	for _, g := range groups {
 		dst = g.batch.append(dst, g.places, count)
 	}
@@ -95,13 +95,13 @@ func appendRecords(dst []byte, groups []group, count time.Duration) []byte {
 
 // scanMessage reads a message; the proofs are not checked yet.
 func scanMessage(data []byte, count time.Duration) (m message, err error) {
-	s := canon.Scan(data)
+	s := dcbor.Scan(data)
 	fields := s.Array(4)
 	switch kind := s.Uint(); {
 	case kind == wireRoot && fields == 4:
 		salt, sum, seen := s.Bytes(), s.Bytes(), s.Bytes()
 		if len(salt) != saltLength || len(sum) != len(digest{}) || len(seen) != len(digest{}) {
-			return m, canon.ErrForm
+			return m, dcbor.ErrForm
 		}
 		m.root = &root{append([]byte(nil), salt...), digest(sum), digest(seen)}
 	case kind == wireEqual && fields == 1:
@@ -116,7 +116,7 @@ func scanMessage(data []byte, count time.Duration) (m message, err error) {
 			m.proofs = append(m.proofs, b)
 		}
 		if len(m.proofs) == 0 {
-			return m, canon.ErrForm
+			return m, dcbor.ErrForm
 		}
 	case kind == wireRanges && fields == 3:
 		if s.Array(1) == 1 {
@@ -136,17 +136,17 @@ func scanMessage(data []byte, count time.Duration) (m message, err error) {
 	case kind == wireAsk && fields == 3:
 		m.ask = &dot{string(s.Bytes()), s.Uint()}
 		if len(m.ask.writer) > maxName {
-			return m, canon.ErrForm
+			return m, dcbor.ErrForm
 		}
 	case kind == wireHave && fields == 1:
 		m.have = true
 	default:
-		return m, canon.ErrForm
+		return m, dcbor.ErrForm
 	}
 	return m, s.End()
 }
 
-func scanRanges(s *canon.Scanner) ([]answer, error) {
+func scanRanges(s *dcbor.Scanner) ([]answer, error) {
 	n := s.Array(maxRanges)
 	ranges := make([]answer, 0, min(n, 1<<10))
 	last := ""
@@ -155,7 +155,7 @@ func scanRanges(s *canon.Scanner) ([]answer, error) {
 		shared, suffix := s.Uint(), s.Bytes()
 		a := answer{kind: s.Uint()}
 		if s.Bad() || shared > uint64(len(last)) || int(shared)+len(suffix) > MaxKey {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		a.hi = last[:shared] + string(suffix)
 		switch a.kind {
@@ -165,15 +165,15 @@ func scanRanges(s *canon.Scanner) ([]answer, error) {
 			k := s.Array(listBytes / shortLength)
 			for range k {
 				if s.Bad() {
-					return nil, canon.ErrForm
+					return nil, dcbor.ErrForm
 				}
 				a.dead = append(a.dead, s.Uint())
 			}
 		default:
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		if s.Bad() {
-			return nil, canon.ErrForm
+			return nil, dcbor.ErrForm
 		}
 		ranges, last = append(ranges, a), a.hi
 	}

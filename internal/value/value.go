@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/p2p-today/go2p/internal/canon"
+	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
 const (
@@ -113,7 +113,7 @@ func number(v reflect.Value) (any, error) {
 	return nil, &TypeError{"", fmt.Sprintf("%s is no type of the data model", v.Type())}
 }
 
-var decoder = canon.Decoder(MaxValues, MaxDepth+2)
+var decoder = dcbor.Decoder(MaxValues, MaxDepth+2)
 
 // Encode normalizes and encodes one value.
 func Encode(v any) ([]byte, error) {
@@ -121,7 +121,7 @@ func Encode(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return canon.Marshal(v)
+	return dcbor.Marshal(v)
 }
 
 // Decode decodes what Encode wrote.
@@ -134,10 +134,10 @@ func Decode(data []byte) (any, error) {
 }
 
 // Valid tells whether Encode may have written something, without decoding it.
-func Valid(data []byte) bool { return canon.Valid(data, MaxValues, MaxDepth) }
+func Valid(data []byte) bool { return dcbor.Valid(data, MaxValues, MaxDepth) }
 
 // Marshal encodes values, which must be normalized, as one CBOR array.
-func Marshal(values []any) ([]byte, error) { return canon.Marshal(values) }
+func Marshal(values []any) ([]byte, error) { return dcbor.Marshal(values) }
 
 // Unmarshal decodes what Marshal wrote. Whatever it returns without an error is
 // inside of the data model; anything else is an error.

@@ -1,7 +1,7 @@
-// Package canon encodes and decodes CBOR as go2p has it on the wire: core
+// Package dcbor encodes and decodes CBOR as go2p has it on the wire: core
 // deterministic form (RFC 8949, 4.2.1), without tags or indefinite lengths, and
 // decoded within limits.
-package canon
+package dcbor
 
 import (
 	"reflect"
