@@ -6,7 +6,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 )
 
 // An EventKind says what happened.
@@ -32,7 +32,7 @@ const (
 const progressPause = 100 * time.Millisecond // between two reports, at least
 
 // ErrLagged ends a subscriber that did not keep up with what happened.
-var ErrLagged = feed.ErrLagged
+var ErrLagged = fanout.ErrLagged
 
 // An Event is something that happened to this peer's part in the table.
 type Event struct {
@@ -57,7 +57,7 @@ func (t *Table) Events(ctx context.Context) iter.Seq2[Event, error] {
 	events := t.events.Follow(ctx, func(Event) bool { return true })
 	return func(yield func(Event, error) bool) {
 		for ev, err := range events {
-			if errors.Is(err, feed.ErrClosed) {
+			if errors.Is(err, fanout.ErrClosed) {
 				err = ErrClosed
 			}
 			if !yield(ev, err) {

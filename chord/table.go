@@ -13,7 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -44,7 +44,7 @@ type Table struct {
 	k       circle
 	net     transport
 	links   *links
-	events  feed.Feed[Event]
+	events  fanout.Feed[Event]
 	stats   stats
 	metrics *metrics.Set
 	keys    locks

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 )
 
 // A Node is a node of an old network. Its methods may be called concurrently. It is made
@@ -30,9 +30,9 @@ type Node struct {
 	wake     chan struct{} // room for one
 	turns    atomic.Uint64 // of the loop
 
-	messages feed.Feed[Message]
-	changes  feed.Feed[Change]
-	events   feed.Feed[Event]
+	messages fanout.Feed[Message]
+	changes  fanout.Feed[Change]
+	events   fanout.Feed[Event]
 
 	mu     sync.Mutex
 	c      *citizen
@@ -319,11 +319,11 @@ func (n *Node) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // Events yields what happens to connections and the table, as Messages does.
 func (n *Node) Events(ctx context.Context) iter.Seq2[Event, error] { return follow(&n.events, ctx) }
 
-func follow[T any](f *feed.Feed[T], ctx context.Context) iter.Seq2[T, error] {
+func follow[T any](f *fanout.Feed[T], ctx context.Context) iter.Seq2[T, error] {
 	items := f.Follow(ctx, func(T) bool { return true })
 	return func(yield func(T, error) bool) {
 		for item, err := range items {
-			if errors.Is(err, feed.ErrClosed) {
+			if errors.Is(err, fanout.ErrClosed) {
 				err = ErrClosed
 			}
 			if !yield(item, err) {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 )
 
 var (
@@ -24,7 +24,7 @@ var (
 	ErrClosed = errors.New("mesh is closed")
 
 	// ErrLagged ends a subscriber that did not keep up with what arrived.
-	ErrLagged = feed.ErrLagged
+	ErrLagged = fanout.ErrLagged
 
 	// ErrTooLarge says that a message is larger than MaxMessage.
 	ErrTooLarge = fmt.Errorf("message larger than %d bytes", MaxMessage)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 )
 
 // An EventKind says what happened.
@@ -69,7 +69,7 @@ func (m *Mesh) follow(ctx context.Context, want func(Event) bool) iter.Seq2[Even
 	events := m.events.Follow(ctx, want)
 	return func(yield func(Event, error) bool) {
 		for ev, err := range events {
-			if errors.Is(err, feed.ErrClosed) {
+			if errors.Is(err, fanout.ErrClosed) {
 				err = ErrClosed
 			}
 			if !yield(ev, err) {

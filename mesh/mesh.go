@@ -16,7 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/internal/recent"
 )
@@ -40,7 +40,7 @@ type Mesh struct {
 	topic   *pubsub.Topic
 	inbox   *inbox
 	outbox  *outbox
-	events  feed.Feed[Event]
+	events  fanout.Feed[Event]
 	stats   stats
 	metrics *metrics.Set
 
@@ -116,7 +116,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		surveys:      map[uint64]*survey{},
 		stale:        make(chan struct{}, 1),
 		urgent:       make(chan struct{}, 1),
-		events:       feed.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
+		events:       fanout.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
 		history:      newHistory(newRand()),
 		seenWhispers: seen{map[string]*authorSeen{}},
 		carried:      recent.NewSet(carriedTTL, maxCarried),

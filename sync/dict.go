@@ -16,7 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -32,7 +32,7 @@ type Dict struct {
 	log     *slog.Logger
 	rules   rules
 	topic   *mesh.Topic
-	events  feed.Feed[Event]
+	events  fanout.Feed[Event]
 	stats   stats
 	metrics *metrics.Set
 

@@ -6,7 +6,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/p2p-today/go2p/internal/feed"
+	"github.com/p2p-today/go2p/internal/fanout"
 )
 
 // An EventKind says what happened.
@@ -27,7 +27,7 @@ const (
 var ErrIdentityClash = errors.New("identity clash: this peer's key is used twice, or its data came from a backup")
 
 // ErrLagged ends a subscriber that did not keep up with what happened.
-var ErrLagged = feed.ErrLagged
+var ErrLagged = fanout.ErrLagged
 
 // An Event is something that happened to a dictionary, beside the changes that Watch
 // tells of.
@@ -54,7 +54,7 @@ func (d *Dict) Events(ctx context.Context) iter.Seq2[Event, error] {
 	events := d.events.Follow(ctx, func(Event) bool { return true })
 	return func(yield func(Event, error) bool) {
 		for ev, err := range events {
-			if errors.Is(err, feed.ErrClosed) {
+			if errors.Is(err, fanout.ErrClosed) {
 				err = ErrClosed
 			}
 			if !yield(ev, err) {

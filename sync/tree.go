@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const fanout = 64 // of a node; half of it after a split
+const branching = 64 // of a node; half of it after a split
 
 // An entry is a record as a replica holds it.
 type entry struct {
@@ -161,7 +161,7 @@ func (n *node) put(e *entry, agree func(old *entry) bool) (old *entry, sibling *
 
 // split moves half of a node that is full to a new sibling.
 func (n *node) split() *node {
-	if len(n.entries) < fanout && len(n.children) < fanout {
+	if len(n.entries) < branching && len(n.children) < branching {
 		return nil
 	}
 	s := &node{}
@@ -225,12 +225,12 @@ func (n *node) shrink(i int) {
 		n.children = slices.Delete(n.children, i, i+1)
 		return
 	}
-	if len(c.entries)+len(c.children) >= fanout/4 || len(n.children) == 1 {
+	if len(c.entries)+len(c.children) >= branching/4 || len(n.children) == 1 {
 		return
 	}
 	i = min(i, len(n.children)-2)
 	a, b := n.children[i], n.children[i+1]
-	if len(a.entries)+len(b.entries)+len(a.children)+len(b.children) >= fanout {
+	if len(a.entries)+len(b.entries)+len(a.children)+len(b.children) >= branching {
 		return
 	}
 	a.entries = append(a.entries, b.entries...)

@@ -82,7 +82,7 @@ func check(t rapid.TB, n *node) {
 		check(t, c)
 		sum.add(c.summary)
 	}
-	if sum != n.summary || n.count == 0 || len(n.entries) >= fanout || len(n.children) >= fanout || n.entries != nil && n.children != nil {
+	if sum != n.summary || n.count == 0 || len(n.entries) >= branching || len(n.children) >= branching || n.entries != nil && n.children != nil {
 		t.Fatalf("node of %d entries and %d children with %+v, not %+v", len(n.entries), len(n.children), n.summary, sum)
 	}
 }

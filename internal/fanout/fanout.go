@@ -1,6 +1,6 @@
-// Package feed passes what happens to subscribers, of which each has its own backlog,
+// Package fanout passes what happens to subscribers, of which each has its own backlog,
 // so that none waits for another. One that does not keep up is ended.
-package feed
+package fanout
 
 import (
 	"context"
