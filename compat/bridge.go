@@ -15,7 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/chord"
-	"github.com/p2p-today/go2p/internal/recent"
+	"github.com/p2p-today/go2p/internal/ttlset"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
@@ -118,7 +118,7 @@ type link struct {
 	vote     election
 	said     time.Time            // that this bridge is there
 	personas map[string]*persona  // by author
-	resident *recent.Set          // IDs of the old network
+	resident *ttlset.Set          // IDs of the old network
 	failed   map[string]time.Time // addresses that a persona could not connect to
 	refused  []Refusal
 }

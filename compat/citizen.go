@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
-	"github.com/p2p-today/go2p/internal/recent"
+	"github.com/p2p-today/go2p/internal/ttlset"
 )
 
 const (
@@ -40,7 +40,7 @@ type citizen struct {
 
 	pending  map[*session]bool   // that have not greeted
 	table    map[string]*session // the others, by ID
-	seen     *recent.Set         // IDs of broadcasts
+	seen     *ttlset.Set         // IDs of broadcasts
 	requests []request           // the oldest first
 	senders  map[string]string   // who has sent broadcasts, by ID, where those do not tell
 	ext      extension           // of a sync or chord node
@@ -103,7 +103,7 @@ func newCitizen(v wire.Version, opts Options, addr wire.Addr, salt string) *citi
 	c := &citizen{
 		version: v, kind: opts.Kind, transport: opts.Transport, subnet: opts.Subnet, subnetID: opts.subnetID(v), addr: addr,
 		autodial: opts.Autodial, listening: opts.listening, pending: map[*session]bool{}, table: map[string]*session{},
-		seen: recent.NewSet(remember, maxSeen), senders: map[string]string{}, dropped: map[Drop]uint64{},
+		seen: ttlset.New(remember, maxSeen), senders: map[string]string{}, dropped: map[Drop]uint64{},
 	}
 	if opts.Compression {
 		c.methods = slices.DeleteFunc(slices.Clone(wire.Methods), func(m wire.Method) bool { return m == wire.Snappy && v == wire.V4 })

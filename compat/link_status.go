@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/p2p-today/go2p/internal/recent"
+	"github.com/p2p-today/go2p/internal/ttlset"
 )
 
 // Reasons for which something does not cross a bridge, beside those of a node.
@@ -86,4 +86,4 @@ func (c *counters) addTo(counts map[Drop]uint64) {
 }
 
 // newResident makes a memory of who is of an old network.
-func newResident() *recent.Set { return recent.NewSet(24*time.Hour, maxKnown) }
+func newResident() *ttlset.Set { return ttlset.New(24*time.Hour, maxKnown) }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
-	"github.com/p2p-today/go2p/internal/recent"
+	"github.com/p2p-today/go2p/internal/ttlset"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
@@ -79,7 +79,7 @@ type Mesh struct {
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
 	seenWhispers seen
-	carried      *recent.Set // from other networks
+	carried      *ttlset.Set // from other networks
 }
 
 // Join makes the host a member of a network. It returns at once; neighbours are
@@ -119,7 +119,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		events:       fanout.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
 		history:      newHistory(newRand()),
 		seenWhispers: seen{map[string]*authorSeen{}},
-		carried:      recent.NewSet(carriedTTL, maxCarried),
+		carried:      ttlset.New(carriedTTL, maxCarried),
 		redials:      redials{newRand(), map[string]*redial{}},
 	}
 	if opts != nil {

@@ -1,7 +1,5 @@
-// Package recent remembers what happened lately.
-package recent
-
-// CORE: a bounded set that forgets.
+// Package ttlset has a bounded set whose members are forgotten after some time.
+package ttlset
 
 import "time"
 
@@ -14,8 +12,8 @@ type Set struct {
 	order []string // the oldest first
 }
 
-// NewSet makes a set of so many members at most.
-func NewSet(life time.Duration, most int) *Set {
+// New makes a set of so many members at most.
+func New(life time.Duration, most int) *Set {
 	return &Set{life: life, most: most, since: map[string]time.Time{}}
 }
 

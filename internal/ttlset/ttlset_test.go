@@ -1,4 +1,4 @@
-package recent
+package ttlset
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func TestSet(t *testing.T) {
 	}
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		s, now := NewSet(10*time.Second, 20), time.Unix(0, 0)
+		s, now := New(10*time.Second, 20), time.Unix(0, 0)
 		var list []added
 		for step := range 2000 {
 			now = now.Add(time.Duration(rng.IntN(1500)) * time.Millisecond)
