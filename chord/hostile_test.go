@@ -178,7 +178,7 @@ func TestHostileBytes(t *testing.T) {
 			m := l.hostile()
 			for range 12 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-				s, err := m.NewStream(ctx, l.Hosts[0].ID(), Protocol)
+				s, err := m.Service("hostile").NewStream(ctx, l.Hosts[0].ID(), Protocol)
 				cancel()
 				if err != nil {
 					break // it is outside
@@ -205,7 +205,7 @@ func TestHostileBytes(t *testing.T) {
 		m := l.hostile()
 		for range 200 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			if s, err := m.NewStream(ctx, l.Hosts[0].ID(), Protocol); err == nil {
+			if s, err := m.Service("hostile").NewStream(ctx, l.Hosts[0].ID(), Protocol); err == nil {
 				s.Write(binary.AppendUvarint(nil, maxMessage)) // and nothing more
 			}
 			cancel()

@@ -34,7 +34,7 @@ type transport interface {
 
 // links are the streams on which this peer asks others, one for each.
 type links struct {
-	mesh  *mesh.Mesh
+	mesh  *mesh.Service
 	ctx   context.Context
 	wg    sync.WaitGroup
 	greet func(to peer.ID, ask func(*question) (*reply, error)) error // the first question of each
@@ -64,7 +64,7 @@ func (ls *links) ask(ctx context.Context, to peer.ID, q *question) (*reply, erro
 	return l.ask(ctx, q)
 }
 
-func (ls *links) misbehaved(p peer.ID) { ls.mesh.Misbehaved(p, errForm) }
+func (ls *links) misbehaved(p peer.ID) { ls.mesh.ReportMisbehaviour(p, errForm) }
 
 func (l *link) ask(ctx context.Context, q *question) (*reply, error) {
 	answer := make(chan *reply, 1)
@@ -146,7 +146,7 @@ func (ls *links) run(l *link, to peer.ID) {
 		err = l.receive(in)
 	}
 	if errors.Is(err, errForm) || errors.Is(err, frame.ErrTooLarge) {
-		ls.mesh.Misbehaved(to, err)
+		ls.mesh.ReportMisbehaviour(to, err)
 	}
 	l.stream.Reset()
 	l.out.fail(err)

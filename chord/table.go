@@ -39,6 +39,7 @@ type TypeError = mesh.TypeError
 type Table struct {
 	id      peer.ID
 	mesh    *mesh.Mesh
+	service *mesh.Service // of that mesh
 	opts    Options
 	log     *slog.Logger
 	k       circle
@@ -89,9 +90,9 @@ type Table struct {
 // is damaged, of a newer version, or in use.
 func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Table, error) {
 	t := newTable(m.ID(), opts)
-	t.mesh = m
+	t.mesh, t.service = m, m.Service("chord")
 	t.log = t.log.With("network", m.Network())
-	t.links = &links{mesh: m, ctx: t.ctx, greet: t.introduce, links: map[peer.ID]*link{}}
+	t.links = &links{mesh: t.service, ctx: t.ctx, greet: t.introduce, links: map[peer.ID]*link{}}
 	t.net = t.links
 	err := ctx.Err()
 	if err == nil {
@@ -148,7 +149,7 @@ func (t *Table) start() error {
 		return err
 	}
 	t.serves = true
-	t.mesh.SetStreamHandler(Protocol, t.serve)
+	t.service.SetStreamHandler(Protocol, t.serve)
 	events := t.mesh.Events(t.ctx)
 	for _, p := range t.mesh.Peers() {
 		t.neighbourUp(p.ID)
@@ -170,7 +171,7 @@ func (t *Table) Close() error {
 		return nil
 	}
 	if t.serves {
-		t.mesh.SetStreamHandler(Protocol, nil)
+		t.service.SetStreamHandler(Protocol, nil)
 	}
 	t.cancel()
 	t.wg.Wait()
@@ -325,7 +326,7 @@ func (t *Table) serve(s network.Stream) {
 	err := t.answer(p, s)
 	s.Reset()
 	if errors.Is(err, errForm) {
-		t.mesh.Misbehaved(p, err)
+		t.service.ReportMisbehaviour(p, err)
 	}
 	t.log.Debug("stream ended", "peer", p, "err", err)
 	t.mu.Lock()

@@ -72,7 +72,7 @@ func NewBridge(m *mesh.Mesh, opts *BridgeOptions) *Bridge {
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.chain = m.Handle(b.answered)
-	b.end = m.Observe(b.observe)
+	b.end = m.Service("bridge").Observe(b.observe)
 	return b
 }
 

@@ -204,7 +204,7 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
 	b := batch{Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages}
 	body := b.appendBody(make([]byte, 0, b.size()))
-	sig, err := m.Sign(batchPurpose, body)
+	sig, err := m.sign(batchPurpose, body)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +323,7 @@ func (m *Mesh) knows(author peer.ID, b batch) bool {
 
 // verify checks the signature of a batch.
 func (m *Mesh) verify(author peer.ID, b batch) bool {
-	return m.Verify(author, batchPurpose, b.body, b.sig)
+	return m.verifySigned(author, batchPurpose, b.body, b.sig)
 }
 
 // messages decodes the messages of a batch whose signature holds.

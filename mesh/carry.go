@@ -92,9 +92,7 @@ func (m *Mesh) isNew(msg Message) bool {
 	return m.carried.Add(time.Now(), msg.ID)
 }
 
-// Observe has a function see each broadcast once: those that arrive, before a handler
-// takes them, and those of this peer. It must not wait. The returned function ends that.
-func (m *Mesh) Observe(f func(Message)) (end func()) {
+func (m *Mesh) observe(f func(Message)) (end func()) {
 	h := &Handler{m, func(_ context.Context, msg Message) bool {
 		f(msg)
 		return false

@@ -85,7 +85,7 @@ func TestObserve(t *testing.T) {
 		l.connect(0, 1)
 		pass(time.Second)
 		var seen []string
-		end := l.meshes[0].Observe(func(msg mesh.Message) { seen = append(seen, fmt.Sprint(msg.From == l.Hosts[0].ID(), msg.Packets)) })
+		end := l.meshes[0].Service("test").Observe(func(msg mesh.Message) { seen = append(seen, fmt.Sprint(msg.From == l.Hosts[0].ID(), msg.Packets)) })
 		for i := range 2 {
 			if _, err := l.meshes[i].Broadcast(l.ctx(), i); err != nil {
 				t.Fatal(err)

@@ -11,41 +11,69 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
-// What follows is for services that stand on a mesh, as the packages sync and chord do:
-// they have streams, topics and signatures of their own, which only members take part
-// in, and which are worth nothing in another network.
+// A Service is what a service that stands on a mesh needs of it, as the packages sync and
+// chord do: streams, topics and signatures of its own. Only members take part in them,
+// and they are worth nothing in another network. Its methods may be called concurrently.
+type Service struct {
+	mesh *Mesh
+	name string
+}
+
+// Service returns what a service of a name needs of the mesh. The name stands in the
+// errors that the service reports.
+func (m *Mesh) Service(name string) *Service { return &Service{mesh: m, name: name} }
 
 // SetStreamHandler has f handle the streams that members open with NewStream and a
-// protocol, which must be of the form /go2p/NAME/VERSION; nil ends that. Close waits
-// for handlers, whose streams it resets.
-func (m *Mesh) SetStreamHandler(id protocol.ID, f network.StreamHandler) { m.setHandler(id, f) }
+// protocol, which must be of the form /go2p/NAME/VERSION; nil ends that. Mesh.Close
+// resets the streams and waits for the handlers.
+func (s *Service) SetStreamHandler(id protocol.ID, f network.StreamHandler) {
+	s.mesh.setHandler(id, f)
+}
 
-// Reach makes a member a neighbour, wherever it is, as Whisper does. Errors: those of
-// Connect.
-func (m *Mesh) Reach(ctx context.Context, p peer.ID) error {
-	if err := m.reach(ctx, p); err != nil {
+// Reach makes a member a neighbour, wherever it is, as Mesh.Whisper does. Errors: those
+// of Mesh.Connect.
+func (s *Service) Reach(ctx context.Context, p peer.ID) error {
+	if err := s.mesh.reach(ctx, p); err != nil {
 		return fmt.Errorf("mesh: reach %s: %w", p, err)
 	}
 	return nil
 }
 
-// NewStream opens a stream of a service to a neighbour, over any connection, also a
+// NewStream opens a stream of the service to a neighbour, over any connection, also a
 // relayed one. It is reset when the peer is no neighbour any more.
-func (m *Mesh) NewStream(ctx context.Context, p peer.ID, id protocol.ID) (network.Stream, error) {
-	s, err := m.newStream(ctx, p, id)
+func (s *Service) NewStream(ctx context.Context, p peer.ID, id protocol.ID) (network.Stream, error) {
+	stream, err := s.mesh.newStream(ctx, p, id)
 	if err != nil {
 		return nil, fmt.Errorf("mesh: stream to %s: %w", p, err)
 	}
-	return s, nil
+	return stream, nil
 }
 
 // Sign signs with this peer's key, for one purpose and for this network alone.
-func (m *Mesh) Sign(purpose string, body []byte) ([]byte, error) {
+func (s *Service) Sign(purpose string, body []byte) ([]byte, error) {
+	return s.mesh.sign(purpose, body)
+}
+
+// Verify reports whether a peer has signed something for a purpose in this network.
+func (s *Service) Verify(author peer.ID, purpose string, body, sig []byte) bool {
+	return s.mesh.verifySigned(author, purpose, body, sig)
+}
+
+// ReportMisbehaviour says that a neighbour has sent what no honest peer sends. The tenth
+// report within a minute, from all services, bans the neighbour for ten minutes.
+func (s *Service) ReportMisbehaviour(p peer.ID, err error) {
+	s.mesh.badFrame(p, fmt.Errorf("%s: %w", s.name, err))
+}
+
+// Observe has a function see each broadcast once: those that arrive, before a handler
+// takes them, and those of this peer. It must not wait. The returned function ends that.
+func (s *Service) Observe(f func(Message)) (end func()) { return s.mesh.observe(f) }
+
+func (m *Mesh) sign(purpose string, body []byte) ([]byte, error) {
 	return m.signer.Sign(m.signed(purpose, body))
 }
 
-// Verify tells whether a peer has signed something for a purpose in this network.
-func (m *Mesh) Verify(author peer.ID, purpose string, body, sig []byte) bool {
+func (m *Mesh) verifySigned(author peer.ID, purpose string, body, sig []byte) bool {
 	key, err := author.ExtractPublicKey()
 	if err != nil {
 		return false
@@ -58,18 +86,14 @@ func (m *Mesh) signed(purpose string, body []byte) []byte {
 	return slices.Concat([]byte(purpose), m.secret.derive(purpose), body)
 }
 
-// Misbehaved says that a neighbour has sent what no honest peer sends. With ten of
-// these in a minute it is outside for ten minutes.
-func (m *Mesh) Misbehaved(p peer.ID, err error) { m.badFrame(p, err) }
-
-// A Verdict is what a topic's judge says of a message.
+// A Verdict is what the validate function of a topic says of a message.
 type Verdict int
 
 // The verdicts.
 const (
 	Pass   Verdict = iota // to the other neighbours
 	Ignore                // it goes no further
-	Reject                // nor should it have been sent: Misbehaved is called for who did
+	Reject                // nor should it have been sent: the service reports the sender
 )
 
 // A Topic carries bytes to all members that have joined it, most of the time: what is
@@ -84,10 +108,11 @@ type Topic struct {
 // MaxTopicMessage is the most bytes that may be published on a topic at once.
 const MaxTopicMessage = MaxMessage + envelopeRoom
 
-// JoinTopic joins a topic. What neighbours send is given to the judge, about in the order
+// JoinTopic joins a topic. What neighbours send is given to validate, about in the order
 // of its arrival, from as many goroutines as there are cores; what comes meanwhile, also
-// of other topics, waits. Joined is told of each neighbour that takes part from now on.
-func (m *Mesh) JoinTopic(name string, judge func(from peer.ID, data []byte) Verdict, joined func(peer.ID)) (*Topic, error) {
+// of other topics, waits. Joined is called for each neighbour that takes part from now on.
+func (s *Service) JoinTopic(name string, validate func(from peer.ID, data []byte) Verdict, joined func(peer.ID)) (*Topic, error) {
+	m := s.mesh
 	t := &Topic{mesh: m, name: "/go2p/" + m.tag + "/" + name}
 	err := m.gossip.RegisterTopicValidator(t.name, func(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
 		if from == m.id {
@@ -96,7 +121,7 @@ func (m *Mesh) JoinTopic(name string, judge func(from peer.ID, data []byte) Verd
 		if mb := m.member(from); mb != nil {
 			mb.hear()
 		}
-		switch judge(from, msg.GetData()) {
+		switch validate(from, msg.GetData()) {
 		case Pass:
 			return pubsub.ValidationAccept
 		case Reject:

@@ -79,7 +79,7 @@ const (
 
 // askFor returns nil when a neighbour has a write, and all of its writer before it.
 func (d *Dict) askFor(ctx context.Context, id string, last dot) error {
-	s, err := d.mesh.NewStream(ctx, peer.ID(id), Protocol)
+	s, err := d.service.NewStream(ctx, peer.ID(id), Protocol)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (d *Dict) compare(p peer.ID) {
 func (d *Dict) ask(p peer.ID) (news bool, err error) {
 	ctx, cancel := context.WithTimeout(d.ctx, sessionTime)
 	defer cancel()
-	s, err := d.mesh.NewStream(ctx, p, Protocol)
+	s, err := d.service.NewStream(ctx, p, Protocol)
 	if err != nil {
 		return false, err
 	}

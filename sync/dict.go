@@ -28,6 +28,7 @@ var ErrClosed = errors.New("dictionary is closed")
 // concurrently. It is made by Open and lives until Close.
 type Dict struct {
 	mesh    *mesh.Mesh
+	service *mesh.Service // of that mesh
 	opts    Options
 	log     *slog.Logger
 	rules   rules
@@ -96,7 +97,7 @@ func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Dict, error) {
 
 func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 	d := &Dict{
-		mesh: m, started: time.Now(), heard: make(chan struct{}), room: make(chan struct{}), met: make(chan struct{}),
+		mesh: m, service: m.Service("sync"), started: time.Now(), heard: make(chan struct{}), room: make(chan struct{}), met: make(chan struct{}),
 		serving: map[peer.ID]int{}, wake: make(chan struct{}, 1), journal: newJournal(),
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -169,11 +170,11 @@ func (d *Dict) start() (err error) {
 	if err := d.metrics.Register(d.opts.Registerer); err != nil {
 		return err
 	}
-	d.topic, err = d.mesh.JoinTopic(d.rules.params().topic(), d.judge, d.meet)
+	d.topic, err = d.service.JoinTopic(d.rules.params().topic(), d.judge, d.meet)
 	if err != nil {
 		return err
 	}
-	d.mesh.SetStreamHandler(Protocol, d.serve)
+	d.service.SetStreamHandler(Protocol, d.serve)
 	events := d.mesh.Events(d.ctx)
 	for _, p := range d.mesh.Peers() {
 		d.meet(p.ID)
@@ -203,7 +204,7 @@ func (d *Dict) Close() error {
 // stop ends what Open began.
 func (d *Dict) stop() error {
 	if d.topic != nil {
-		d.mesh.SetStreamHandler(Protocol, nil)
+		d.service.SetStreamHandler(Protocol, nil)
 		d.topic.Close()
 	}
 	if d.metrics != nil {

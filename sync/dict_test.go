@@ -464,7 +464,7 @@ func TestAcksAreAskedForAgain(t *testing.T) {
 		l.connect(0, 1)
 		pass(20 * time.Second)
 		broken := 0
-		l.meshes[1].SetStreamHandler(Protocol, func(s network.Stream) {
+		l.meshes[1].Service("broken").SetStreamHandler(Protocol, func(s network.Stream) {
 			if broken < 5 {
 				broken++
 				s.Reset()

@@ -192,7 +192,7 @@ func TestCopy(t *testing.T) {
 		d := l.dicts[0]
 		copied := newReplica(d.rules, d.replica.writer, 1<<30)
 		now := d.now()
-		other := &Dict{mesh: d.mesh, replica: copied}
+		other := &Dict{mesh: d.mesh, service: d.service, replica: copied}
 		var out effects
 		planned, err := copied.plan(now, []op{{key: "theirs", value: "\x01"}, {key: "more", value: "\x02"}})
 		if err != nil {

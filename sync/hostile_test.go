@@ -42,7 +42,7 @@ func (v *villain) batch(change func(i int, r *record), keys ...string) *batch {
 	}
 	b := newBatch(id+"/1", digest{byte(v.n)}, entries)
 	var err error
-	if b.sig, err = v.mesh.Sign(batchPurpose, b.toSign()); err != nil {
+	if b.sig, err = v.mesh.Service("villain").Sign(batchPurpose, b.toSign()); err != nil {
 		v.t.Fatal(err)
 	}
 	return b
@@ -57,7 +57,7 @@ func (v *villain) gossip(b *batch) {
 func (v *villain) say(frames ...[]byte) network.Stream {
 	ctx, cancel := context.WithTimeout(v.ctx(), time.Second)
 	defer cancel()
-	s, err := v.mesh.NewStream(ctx, v.Hosts[0].ID(), Protocol)
+	s, err := v.mesh.Service("villain").NewStream(ctx, v.Hosts[0].ID(), Protocol)
 	if err != nil {
 		return nil // it has been put outside, or may open no more
 	}
@@ -247,7 +247,7 @@ func TestHostileMembers(t *testing.T) {
 				}
 				defer m.Close()
 				v := &villain{lab: l, mesh: m, params: l.dicts[0].rules.params()}
-				v.topic, err = m.JoinTopic(v.params.topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
+				v.topic, err = m.Service("villain").JoinTopic(v.params.topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -33,7 +33,7 @@ func (d *Dict) sign(now instant, entries []*entry) (messages [][]byte, err error
 		var nonce digest
 		rand.Read(nonce[:])
 		b := newBatch(d.replica.writer, nonce, slices.Clone(entries[:n]))
-		if b.sig, err = d.mesh.Sign(batchPurpose, b.toSign()); err != nil {
+		if b.sig, err = d.service.Sign(batchPurpose, b.toSign()); err != nil {
 			return nil, err
 		}
 		places := make([]int, n)
@@ -114,7 +114,7 @@ func (d *Dict) knows(b *batch) bool {
 func (d *Dict) check(b *batch) error {
 	owner, _, _ := strings.Cut(b.writer, "/")
 	by, err := peer.Decode(owner)
-	if err != nil || !d.mesh.Verify(by, batchPurpose, b.toSign(), b.sig) {
+	if err != nil || !d.service.Verify(by, batchPurpose, b.toSign(), b.sig) {
 		return errForged
 	}
 	for _, e := range b.leaves {
@@ -135,7 +135,7 @@ func (d *Dict) check(b *batch) error {
 func (d *Dict) reject(from peer.ID, err error) {
 	d.stats.rejected.Add(1)
 	d.log.Debug("rejected", "peer", from, "err", err)
-	d.mesh.Misbehaved(from, fmt.Errorf("sync: %w", err))
+	d.service.ReportMisbehaviour(from, err)
 }
 
 // receive takes a batch that has been checked, and tells whether there is news in it.
