@@ -8,6 +8,8 @@ import (
 	"iter"
 	"slices"
 	"sync"
+
+	"github.com/p2p-today/go2p/internal/notify"
 )
 
 // Limits of what waits for one subscriber.
@@ -34,10 +36,10 @@ type Feed[T any] struct {
 
 type subscriber[T any] struct {
 	want   func(T) bool
-	ready  chan struct{} // room for one
-	queue  []T           // Feed.mu
-	bytes  int           // Feed.mu
-	lagged bool          // Feed.mu
+	ready  notify.Flag
+	queue  []T  // Feed.mu
+	bytes  int  // Feed.mu
+	lagged bool // Feed.mu
 }
 
 func (f *Feed[T]) size(item T) int {
@@ -62,14 +64,7 @@ func (f *Feed[T]) Publish(item T) {
 			s.queue = append(s.queue, item)
 			s.bytes += size
 		}
-		s.signal()
-	}
-}
-
-func (s *subscriber[T]) signal() {
-	select {
-	case s.ready <- struct{}{}:
-	default:
+		s.ready.Set()
 	}
 }
 
@@ -79,7 +74,7 @@ func (f *Feed[T]) Close() {
 	defer f.mu.Unlock()
 	f.closed = true
 	for _, s := range f.subs {
-		s.signal()
+		s.ready.Set()
 	}
 }
 
@@ -87,7 +82,7 @@ func (f *Feed[T]) Close() {
 // closed, the subscriber lags or the loop is left; the error comes last. The sequence
 // can be ranged over once.
 func (f *Feed[T]) Follow(ctx context.Context, want func(T) bool) iter.Seq2[T, error] {
-	s := &subscriber[T]{want: want, ready: make(chan struct{}, 1)}
+	s := &subscriber[T]{want: want, ready: notify.NewFlag()}
 	f.mu.Lock()
 	f.subs = append(f.subs, s)
 	f.mu.Unlock()
@@ -131,7 +126,7 @@ func (f *Feed[T]) next(ctx context.Context, s *subscriber[T]) (item T, err error
 			return item, ErrClosed
 		}
 		select {
-		case <-s.ready:
+		case <-s.ready.C():
 		case <-ctx.Done():
 			return item, ctx.Err()
 		}
