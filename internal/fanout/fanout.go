@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/p2p-today/go2p/internal/budget"
 	"github.com/p2p-today/go2p/internal/notify"
 )
 
@@ -27,7 +28,8 @@ var (
 // A Feed passes items on. The zero value is ready for use, and its methods may be
 // called concurrently.
 type Feed[T any] struct {
-	Size func(T) int // bytes that an item takes; nil if that does not matter
+	Size   func(T) int    // bytes that an item takes; nil if that does not matter
+	Budget *budget.Budget // of all subscribers together; nil for MaxBytes of each alone
 
 	mu     sync.Mutex
 	closed bool
@@ -37,9 +39,9 @@ type Feed[T any] struct {
 type subscriber[T any] struct {
 	want   func(T) bool
 	ready  notify.Flag
-	queue  []T  // Feed.mu
-	bytes  int  // Feed.mu
-	lagged bool // Feed.mu
+	queue  []T           // Feed.mu
+	memory *budget.Share // what the queue holds; nil when the subscription is over
+	lagged bool          // Feed.mu
 }
 
 func (f *Feed[T]) size(item T) int {
@@ -57,12 +59,11 @@ func (f *Feed[T]) Publish(item T) {
 		if s.lagged || !s.want(item) {
 			continue
 		}
-		size := f.size(item)
-		if len(s.queue) >= MaxItems || len(s.queue) > 0 && s.bytes+size > MaxBytes {
-			s.lagged, s.queue = true, nil
-		} else {
+		if len(s.queue) < MaxItems && s.memory.TryTake(f.size(item)) {
 			s.queue = append(s.queue, item)
-			s.bytes += size
+		} else {
+			s.lagged, s.queue = true, nil
+			s.memory.Give(s.memory.Held())
 		}
 		s.ready.Set()
 	}
@@ -82,7 +83,7 @@ func (f *Feed[T]) Close() {
 // closed, the subscriber lags or the loop is left; the error comes last. The sequence
 // can be ranged over once.
 func (f *Feed[T]) Follow(ctx context.Context, want func(T) bool) iter.Seq2[T, error] {
-	s := &subscriber[T]{want: want, ready: notify.NewFlag()}
+	s := &subscriber[T]{want: want, ready: notify.NewFlag(), memory: f.Budget.Share("subscriber", MaxBytes)}
 	f.mu.Lock()
 	f.subs = append(f.subs, s)
 	f.mu.Unlock()
@@ -102,6 +103,8 @@ func (f *Feed[T]) Follow(ctx context.Context, want func(T) bool) iter.Seq2[T, er
 func (f *Feed[T]) remove(s *subscriber[T]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s.memory.Give(s.memory.Held())
+	s.memory = nil
 	f.subs = slices.DeleteFunc(f.subs, func(o *subscriber[T]) bool { return o == s })
 }
 
@@ -116,7 +119,7 @@ func (f *Feed[T]) next(ctx context.Context, s *subscriber[T]) (item T, err error
 		if len(s.queue) > 0 {
 			item, s.queue[0] = s.queue[0], item
 			s.queue = s.queue[1:]
-			s.bytes -= f.size(item)
+			s.memory.Give(f.size(item))
 			f.mu.Unlock()
 			return item, nil
 		}

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"github.com/p2p-today/go2p/internal/budget"
 )
 
 func TestFollowers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f Feed[int]
+		f := Feed[int]{Size: func(int) int { return 10 }, Budget: budget.New(1000)}
 		ctx, cancel := context.WithCancel(t.Context())
 		collect := func(ctx context.Context, want func(int) bool) (got *[]int, end *error) {
 			got, end = new([]int), new(error)
@@ -43,6 +45,9 @@ func TestFollowers(t *testing.T) {
 		if !slices.Equal(*even, []int{0, 2}) || !errors.Is(*evenEnd, context.Canceled) {
 			t.Errorf("even: %v, %v", *even, *evenEnd)
 		}
+		if f.Budget.Held() != 0 {
+			t.Errorf("%d bytes are held", f.Budget.Held())
+		}
 		if len(f.subs) != 0 {
 			t.Errorf("%d subscribers are left", len(f.subs))
 		}
@@ -50,7 +55,11 @@ func TestFollowers(t *testing.T) {
 }
 
 func TestLagging(t *testing.T) {
-	for name, f := range map[string]*Feed[int]{"items": {}, "bytes": {Size: func(int) int { return MaxBytes / 10 }}} {
+	for name, f := range map[string]*Feed[int]{
+		"items":  {},
+		"bytes":  {Size: func(int) int { return MaxBytes / 10 }},
+		"budget": {Size: func(int) int { return 1 }, Budget: budget.New(100)},
+	} {
 		slow := f.Follow(t.Context(), func(int) bool { return true })
 		for i := range MaxItems + 1 {
 			f.Publish(i)
@@ -59,6 +68,9 @@ func TestLagging(t *testing.T) {
 			if !errors.Is(err, ErrLagged) {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		if f.Budget != nil && f.Budget.Held() != 0 {
+			t.Errorf("%s: %d bytes are held", name, f.Budget.Held())
 		}
 	}
 }
