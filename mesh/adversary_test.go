@@ -17,6 +17,7 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
 
 // arena has meshes on the first hosts and leaves the last to an adversary.
@@ -152,7 +153,7 @@ func TestSkippingTheHelloLeadsNowhere(t *testing.T) {
 }
 
 // hand opens a hello by hand; prove returns the tags to send for those received.
-func hand(t *testing.T, to network.Stream, mine nonce, prove func(helloAnswer) []helloTag) helloAnswer {
+func hand(t *testing.T, to network.Stream, mine netkey.Nonce, prove func(helloAnswer) []netkey.HelloTag) helloAnswer {
 	t.Helper()
 	var answer helloAnswer
 	if err := sendHello(to, helloOpen{Version: helloVersion, From: stamp{Nonce: mine}}); err != nil {
@@ -195,9 +196,9 @@ func TestHelloAgainstReplayAndReflection(t *testing.T) {
 			return s
 		}
 		idA, idB := string(h.ID()), string(w.Hosts[0].ID())
-		honest := func(n nonce) func(helloAnswer) []helloTag {
-			return func(a helloAnswer) []helloTag {
-				return []helloTag{ms[0].secret.helloTag(opener, idA, idB, n, a.From.Nonce)}
+		honest := func(n netkey.Nonce) func(helloAnswer) []netkey.HelloTag {
+			return func(a helloAnswer) []netkey.HelloTag {
+				return []netkey.HelloTag{ms[0].secret.HelloTag(netkey.Opener, idA, idB, n, a.From.Nonce)}
 			}
 		}
 		refused := func(name string) {
@@ -208,8 +209,8 @@ func TestHelloAgainstReplayAndReflection(t *testing.T) {
 		}
 
 		// It reflects what the other side has just proven with.
-		reflect := func(a helloAnswer) []helloTag { return a.Tags }
-		hand(t, stream(), nonce{1}, reflect)
+		reflect := func(a helloAnswer) []netkey.HelloTag { return a.Tags }
+		hand(t, stream(), netkey.Nonce{1}, reflect)
 		refused("reflection")
 		// It uses the nonce that the mesh chose in a hello of its own.
 		if len(opened) == 0 {
@@ -219,16 +220,16 @@ func TestHelloAgainstReplayAndReflection(t *testing.T) {
 		refused("reflection across two hellos")
 
 		// It has proven itself once, honestly, and replays that.
-		var seen []helloTag
-		hand(t, stream(), nonce{2}, func(a helloAnswer) []helloTag {
-			seen = honest(nonce{2})(a)
+		var seen []netkey.HelloTag
+		hand(t, stream(), netkey.Nonce{2}, func(a helloAnswer) []netkey.HelloTag {
+			seen = honest(netkey.Nonce{2})(a)
 			return seen
 		})
 		if len(ms[0].Peers()) != 1 {
 			t.Fatal("the honest hello was refused")
 		}
 		ms[0].expel(h.ID(), ErrLeft)
-		hand(t, stream(), nonce{2}, func(helloAnswer) []helloTag { return seen })
+		hand(t, stream(), netkey.Nonce{2}, func(helloAnswer) []netkey.HelloTag { return seen })
 		refused("replay")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/dcbor"
+	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
 
 // recode checks that what was decoded is encoded to something that decodes to
@@ -44,9 +45,9 @@ func seed(f *testing.F, values ...any) {
 }
 
 func FuzzHello(f *testing.F) {
-	s := stamp{Nonce: nonce{1}, Clock: 2, Run: 3, Gen: 4}
+	s := stamp{Nonce: netkey.Nonce{1}, Clock: 2, Run: 3, Gen: 4}
 	seed(f, helloOpen{Version: 1, Explicit: true, From: s},
-		helloAnswer{From: s, Tags: []helloTag{{1}, {2}}}, helloProof{Tags: make([]helloTag, 8)})
+		helloAnswer{From: s, Tags: []netkey.HelloTag{{1}, {2}}}, helloProof{Tags: make([]netkey.HelloTag, 8)})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fuzzHello[helloOpen](t, data)
 		fuzzHello[helloAnswer](t, data)

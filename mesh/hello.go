@@ -14,6 +14,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
 
 // helloOpen is the first message, from the peer that opened the stream.
@@ -28,19 +29,19 @@ type helloOpen struct {
 type helloAnswer struct {
 	_    struct{} `cbor:",toarray"`
 	From stamp
-	Tags []helloTag
+	Tags []netkey.HelloTag
 }
 
 // helloProof is the third message.
 type helloProof struct {
 	_    struct{} `cbor:",toarray"`
-	Tags []helloTag
+	Tags []netkey.HelloTag
 }
 
 // A stamp is what each side says of itself.
 type stamp struct {
 	_     struct{} `cbor:",toarray"`
-	Nonce nonce
+	Nonce netkey.Nonce
 	Clock int64  // Unix milliseconds, for display
 	Run   uint64 // another one after a restart
 	Gen   uint64 // raised when the peer joins or leaves a network
@@ -98,12 +99,12 @@ func (h *hub) open(s network.Stream, p peer.ID, explicit bool) (*greeting, error
 	if err := readHello(r, &answer); err != nil {
 		return nil, err
 	}
-	tags := func(r role) func(*Mesh) helloTag {
-		return func(m *Mesh) helloTag {
-			return m.secret.helloTag(r, string(h.host.ID()), string(p), mine.Nonce, answer.From.Nonce)
+	tags := func(r netkey.Role) func(*Mesh) netkey.HelloTag {
+		return func(m *Mesh) netkey.HelloTag {
+			return m.secret.HelloTag(r, string(h.host.ID()), string(p), mine.Nonce, answer.From.Nonce)
 		}
 	}
-	if err := sendHello(s, helloProof{Tags: padded(nets, tags(opener))}); err != nil {
+	if err := sendHello(s, helloProof{Tags: padded(nets, tags(netkey.Opener))}); err != nil {
 		return nil, err
 	}
 	// The other end closes when it has let us in: from here on it waits for us.
@@ -115,7 +116,7 @@ func (h *hub) open(s network.Stream, p peer.ID, explicit bool) (*greeting, error
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return newGreeting(s, mine, answer.From, explicit, nets, answer.Tags, tags(answerer)), nil
+	return newGreeting(s, mine, answer.From, explicit, nets, answer.Tags, tags(netkey.Answerer)), nil
 }
 
 // answer is the other side of open. It calls settle before it closes the
@@ -135,26 +136,26 @@ func (h *hub) answer(s network.Stream, p peer.ID, settle func(*greeting)) error 
 		}
 	}
 	mine, nets := h.stamp(p)
-	tags := func(r role) func(*Mesh) helloTag {
-		return func(m *Mesh) helloTag {
-			return m.secret.helloTag(r, string(p), string(h.host.ID()), opened.From.Nonce, mine.Nonce)
+	tags := func(r netkey.Role) func(*Mesh) netkey.HelloTag {
+		return func(m *Mesh) netkey.HelloTag {
+			return m.secret.HelloTag(r, string(p), string(h.host.ID()), opened.From.Nonce, mine.Nonce)
 		}
 	}
-	if err := sendHello(s, helloAnswer{From: mine, Tags: padded(nets, tags(answerer))}); err != nil {
+	if err := sendHello(s, helloAnswer{From: mine, Tags: padded(nets, tags(netkey.Answerer))}); err != nil {
 		return err
 	}
 	var proof helloProof
 	if err := readHello(r, &proof); err != nil {
 		return err
 	}
-	settle(newGreeting(s, mine, opened.From, opened.Explicit, nets, proof.Tags, tags(opener)))
+	settle(newGreeting(s, mine, opened.From, opened.Explicit, nets, proof.Tags, tags(netkey.Opener)))
 	return nil
 }
 
 // newGreeting compares the other side's tags with those that it would send if
 // it knew each of our networks.
-func newGreeting(s network.Stream, mine, theirs stamp, explicit bool, nets []*Mesh, got []helloTag, want func(*Mesh) helloTag) *greeting {
-	has := make(map[helloTag]bool, len(got))
+func newGreeting(s network.Stream, mine, theirs stamp, explicit bool, nets []*Mesh, got []netkey.HelloTag, want func(*Mesh) netkey.HelloTag) *greeting {
+	has := make(map[netkey.HelloTag]bool, len(got))
 	for _, t := range got {
 		has[t] = true
 	}
@@ -168,8 +169,8 @@ func newGreeting(s network.Stream, mine, theirs stamp, explicit bool, nets []*Me
 
 // padded returns the tags of nets among random ones in random order, so that
 // neither which nor how many networks there are can be read from them.
-func padded(nets []*Mesh, tag func(*Mesh) helloTag) []helloTag {
-	tags := make([]helloTag, (len(nets)/padTags+1)*padTags)
+func padded(nets []*Mesh, tag func(*Mesh) netkey.HelloTag) []netkey.HelloTag {
+	tags := make([]netkey.HelloTag, (len(nets)/padTags+1)*padTags)
 	for i := range tags {
 		if i < len(nets) {
 			tags[i] = tag(nets[i])

@@ -19,6 +19,7 @@ import (
 	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/internal/ttlset"
+	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
@@ -29,7 +30,7 @@ type Mesh struct {
 	name    string
 	opts    Options
 	log     *slog.Logger
-	secret  secret
+	secret  netkey.Secret
 	tag     string
 	signer  crypto.PrivKey
 	boot    uint64
@@ -137,10 +138,10 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	}
 	m.log = m.log.With("network", name)
 	var err error
-	if m.secret, err = newSecret(name, m.opts.Key); err != nil {
+	if m.secret, err = netkey.New(name, m.opts.Key); err != nil {
 		return nil, err
 	}
-	m.tag = m.secret.tag()
+	m.tag = m.secret.Tag()
 	if _, err := h.ID().ExtractPublicKey(); err != nil {
 		return nil, fmt.Errorf("peer ID %s does not carry its public key, as those of Ed25519 identities do: %w", h.ID(), err)
 	}

@@ -8,7 +8,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/routing"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
+
+// KeySize is the length in bytes of the key of a private network.
+const KeySize = netkey.Size
 
 // Options are the optional settings of Join. The zero value of each field means
 // the default stated with it.

@@ -83,7 +83,7 @@ func (m *Mesh) verifySigned(author peer.ID, purpose string, body, sig []byte) bo
 }
 
 func (m *Mesh) signed(purpose string, body []byte) []byte {
-	return slices.Concat([]byte(purpose), m.secret.derive(purpose), body)
+	return slices.Concat([]byte(purpose), m.secret.Derive(purpose), body)
 }
 
 // A Verdict is what the validate function of a topic says of a message.
