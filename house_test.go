@@ -80,7 +80,6 @@ var coreFiles = []string{
 	"mesh/envelope.go",
 	"mesh/fetch.go",
 	"mesh/history.go",
-	"mesh/liveness.go",
 	"mesh/question.go",
 	"mesh/redial.go",
 	"mesh/seen.go",

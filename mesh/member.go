@@ -11,6 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/p2p-today/go2p/mesh/internal/liveness"
 )
 
 // A member is a connected peer that is in the network, from its hello until it
@@ -23,10 +25,10 @@ type member struct {
 	heard      atomic.Int64 // nanoseconds from epoch
 	rtt        atomic.Int64 // nanoseconds; 0 before the first answer
 	out        chan linkMessage
-	gone       chan struct{} // closed when it ends
-	live       liveness      // Mesh.mu
-	skew       time.Duration // Mesh.mu
-	subscribed bool          // Mesh.mu; gossipsub knows it
+	gone       chan struct{}    // closed when it ends
+	live       liveness.Tracker // Mesh.mu
+	skew       time.Duration    // Mesh.mu
+	subscribed bool             // Mesh.mu; gossipsub knows it
 	link       network.Stream
 	lists      map[uint64]chan []listed // Mesh.mu; lists that were asked for
 	whispering int                      // Mesh.mu; whisper streams from it
@@ -249,9 +251,9 @@ func (m *Mesh) refused(p peer.ID, explicit bool) {
 func (m *Mesh) pingSilent(now time.Time) {
 	var lost []peer.ID
 	m.mu.Lock()
-	pause := patience(len(m.members))
+	pause := liveness.Patience(len(m.members))
 	for p, mb := range m.members {
-		ping, dead := mb.live.advance(now, mb.lastHeard(), pause)
+		ping, dead := mb.live.Advance(now, mb.lastHeard(), pause)
 		if ping {
 			mb.tell(linkMessage{Kind: linkPing, Nonce: uint64(time.Since(m.epoch))})
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/internal/ttlset"
+	"github.com/p2p-today/go2p/mesh/internal/liveness"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
 
@@ -286,9 +287,9 @@ func (m *Mesh) deadline(now time.Time) time.Time {
 	if d := m.redials.deadline(); !d.IsZero() && d.Before(first) {
 		first = d
 	}
-	pause := patience(len(m.members))
+	pause := liveness.Patience(len(m.members))
 	for _, mb := range m.members {
-		if d := mb.live.deadline(mb.lastHeard(), pause); d.Before(first) {
+		if d := mb.live.Deadline(mb.lastHeard(), pause); d.Before(first) {
 			first = d
 		}
 	}

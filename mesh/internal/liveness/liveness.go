@@ -1,6 +1,5 @@
-package mesh
-
-// CORE: when a silent member is pinged, and when it is given up.
+// Package liveness decides when a silent member is pinged, and when it is given up.
+package liveness
 
 import "time"
 
@@ -10,24 +9,24 @@ const (
 	pingRate  = 4               // pings a second at most, while all are answered
 )
 
-// patience is how long a member may be silent before it is pinged by one who has so many
+// Patience is how long a member may be silent before it is pinged by one who has so many
 // neighbours. What pings cost a peer does not grow with them.
-func patience(neighbours int) time.Duration {
+func Patience(neighbours int) time.Duration {
 	return max(silence, time.Duration(neighbours)*time.Second/pingRate)
 }
 
-// liveness is what a member's silence has led to so far. Its methods are given
+// Tracker is what a member's silence has led to so far. Its methods are given
 // when the member was last heard, which the caller keeps: that changes with
 // each message, liveness only with each ping.
-type liveness struct {
+type Tracker struct {
 	pinged time.Time // the last ping; zero before the first
 	misses int
 }
 
-// deadline says when advance wants to be called next. The first ping is due at
+// Deadline says when advance wants to be called next. The first ping is due at
 // once, so that the round-trip time is known early; one that is not answered is
 // repeated soon, whatever the patience.
-func (l *liveness) deadline(heard time.Time, patience time.Duration) time.Time {
+func (l *Tracker) Deadline(heard time.Time, patience time.Duration) time.Time {
 	if l.pinged.IsZero() {
 		return heard
 	}
@@ -37,13 +36,13 @@ func (l *liveness) deadline(heard time.Time, patience time.Duration) time.Time {
 	return heard.Add(patience)
 }
 
-func (l *liveness) unanswered(heard time.Time) bool {
+func (l *Tracker) unanswered(heard time.Time) bool {
 	return !l.pinged.IsZero() && !l.pinged.Before(heard)
 }
 
-// advance tells whether to ping now, or that the member is lost.
-func (l *liveness) advance(now, heard time.Time, patience time.Duration) (ping, lost bool) {
-	if now.Before(l.deadline(heard, patience)) {
+// Advance tells whether to ping now, or that the member is lost.
+func (l *Tracker) Advance(now, heard time.Time, patience time.Duration) (ping, lost bool) {
+	if now.Before(l.Deadline(heard, patience)) {
 		return false, false
 	}
 	if l.unanswered(heard) {

@@ -1,4 +1,4 @@
-package mesh
+package liveness
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ func TestLiveness(t *testing.T) {
 		ping, lost bool
 		deadline   int
 	}
-	few, many := patience(8), patience(50)
+	few, many := Patience(8), Patience(50)
 	if few != 2*time.Second || many != 12500*time.Millisecond {
 		t.Fatalf("patience with 8 neighbours is %v, with 50 it is %v", few, many)
 	}
@@ -50,17 +50,17 @@ func TestLiveness(t *testing.T) {
 			{19000, 500, false, true, 19000},
 		},
 	} {
-		var l liveness
+		var l Tracker
 		patience := few
 		if strings.HasPrefix(name, "one of many") {
 			patience = many
 		}
 		for i, s := range story {
-			ping, lost := l.advance(at(s.now), at(s.heard), patience)
+			ping, lost := l.Advance(at(s.now), at(s.heard), patience)
 			if ping != s.ping || lost != s.lost {
 				t.Errorf("%s: step %d: ping %v, lost %v", name, i, ping, lost)
 			}
-			if d := l.deadline(at(s.heard), patience); !lost && !d.Equal(at(s.deadline)) {
+			if d := l.Deadline(at(s.heard), patience); !lost && !d.Equal(at(s.deadline)) {
 				t.Errorf("%s: step %d: deadline %v, want %v", name, i, d, at(s.deadline))
 			}
 		}
