@@ -81,7 +81,6 @@ var coreFiles = []string{
 	"mesh/fetch.go",
 	"mesh/history.go",
 	"mesh/question.go",
-	"mesh/redial.go",
 	"mesh/seen.go",
 
 	// sync

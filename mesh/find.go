@@ -40,7 +40,7 @@ func (m *Mesh) Disconnect(p peer.ID) error {
 	}
 	m.mu.Lock()
 	m.parted[p] = true
-	m.redials.remove(string(p))
+	m.redials.Remove(string(p))
 	m.mu.Unlock()
 	m.hub.renew(p) // tells p
 	m.expel(p, ErrLeft)
@@ -85,7 +85,7 @@ func (m *Mesh) connect(ctx context.Context, to peer.AddrInfo, explicit bool) err
 // redialDue dials those whose turn it is, in the background.
 func (m *Mesh) redialDue(now time.Time) {
 	m.mu.Lock()
-	due := m.redials.due(now)
+	due := m.redials.Due(now)
 	m.mu.Unlock()
 	for _, id := range due {
 		m.wg.Go(func() { m.redial(peer.ID(id)) })
@@ -99,7 +99,7 @@ func (m *Mesh) redial(p peer.ID) {
 	err := m.connect(ctx, peer.AddrInfo{ID: p, Addrs: m.addrs(p)}, explicit)
 	if err == nil {
 		m.mu.Lock()
-		m.redials.remove(string(p))
+		m.redials.Remove(string(p))
 		m.mu.Unlock()
 	} else {
 		if m.joins(p) && m.stats.note(p, err) && !errors.Is(err, ErrNoCommonNetwork) {
@@ -107,7 +107,7 @@ func (m *Mesh) redial(p peer.ID) {
 		}
 		m.log.Debug("redial failed", "peer", p, "err", err)
 		m.mu.Lock()
-		m.redials.failed(time.Now(), string(p))
+		m.redials.Failed(time.Now(), string(p))
 		if explicit && errors.Is(err, ErrNoCommonNetwork) {
 			m.refusals[p] = err
 			m.tellChange()
@@ -149,7 +149,7 @@ func (m *Mesh) allRefused() bool {
 // holds mu.
 func (m *Mesh) forget(p peer.ID) {
 	if !m.joins(p) {
-		m.redials.remove(string(p))
+		m.redials.Remove(string(p))
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+
+	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
 
 // A hub is what all networks joined on one host share: the hello with each
@@ -233,7 +235,7 @@ func (h *hub) attend(ctx context.Context, p peer.ID, again <-chan struct{}) {
 				return
 			}
 			failures++
-			retry = time.After(backoff(failures, newRand()))
+			retry = time.After(redial.Backoff(failures, newRand()))
 		}
 		select {
 		case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -303,7 +304,7 @@ func (m *Mesh) askList(ctx context.Context, p, target peer.ID) ([]peer.AddrInfo,
 		m.mu.Unlock()
 		return nil, fmt.Errorf("%s: %w", p, ErrUnreachable)
 	}
-	nonce := m.redials.rng.Uint64()
+	nonce := rand.Uint64()
 	mb.lists[nonce] = answer
 	m.mu.Unlock()
 	defer func() {

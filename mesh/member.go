@@ -65,7 +65,7 @@ func (m *Mesh) AwaitNeighbour(ctx context.Context) error {
 		switch {
 		case m.closed:
 			return ErrClosed
-		case len(m.redials.targets) == 0:
+		case m.redials.Len() == 0:
 			return ErrAlone
 		case m.allRefused():
 			return ErrNoCommonNetwork
@@ -174,7 +174,7 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	first := len(m.members) == 0
 	m.members[p] = mb
 	m.admitted = now
-	m.redials.remove(string(p))
+	m.redials.Remove(string(p))
 	delete(m.refusals, p)
 	m.book.note(p, m.host.Peerstore().Addrs(p), now, m.forget)
 	m.wg.Go(func() { m.writeLink(mb) })
@@ -211,7 +211,7 @@ func (m *Mesh) expel(p peer.ID, why error) {
 	close(mb.gone)
 	last := len(m.members) == 0
 	if !m.closed && !errors.Is(why, ErrLeft) && !errors.Is(why, ErrOffended) {
-		m.redials.add(now, string(p))
+		m.redials.Add(now, string(p))
 	}
 	m.mu.Unlock()
 

@@ -21,6 +21,7 @@ import (
 	"github.com/p2p-today/go2p/internal/ttlset"
 	"github.com/p2p-today/go2p/mesh/internal/liveness"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
+	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
@@ -66,7 +67,7 @@ type Mesh struct {
 	waiting   map[peer.ID]int
 	parted    map[peer.ID]bool  // until somebody connects explicitly
 	refusals  map[peer.ID]error // of peers in Options.Join, until they admit
-	redials   redials
+	redials   *redial.Schedule
 	book      book
 	outgoing  map[peer.ID]*whisperStream
 	asks      map[string]ask
@@ -122,7 +123,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		history:      newHistory(newRand()),
 		seenWhispers: seen{map[string]*authorSeen{}},
 		carried:      ttlset.New(carriedTTL, maxCarried),
-		redials:      redials{newRand(), map[string]*redial{}},
+		redials:      redial.New(newRand()),
 	}
 	if opts != nil {
 		m.opts = *opts
@@ -173,10 +174,10 @@ func (m *Mesh) start() error {
 	}
 	m.mu.Lock()
 	for _, ai := range m.opts.Join {
-		m.redials.add(m.epoch, string(ai.ID))
+		m.redials.Add(m.epoch, string(ai.ID))
 	}
 	for _, p := range m.book.ids() {
-		m.redials.add(m.epoch, string(p))
+		m.redials.Add(m.epoch, string(p))
 	}
 	m.mu.Unlock()
 	if err := enter(m); err != nil {
@@ -284,7 +285,7 @@ func (m *Mesh) deadline(now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	first := now.Add(time.Hour)
-	if d := m.redials.deadline(); !d.IsZero() && d.Before(first) {
+	if d := m.redials.Deadline(); !d.IsZero() && d.Before(first) {
 		first = d
 	}
 	pause := liveness.Patience(len(m.members))

@@ -59,7 +59,7 @@ func (m *Mesh) exclude(p peer.ID, why error) {
 	}
 	m.conductsMu.Unlock()
 	m.mu.Lock()
-	m.redials.add(until, string(p))
+	m.redials.Add(until, string(p))
 	m.mu.Unlock()
 	m.stats.note(p, why)
 	m.log.Warn("member put outside for ten minutes", "peer", p, "err", why)

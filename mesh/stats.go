@@ -61,7 +61,7 @@ func (m *Mesh) Status() Status {
 		DroppedBroadcasts: m.stats.droppedBroadcasts.Load(), BadSignatures: m.stats.badSignatures.Load(),
 	}
 	m.mu.Lock()
-	s.Neighbours, s.Redialling = len(m.members), len(m.redials.targets)
+	s.Neighbours, s.Redialling = len(m.members), m.redials.Len()
 	m.mu.Unlock()
 	m.stats.mu.Lock()
 	s.Errors = slices.Clone(m.stats.errors)

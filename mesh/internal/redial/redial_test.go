@@ -1,4 +1,4 @@
-package mesh
+package redial
 
 import (
 	"math/rand/v2"
@@ -18,7 +18,7 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 		}
 		seen := map[time.Duration]bool{}
 		for range 20 {
-			got := backoff(failures, rng)
+			got := Backoff(failures, rng)
 			if got < want*8/10 || got > want*12/10 {
 				t.Fatalf("after %d failures: %v, want about %v", failures, got, want)
 			}
@@ -31,33 +31,33 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 }
 
 func TestRedials(t *testing.T) {
-	r := redials{rand.New(rand.NewPCG(1, 2)), map[string]*redial{}}
-	if !r.deadline().IsZero() {
+	r := New(rand.New(rand.NewPCG(1, 2)))
+	if !r.Deadline().IsZero() {
 		t.Fatal("a deadline with nobody to dial")
 	}
-	r.add(at(0), "b")
-	r.add(at(0), "a")
-	if got := r.due(at(0)); !slices.Equal(got, []string{"a", "b"}) {
+	r.Add(at(0), "b")
+	r.Add(at(0), "a")
+	if got := r.Due(at(0)); !slices.Equal(got, []string{"a", "b"}) {
 		t.Fatalf("due: %v", got)
 	}
-	if got := r.due(at(0)); got != nil {
+	if got := r.Due(at(0)); got != nil {
 		t.Fatalf("%v came up twice", got)
 	}
-	r.add(at(1), "a") // still being dialled
-	r.remove("b")
-	if !r.deadline().IsZero() {
+	r.Add(at(1), "a") // still being dialled
+	r.Remove("b")
+	if !r.Deadline().IsZero() {
 		t.Fatal("a deadline while the only one is being dialled")
 	}
-	r.failed(at(0), "a")
-	r.failed(at(0), "b") // called off meanwhile
-	next := r.deadline()
+	r.Failed(at(0), "a")
+	r.Failed(at(0), "b") // called off meanwhile
+	next := r.Deadline()
 	if next.Before(at(800)) || next.After(at(1200)) {
 		t.Fatalf("next try at %v", next)
 	}
-	if got := r.due(next.Add(-1)); got != nil {
+	if got := r.Due(next.Add(-1)); got != nil {
 		t.Fatalf("%v came up early", got)
 	}
-	if got := r.due(next); !slices.Equal(got, []string{"a"}) {
+	if got := r.Due(next); !slices.Equal(got, []string{"a"}) {
 		t.Fatalf("due: %v", got)
 	}
 }
