@@ -76,7 +76,6 @@ var coreFiles = []string{
 	"compat/values.go",
 
 	// mesh
-	"mesh/conduct.go",
 	"mesh/envelope.go",
 	"mesh/fetch.go",
 	"mesh/history.go",

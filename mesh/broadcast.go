@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2p-today/go2p/internal/value"
+	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
 const batchPurpose = "go2p-batch-1"
@@ -232,7 +233,7 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 	if !fresh {
 		return pubsub.ValidationIgnore
 	}
-	m.count(from, uselessBytes, -len(msg.GetData()))
+	m.count(from, peerlimit.UselessBytes, -len(msg.GetData()))
 	m.push(msg.GetData(), 0, from)
 	return pubsub.ValidationAccept
 }
@@ -274,7 +275,7 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	if len(a.fresh) == 0 {
 		return false, nil
 	}
-	if m.count(author, authored, len(a.fresh)) || m.count(author, authoredBytes, len(data)) {
+	if m.count(author, peerlimit.Authored, len(a.fresh)) || m.count(author, peerlimit.AuthoredBytes, len(data)) {
 		for _, i := range a.fresh {
 			m.lose(messages[i])
 		}

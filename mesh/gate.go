@@ -9,6 +9,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+
+	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
 // A gate is the host as gossipsub sees it: a host that is connected to the
@@ -54,7 +56,7 @@ func (g *gate) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
 	}
 	g.mesh.setHandler(id, func(s network.Stream) {
 		// One stream of a member is enough for long: a new one replaces it.
-		if !g.mesh.count(s.Conn().RemotePeer(), refusedStream, 1) {
+		if !g.mesh.count(s.Conn().RemotePeer(), peerlimit.RefusedStream, 1) {
 			f(gossipStream{s, g.mesh})
 		}
 	})
@@ -69,7 +71,7 @@ type gossipStream struct {
 
 func (s gossipStream) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
-	s.mesh.count(s.Conn().RemotePeer(), uselessBytes, n)
+	s.mesh.count(s.Conn().RemotePeer(), peerlimit.UselessBytes, n)
 	return n, err
 }
 

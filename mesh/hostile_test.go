@@ -15,6 +15,7 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
 // A villain is a proper member that does something hostile to the first of the other
@@ -89,10 +90,10 @@ func (v *villain) sealed(seq uint64, count, size int) []byte {
 }
 
 // lower lowers a budget for this test, so that it is spent soon.
-func (v *villain) lower(d deed, most int64) {
-	before := budgets[d].most
-	v.Cleanup(func() { budgets[d].most = before })
-	budgets[d].most = most
+func (v *villain) lower(d peerlimit.Violation, most int64) {
+	before := peerlimit.Budgets[d].Most
+	v.Cleanup(func() { peerlimit.Budgets[d].Most = before })
+	peerlimit.Budgets[d].Most = most
 }
 
 // villainies are what hostile members do, each time it is called once, and whether
@@ -102,21 +103,21 @@ var villainies = map[string]struct {
 	prepare func(v *villain)
 	act     func(v *villain, i int)
 }{
-	"flood of broadcasts": {true, func(v *villain) { v.lower(authored, 20_000) }, func(v *villain, i int) {
+	"flood of broadcasts": {true, func(v *villain) { v.lower(peerlimit.Authored, 20_000) }, func(v *villain, i int) {
 		for k := range 100 {
 			v.topic.Publish(v.ctx, v.sealed(uint64(100*i+k)*20+1, 20, 10))
 		}
 	}},
-	"flood of bytes": {true, func(v *villain) { v.lower(authoredBytes, 20<<20) }, func(v *villain, i int) {
+	"flood of bytes": {true, func(v *villain) { v.lower(peerlimit.AuthoredBytes, 20<<20) }, func(v *villain, i int) {
 		for k := range 10 {
 			seq := uint64(10*i+k) + 1
 			v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: v.sealed(seq, 1, 500_000)}}})
 		}
 	}},
-	"flood of link messages": {true, func(v *villain) { v.lower(linkFrame, 5000) }, func(v *villain, i int) {
+	"flood of link messages": {true, func(v *villain) { v.lower(peerlimit.ControlFrame, 5000) }, func(v *villain, i int) {
 		v.tellLink(make([]linkMessage, 1000)...)
 	}},
-	"replayed broadcasts": {true, func(v *villain) { v.lower(uselessBytes, 400<<10) }, func(v *villain, i int) {
+	"replayed broadcasts": {true, func(v *villain) { v.lower(peerlimit.UselessBytes, 400<<10) }, func(v *villain, i int) {
 		b := v.sealed(1, 1, 3000)
 		v.say(gossipProtocol, v.gossip(b, b, b, b, b, b, b, b, b, b))
 		v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: b}, {Data: b}}},

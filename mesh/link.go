@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
 // A linkKind is what a link message says.
@@ -214,7 +215,7 @@ func (m *Mesh) handleLink(s network.Stream) {
 		if errors.Is(err, frame.ErrTooLarge) {
 			m.badFrame(mb.id, fmt.Errorf("link: %w", err))
 		}
-		if err != nil || m.count(mb.id, linkFrame, 1) {
+		if err != nil || m.count(mb.id, peerlimit.ControlFrame, 1) {
 			break
 		}
 		msg, err := decodeLink(body)

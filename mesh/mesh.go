@@ -21,6 +21,7 @@ import (
 	"github.com/p2p-today/go2p/internal/ttlset"
 	"github.com/p2p-today/go2p/mesh/internal/liveness"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
+	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
 
@@ -77,7 +78,7 @@ type Mesh struct {
 	surveyed   uint64 // nonce of the last survey, under mu
 
 	conductsMu sync.Mutex
-	conducts   map[peer.ID]*conduct
+	conducts   map[peer.ID]*peerlimit.Counter
 
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
@@ -114,7 +115,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
 		handlers: map[protocol.ID]network.StreamHandler{},
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
-		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, conducts: map[peer.ID]*conduct{},
+		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, conducts: map[peer.ID]*peerlimit.Counter{},
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
 		surveys:      map[uint64]*survey{},
 		stale:        make(chan struct{}, 1),

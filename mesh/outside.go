@@ -6,6 +6,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
 // maxConducts is how many peers' conduct is remembered.
@@ -13,19 +15,19 @@ const maxConducts = 4096
 
 // count counts what a peer did against its budget. Beyond it the peer is put outside
 // for ten minutes, if it is a member, and count tells that it went too far.
-func (m *Mesh) count(p peer.ID, d deed, n int) (over bool) {
+func (m *Mesh) count(p peer.ID, d peerlimit.Violation, n int) (over bool) {
 	now := time.Now()
 	m.conductsMu.Lock()
 	c := m.conducts[p]
 	if c == nil {
 		m.forgetConducts(now)
-		c = &conduct{}
+		c = &peerlimit.Counter{}
 		m.conducts[p] = c
 	}
-	over = c.add(now, d, int64(n))
+	over = c.Add(now, d, int64(n))
 	m.conductsMu.Unlock()
 	if over && m.isMember(p) {
-		m.exclude(p, fmt.Errorf("%w: too many %s", ErrOffended, budgets[d].says))
+		m.exclude(p, fmt.Errorf("%w: too many %s", ErrOffended, peerlimit.Budgets[d].Says))
 	}
 	return over
 }
@@ -36,7 +38,7 @@ func (m *Mesh) forgetConducts(now time.Time) {
 		return
 	}
 	for p, c := range m.conducts {
-		if c.over(now) {
+		if c.Idle(now) {
 			delete(m.conducts, p)
 		}
 	}
@@ -44,7 +46,7 @@ func (m *Mesh) forgetConducts(now time.Time) {
 		if len(m.conducts) < maxConducts {
 			return
 		}
-		if !now.Before(c.outside) {
+		if !now.Before(c.Until) {
 			delete(m.conducts, p)
 		}
 	}
@@ -55,7 +57,7 @@ func (m *Mesh) exclude(p peer.ID, why error) {
 	until := time.Now().Add(forgiveness)
 	m.conductsMu.Lock()
 	if c := m.conducts[p]; c != nil {
-		c.exclude(until)
+		c.Ban(until)
 	}
 	m.conductsMu.Unlock()
 	m.mu.Lock()
@@ -71,19 +73,19 @@ func (m *Mesh) exclude(p peer.ID, why error) {
 func (m *Mesh) badBatch(p peer.ID, err error) {
 	m.stats.badSignatures.Add(1)
 	m.stats.note(p, err)
-	m.count(p, badBatch, 1)
+	m.count(p, peerlimit.BadBatch, 1)
 }
 
 // badFrame counts a frame from p that does not decode, or is too large.
 func (m *Mesh) badFrame(p peer.ID, err error) {
 	m.stats.note(p, err)
-	m.count(p, badFrame, 1)
+	m.count(p, peerlimit.BadFrame, 1)
 }
 
 // refuse resets a stream that is one too many.
 func (m *Mesh) refuse(s network.Stream) {
 	s.Reset()
-	m.count(s.Conn().RemotePeer(), refusedStream, 1)
+	m.count(s.Conn().RemotePeer(), peerlimit.RefusedStream, 1)
 }
 
 // hides tells whether this network is kept from p: it is outside, or was disconnected
@@ -91,7 +93,7 @@ func (m *Mesh) refuse(s network.Stream) {
 func (m *Mesh) hides(p peer.ID) bool {
 	m.conductsMu.Lock()
 	c := m.conducts[p]
-	outside := c != nil && time.Now().Before(c.outside)
+	outside := c != nil && time.Now().Before(c.Until)
 	m.conductsMu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
