@@ -310,12 +310,12 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 				pass(time.Second)
 			}
 		}
-		bad(int(peerlimit.Budgets[peerlimit.BadBatch].Most))
+		bad(int(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most))
 		if !ms[0].isMember(w.Hosts[2].ID()) {
 			t.Fatal("it was put outside early")
 		}
-		pass(peerlimit.Budgets[peerlimit.BadBatch].In)
-		bad(int(peerlimit.Budgets[peerlimit.BadBatch].Most) + 1)
+		pass(peerlimit.DefaultBudgets()[peerlimit.BadBatch].In)
+		bad(int(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most) + 1)
 		pass(time.Minute)
 		for i := range 2 {
 			if ms[i].isMember(w.Hosts[2].ID()) {
@@ -348,7 +348,7 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 			}
 		}
 		pass(3 * time.Second)
-		for seq := range uint64(peerlimit.Budgets[peerlimit.BadBatch].Most) + 1 {
+		for seq := range uint64(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most) + 1 {
 			sealed, err := ms[0].seal(seq+1, []batchMessage{{Packets: []byte{0x80}}})
 			if err != nil {
 				t.Fatal(err)
@@ -359,7 +359,7 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 			}
 			pass(time.Second)
 		}
-		if n := ms[1].Status().ReceivedBroadcasts; n != uint64(peerlimit.Budgets[peerlimit.BadBatch].Most)+1 {
+		if n := ms[1].Status().ReceivedBroadcasts; n != uint64(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most)+1 {
 			t.Errorf("its neighbour handled %d", n)
 		}
 		if s := ms[2].Status(); s.ReceivedBroadcasts != 0 || s.BadSignatures != 0 {

@@ -91,9 +91,11 @@ func (v *villain) sealed(seq uint64, count, size int) []byte {
 
 // lower lowers a budget for this test, so that it is spent soon.
 func (v *villain) lower(d peerlimit.Violation, most int64) {
-	before := peerlimit.Budgets[d].Most
-	v.Cleanup(func() { peerlimit.Budgets[d].Most = before })
-	peerlimit.Budgets[d].Most = most
+	for _, m := range append(v.others, v.Mesh) {
+		m.limitsMu.Lock()
+		m.limits.Budgets[d].Most = most
+		m.limitsMu.Unlock()
+	}
 }
 
 // villainies are what hostile members do, each time it is called once, and whether

@@ -77,8 +77,8 @@ type Mesh struct {
 	whisperSeq uint64 // of the last whisper, under mu
 	surveyed   uint64 // nonce of the last survey, under mu
 
-	conductsMu sync.Mutex
-	conducts   map[peer.ID]*peerlimit.Counter
+	limitsMu sync.Mutex
+	limits   *peerlimit.Table
 
 	historyMu    sync.Mutex
 	history      *history // of broadcasts
@@ -115,7 +115,7 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
 		handlers: map[protocol.ID]network.StreamHandler{},
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
-		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, conducts: map[peer.ID]*peerlimit.Counter{},
+		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, limits: peerlimit.NewTable(peerlimit.DefaultBudgets()),
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
 		surveys:      map[uint64]*survey{},
 		stale:        make(chan struct{}, 1),

@@ -10,56 +10,24 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
-// maxConducts is how many peers' conduct is remembered.
-const maxConducts = 4096
-
 // count counts what a peer did against its budget. Beyond it the peer is put outside
 // for ten minutes, if it is a member, and count tells that it went too far.
-func (m *Mesh) count(p peer.ID, d peerlimit.Violation, n int) (over bool) {
-	now := time.Now()
-	m.conductsMu.Lock()
-	c := m.conducts[p]
-	if c == nil {
-		m.forgetConducts(now)
-		c = &peerlimit.Counter{}
-		m.conducts[p] = c
-	}
-	over = c.Add(now, d, int64(n))
-	m.conductsMu.Unlock()
+func (m *Mesh) count(p peer.ID, v peerlimit.Violation, n int) (over bool) {
+	m.limitsMu.Lock()
+	over = m.limits.Count(time.Now(), string(p), v, int64(n))
+	m.limitsMu.Unlock()
 	if over && m.isMember(p) {
-		m.exclude(p, fmt.Errorf("%w: too many %s", ErrOffended, peerlimit.Budgets[d].Says))
+		m.exclude(p, fmt.Errorf("%w: too many %s", ErrOffended, v))
 	}
 	return over
-}
-
-// forgetConducts makes room for one more. The caller holds conductsMu.
-func (m *Mesh) forgetConducts(now time.Time) {
-	if len(m.conducts) < maxConducts {
-		return
-	}
-	for p, c := range m.conducts {
-		if c.Idle(now) {
-			delete(m.conducts, p)
-		}
-	}
-	for p, c := range m.conducts {
-		if len(m.conducts) < maxConducts {
-			return
-		}
-		if !now.Before(c.Until) {
-			delete(m.conducts, p)
-		}
-	}
 }
 
 // exclude puts a member outside for ten minutes.
 func (m *Mesh) exclude(p peer.ID, why error) {
 	until := time.Now().Add(forgiveness)
-	m.conductsMu.Lock()
-	if c := m.conducts[p]; c != nil {
-		c.Ban(until)
-	}
-	m.conductsMu.Unlock()
+	m.limitsMu.Lock()
+	m.limits.Ban(string(p), until)
+	m.limitsMu.Unlock()
 	m.mu.Lock()
 	m.redials.Add(until, string(p))
 	m.mu.Unlock()
@@ -91,10 +59,9 @@ func (m *Mesh) refuse(s network.Stream) {
 // hides tells whether this network is kept from p: it is outside, or was disconnected
 // on purpose.
 func (m *Mesh) hides(p peer.ID) bool {
-	m.conductsMu.Lock()
-	c := m.conducts[p]
-	outside := c != nil && time.Now().Before(c.Until)
-	m.conductsMu.Unlock()
+	m.limitsMu.Lock()
+	outside := m.limits.Banned(time.Now(), string(p))
+	m.limitsMu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.parted[p] || outside

@@ -6,68 +6,135 @@ import "time"
 // A Violation is something that peers do, or cause, and that is counted.
 type Violation int
 
+// The violations. A few of some are no fault; a budget says how many.
 const (
 	BadBatch      Violation = iota // a batch that does not decode or verify
-	BadFrame                       // a frame of a link or of whispers that does not decode, or is too large
+	BadFrame                       // a frame of a stream that does not decode, or is too large
 	RefusedStream                  // a stream beyond those that a member may have
-	ControlFrame                   // a frame of a link
+	ControlFrame                   // a frame of a control stream
 	UselessBytes                   // bytes given to gossipsub, less those of new batches
-	Authored                       // broadcasts of which it is the author, whoever passed them on
+	Authored                       // broadcasts of an author, from whatever neighbour
 	AuthoredBytes                  // bytes of their batches
 	violations
 )
 
-// A Budget is how much of a deed is tolerated in a stretch of time.
+// String names a violation in the plural.
+func (v Violation) String() string {
+	return [violations]string{
+		BadBatch:      "broadcasts that do not decode or verify",
+		BadFrame:      "frames that do not decode",
+		RefusedStream: "streams beyond those it may have",
+		ControlFrame:  "messages on the link",
+		UselessBytes:  "bytes of broadcasts that are not new",
+		Authored:      "broadcasts",
+		AuthoredBytes: "bytes of broadcasts",
+	}[v]
+}
+
+// A Budget is how much of a violation is tolerated in a period.
 type Budget struct {
 	Most int64
 	In   time.Duration
-	Says string
 }
 
-// Budgets are far above what honest peers do, but for the first two, which they do not
-// do at all.
-var Budgets = [violations]Budget{
-	BadBatch:      {9, time.Minute, "broadcasts that do not decode or verify"},
-	BadFrame:      {9, time.Minute, "frames that do not decode"},
-	RefusedStream: {250, time.Minute, "streams beyond those it may have"},
-	ControlFrame:  {200_000, 10 * time.Second, "messages on the link"},
-	UselessBytes:  {256 << 20, 10 * time.Second, "bytes of broadcasts that are not new"},
-	Authored:      {5_000_000, 10 * time.Second, "broadcasts"},
-	AuthoredBytes: {2 << 30, 10 * time.Second, "bytes of broadcasts"},
+// Budgets has the budget of each violation.
+type Budgets [violations]Budget
+
+// DefaultBudgets returns budgets far above what honest peers do, but for the first two,
+// which honest peers do not do at all.
+func DefaultBudgets() Budgets {
+	return Budgets{
+		BadBatch:      {Most: 9, In: time.Minute},
+		BadFrame:      {Most: 9, In: time.Minute},
+		RefusedStream: {Most: 250, In: time.Minute},
+		ControlFrame:  {Most: 200_000, In: 10 * time.Second},
+		UselessBytes:  {Most: 256 << 20, In: 10 * time.Second},
+		Authored:      {Most: 5_000_000, In: 10 * time.Second},
+		AuthoredBytes: {Most: 2 << 30, In: 10 * time.Second},
+	}
 }
 
-// Counter is what one peer has done lately, and whether it is outside for that.
-type Counter struct {
-	done  [violations]tally
-	Until time.Time // until when it is no member
+// maxPeers is how many peers a table remembers.
+const maxPeers = 4096
+
+// A Table counts the violations of peers, and knows which peers are banned. It remembers
+// 4096 peers; peers within their budgets make room for others first.
+type Table struct {
+	Budgets Budgets
+	peers   map[string]*counter
 }
 
-// A tally counts from the first deed on, and anew when the time of the budget is over.
+// NewTable returns a table that knows no peer.
+func NewTable(b Budgets) *Table { return &Table{Budgets: b, peers: map[string]*counter{}} }
+
+// A counter is what one peer has done lately, and until when it is banned for that.
+type counter struct {
+	done   [violations]tally
+	banned time.Time
+}
+
+// A tally counts from the first violation on, and anew when the period of the budget is over.
 type tally struct {
 	since time.Time
 	n     int64
 }
 
-// Add counts n deeds, which may be negative to take some back, and tells whether that
-// is beyond the budget.
-func (c *Counter) Add(now time.Time, d Violation, n int64) (over bool) {
-	t := &c.done[d]
-	if now.Sub(t.since) >= Budgets[d].In {
-		*t = tally{since: now}
+// Count counts n violations of a peer, and reports whether the peer is beyond its budget.
+// A negative n takes some back.
+func (t *Table) Count(now time.Time, peer string, v Violation, n int64) (over bool) {
+	c := t.peers[peer]
+	if c == nil {
+		t.makeRoom(now)
+		c = &counter{}
+		t.peers[peer] = c
 	}
-	t.n += n
-	return t.n > Budgets[d].Most
+	done := &c.done[v]
+	if now.Sub(done.since) >= t.Budgets[v].In {
+		*done = tally{since: now}
+	}
+	done.n += n
+	return done.n > t.Budgets[v].Most
 }
 
-// Ban puts the peer outside until a time, and forgets what it has done before.
-func (c *Counter) Ban(until time.Time) { *c = Counter{Until: until} }
+// Ban bans a peer that has been counted until a time, and forgets what the peer has done.
+func (t *Table) Ban(peer string, until time.Time) {
+	if c := t.peers[peer]; c != nil {
+		*c = counter{banned: until}
+	}
+}
 
-// Idle tells whether there is nothing left to remember.
-func (c *Counter) Idle(now time.Time) bool {
-	for d, t := range c.done {
-		if now.Sub(t.since) < Budgets[d].In {
+// Banned reports whether a peer is banned.
+func (t *Table) Banned(now time.Time, peer string) bool {
+	c := t.peers[peer]
+	return c != nil && now.Before(c.banned)
+}
+
+// makeRoom makes room for one more peer: idle peers go first, then any that are not banned.
+func (t *Table) makeRoom(now time.Time) {
+	if len(t.peers) < maxPeers {
+		return
+	}
+	for p, c := range t.peers {
+		if t.idle(now, c) {
+			delete(t.peers, p)
+		}
+	}
+	for p, c := range t.peers {
+		if len(t.peers) < maxPeers {
+			return
+		}
+		if !now.Before(c.banned) {
+			delete(t.peers, p)
+		}
+	}
+}
+
+// idle reports whether there is nothing to remember of a peer.
+func (t *Table) idle(now time.Time, c *counter) bool {
+	for v, done := range c.done {
+		if now.Sub(done.since) < t.Budgets[v].In {
 			return false
 		}
 	}
-	return !now.Before(c.Until)
+	return !now.Before(c.banned)
 }
