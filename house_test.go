@@ -76,7 +76,6 @@ var coreFiles = []string{
 	"compat/values.go",
 
 	// mesh
-	"mesh/envelope.go",
 	"mesh/fetch.go",
 	"mesh/history.go",
 	"mesh/question.go",

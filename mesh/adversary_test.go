@@ -17,6 +17,7 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh/internal/batch"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
@@ -299,7 +300,7 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 		bad := func(n int) {
 			for range n {
 				seq++
-				data, err := author.seal(seq, []batchMessage{{Packets: []byte{0x80}}})
+				data, err := author.seal(seq, []batch.Message{{Packets: []byte{0x80}}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -349,7 +350,7 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 		}
 		pass(3 * time.Second)
 		for seq := range uint64(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most) + 1 {
-			sealed, err := ms[0].seal(seq+1, []batchMessage{{Packets: []byte{0x80}}})
+			sealed, err := ms[0].seal(seq+1, []batch.Message{{Packets: []byte{0x80}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -381,7 +382,7 @@ func TestReplayedBroadcastIsNotHandled(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		sealed, err := a.seal(1, []batchMessage{{Packets: []byte{0x80}}})
+		sealed, err := a.seal(1, []batch.Message{{Packets: []byte{0x80}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +400,7 @@ func TestReplayedBroadcastIsNotHandled(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		foreign, err := other.seal(2, []batchMessage{{Packets: []byte{0x80}}})
+		foreign, err := other.seal(2, []batch.Message{{Packets: []byte{0x80}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2p-today/go2p/internal/value"
+	"github.com/p2p-today/go2p/mesh/internal/batch"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
@@ -132,7 +133,7 @@ type Receipt struct {
 func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	var r Receipt
 	data, err := encodePackets(packets)
-	bm := batchMessage{Time: wall(m.id).UnixMilli(), Packets: data}
+	bm := batch.Message{Time: wall(m.id).UnixMilli(), Packets: data}
 	if err == nil {
 		r, err = m.broadcast(ctx, bm)
 	}
@@ -144,7 +145,7 @@ func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 }
 
 // broadcast sends a message.
-func (m *Mesh) broadcast(ctx context.Context, bm batchMessage) (Receipt, error) {
+func (m *Mesh) broadcast(ctx context.Context, bm batch.Message) (Receipt, error) {
 	if err := m.awaitSubscribers(ctx); err != nil {
 		return Receipt{}, err
 	}
@@ -202,14 +203,14 @@ func (m *Mesh) awaitSubscribers(ctx context.Context) error {
 }
 
 // seal signs messages, which are numbered from seq on, as one batch.
-func (m *Mesh) seal(seq uint64, messages []batchMessage) ([]byte, error) {
-	b := batch{Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages}
-	body := b.appendBody(make([]byte, 0, b.size()))
+func (m *Mesh) seal(seq uint64, messages []batch.Message) ([]byte, error) {
+	b := batch.Batch{Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages}
+	body := b.AppendBody(make([]byte, 0, b.Size()))
 	sig, err := m.sign(batchPurpose, body)
 	if err != nil {
 		return nil, err
 	}
-	return appendBatch(make([]byte, 0, len(body)+len(sig)+entryOverhead), body, sig), nil
+	return batch.Append(make([]byte, 0, len(body)+len(sig)+batch.EntryOverhead), body, sig), nil
 }
 
 // judge decides about a batch that came from a neighbour: what is not properly
@@ -246,7 +247,7 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 // for a whisper: it is handled first, and the signature checked before it is kept or
 // passed on. docs/design.md has what that saves.
 func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh bool, err error) {
-	b, err := scanBatch(data)
+	b, err := batch.Scan(data)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errForeign, err)
 	}
@@ -264,7 +265,7 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	if !straight && !m.verify(author, b) {
 		return false, errForeign
 	}
-	messages, err := b.messages(author)
+	messages, err := messagesOf(&b, author)
 	if err != nil {
 		return false, err
 	}
@@ -312,7 +313,7 @@ func (m *Mesh) lose(msg Message) {
 }
 
 // knows tells whether all messages of a batch were handled before.
-func (m *Mesh) knows(author peer.ID, b batch) bool {
+func (m *Mesh) knows(author peer.ID, b batch.Batch) bool {
 	last := b.Seq + uint64(len(b.Messages)) - 1
 	if b.Seq == 0 || last < b.Seq {
 		return false
@@ -323,12 +324,12 @@ func (m *Mesh) knows(author peer.ID, b batch) bool {
 }
 
 // verify checks the signature of a batch.
-func (m *Mesh) verify(author peer.ID, b batch) bool {
-	return m.verifySigned(author, batchPurpose, b.body, b.sig)
+func (m *Mesh) verify(author peer.ID, b batch.Batch) bool {
+	return m.verifySigned(author, batchPurpose, b.Body, b.Sig)
 }
 
-// messages decodes the messages of a batch whose signature holds.
-func (b *batch) messages(author peer.ID) ([]Message, error) {
+// messagesOf decodes the messages of a batch whose signature holds.
+func messagesOf(b *batch.Batch, author peer.ID) ([]Message, error) {
 	if b.Seq == 0 || b.Seq+uint64(len(b.Messages)) < b.Seq {
 		return nil, fmt.Errorf("broadcast with the number %d, and %d more", b.Seq, len(b.Messages))
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/value"
+	"github.com/p2p-today/go2p/mesh/internal/batch"
 )
 
 // MaxOrigin is how many bytes the origin and the ID of what is carried may have, each.
@@ -49,7 +50,7 @@ func (m *Mesh) Carry(ctx context.Context, c Carried, packets ...any) (Receipt, e
 	if !m.isNew(msg) {
 		return Receipt{ID: msg.ID}, nil
 	}
-	r, err := m.broadcast(ctx, batchMessage{Time: c.Time.UnixMilli(), Packets: data})
+	r, err := m.broadcast(ctx, batch.Message{Time: c.Time.UnixMilli(), Packets: data})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
 	}
@@ -115,7 +116,7 @@ func (m *Mesh) observing() []*Handler {
 }
 
 // showOwn shows a broadcast of this peer to those who observe.
-func (m *Mesh) showOwn(bm batchMessage, r Receipt) {
+func (m *Mesh) showOwn(bm batch.Message, r Receipt) {
 	observers := m.observing()
 	if len(observers) == 0 {
 		return

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/dcbor"
+	"github.com/p2p-today/go2p/mesh/internal/batch"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
 )
 
@@ -106,9 +107,9 @@ func fuzzAuthor(tb testing.TB) (*Mesh, peer.ID) {
 func FuzzBatch(f *testing.F) {
 	m, id := fuzzAuthor(f)
 	for n := range 3 {
-		messages := make([]batchMessage, n)
+		messages := make([]batch.Message, n)
 		for i := range messages {
-			messages[i] = batchMessage{Time: int64(i), Packets: []byte{0x82, 0x61, 'a', 0x01}}
+			messages[i] = batch.Message{Time: int64(i), Packets: []byte{0x82, 0x61, 'a', 0x01}}
 		}
 		data, err := m.seal(1, messages)
 		if err != nil {
@@ -118,15 +119,15 @@ func FuzzBatch(f *testing.F) {
 		f.Add(data[:len(data)-1])
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := scanBatch(data)
+		b, err := batch.Scan(data)
 		if err != nil {
 			return
 		}
-		if again := appendBatch(nil, b.appendBody(nil), b.sig); !bytes.Equal(again, data) {
+		if again := batch.Append(nil, b.AppendBody(nil), b.Sig); !bytes.Equal(again, data) {
 			t.Fatalf("%x is encoded as %x", data, again)
 		}
 		m.verify(id, b)
-		messages, err := b.messages(id)
+		messages, err := messagesOf(&b, id)
 		if err == nil && len(messages) != len(b.Messages) {
 			t.Fatal(fmt.Sprint(len(messages), " messages of ", len(b.Messages)))
 		}

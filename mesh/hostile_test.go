@@ -15,6 +15,7 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
+	"github.com/p2p-today/go2p/mesh/internal/batch"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
@@ -74,13 +75,13 @@ func (v *villain) gossip(batches ...[]byte) []byte {
 
 // sealed is a batch of its own.
 func (v *villain) sealed(seq uint64, count, size int) []byte {
-	messages := make([]batchMessage, count)
+	messages := make([]batch.Message, count)
 	for i := range messages {
 		packet, err := dcbor.Marshal([]any{make([]byte, size)})
 		if err != nil {
 			v.Fatal(err)
 		}
-		messages[i] = batchMessage{time.Now().UnixMilli(), packet}
+		messages[i] = batch.Message{Time: time.Now().UnixMilli(), Packets: packet}
 	}
 	data, err := v.seal(seq, messages)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/p2p-today/go2p/mesh/internal/batch"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 type outbox struct {
 	mu      sync.Mutex
 	seq     uint64 // of the last message put in
-	queue   []batchMessage
+	queue   []batch.Message
 	bytes   int
 	sending bool // somebody publishes what is in the queue
 	closed  bool
@@ -33,7 +35,7 @@ func newOutbox() *outbox {
 
 // put appends a message when there is room for it and returns its number. If nobody
 // is sending the caller is to publish one batch.
-func (o *outbox) put(ctx context.Context, msg batchMessage) (seq uint64, send bool, err error) {
+func (o *outbox) put(ctx context.Context, msg batch.Message) (seq uint64, send bool, err error) {
 	closed := false
 	err = o.wait(ctx, func() bool {
 		if closed = o.closed; closed {
@@ -86,12 +88,12 @@ func (o *outbox) wait(ctx context.Context, done func() bool) error {
 
 // take returns the messages for the next batch and the number of the first. With
 // none left, sending ends.
-func (o *outbox) take() (first uint64, messages []batchMessage) {
+func (o *outbox) take() (first uint64, messages []batch.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	first = o.seq - uint64(len(o.queue)) + 1
 	n, size := 0, 0
-	for n < len(o.queue) && n < maxBatch {
+	for n < len(o.queue) && n < batch.MaxMessages {
 		if size += len(o.queue[n].Packets); n > 0 && size > MaxMessage {
 			break
 		}
@@ -100,7 +102,7 @@ func (o *outbox) take() (first uint64, messages []batchMessage) {
 	messages = append(messages, o.queue[:n]...)
 	for i := range messages {
 		o.bytes -= len(messages[i].Packets)
-		o.queue[i] = batchMessage{}
+		o.queue[i] = batch.Message{}
 	}
 	o.queue = o.queue[n:]
 	o.sending = n > 0
@@ -136,7 +138,7 @@ func (m *Mesh) publish() {
 	}
 }
 
-func (m *Mesh) publishBatch(first uint64, messages []batchMessage) {
+func (m *Mesh) publishBatch(first uint64, messages []batch.Message) {
 	sealed, err := m.seal(first, messages)
 	if err == nil {
 		m.noteOwn(first, len(messages), sealed)
