@@ -76,10 +76,6 @@ var coreFiles = []string{
 	"compat/values.go",
 
 	// mesh
-	"mesh/fetch.go",
-	"mesh/history.go",
-	"mesh/question.go",
-	"mesh/seen.go",
 
 	// sync
 	"sync/lease.go",

@@ -18,6 +18,7 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh/internal/batch"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
+	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 const batchPurpose = "go2p-batch-1"
@@ -224,7 +225,7 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 		mb.hear()
 	}
 	fresh, err := false, ErrTooLarge // to be gossiped
-	if gossiped(len(msg.GetData())) {
+	if repair.Gossiped(len(msg.GetData())) {
 		fresh, err = m.takeOver(from, msg.GetData(), 0)
 	}
 	if err != nil {
@@ -269,20 +270,20 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	if err != nil {
 		return false, err
 	}
-	rec := record{run: run{string(author), b.Boot}, first: b.Seq, count: len(messages), data: data}
+	rec := repair.Record{Run: repair.Run{Author: string(author), Boot: b.Boot}, First: b.Seq, Count: len(messages), Data: data}
 	m.historyMu.Lock()
-	a := m.history.receive(time.Now(), rec, age)
+	a := m.history.Receive(time.Now(), rec, age)
 	m.historyMu.Unlock()
-	if len(a.fresh) == 0 {
+	if len(a.Fresh) == 0 {
 		return false, nil
 	}
-	if m.count(author, peerlimit.Authored, len(a.fresh)) || m.count(author, peerlimit.AuthoredBytes, len(data)) {
-		for _, i := range a.fresh {
+	if m.count(author, peerlimit.Authored, len(a.Fresh)) || m.count(author, peerlimit.AuthoredBytes, len(data)) {
+		for _, i := range a.Fresh {
 			m.lose(messages[i])
 		}
 		return false, nil // it goes no further from here
 	}
-	for _, i := range a.fresh {
+	for _, i := range a.Fresh {
 		if messages[i].Origin != "" && !m.isNew(messages[i]) {
 			continue // another member has carried it
 		}
@@ -297,7 +298,7 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 		}
 	}
 	m.historyMu.Lock()
-	m.history.keep(time.Now(), a)
+	m.history.Keep(time.Now(), a)
 	m.historyMu.Unlock()
 	m.noted(len(data))
 	return true, nil
@@ -320,7 +321,7 @@ func (m *Mesh) knows(author peer.ID, b batch.Batch) bool {
 	}
 	m.historyMu.Lock()
 	defer m.historyMu.Unlock()
-	return len(m.history.seen.gaps(string(author), b.Boot, b.Seq, last)) == 0
+	return m.history.Has(repair.Run{Author: string(author), Boot: b.Boot}, repair.Interval{First: b.Seq, Last: last})
 }
 
 // verify checks the signature of a batch.

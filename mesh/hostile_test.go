@@ -17,6 +17,7 @@ import (
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh/internal/batch"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
+	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 // A villain is a proper member that does something hostile to the first of the other
@@ -155,8 +156,8 @@ var villainies = map[string]struct {
 	}},
 	"false heads": {false, nil, func(v *villain, i int) {
 		msg := linkMessage{Kind: linkHeads}
-		for k := range maxHeads {
-			msg.Heads = append(msg.Heads, wireHead{Author: []byte(v.id), Boot: uint64(i*maxHeads + k), Low: 1, High: 1 << 50, Urgent: true})
+		for k := range repair.MaxHaves {
+			msg.Heads = append(msg.Heads, wireHead{Author: []byte(v.id), Boot: uint64(i*repair.MaxHaves + k), Low: 1, High: 1 << 50, Urgent: true})
 		}
 		for _, m := range v.others {
 			msg.Heads[0] = wireHead{Author: []byte(m.id), Boot: m.boot, Low: 1, High: 1 << 50, Urgent: true}
@@ -271,7 +272,7 @@ func (c *conversation) round() {
 	c.Helper()
 	c.rounds++
 	for i, m := range c.ms {
-		for _, size := range []int{10, 2 * gossipBytes} {
+		for _, size := range []int{10, 10_000} {
 			r, err := m.Broadcast(c.Context(), make([]byte, size))
 			if err != nil {
 				c.Fatal(err)
@@ -297,9 +298,9 @@ func (c *conversation) round() {
 func (c *conversation) has(r Receipt, m *Mesh) bool {
 	for _, o := range c.ms {
 		o.historyMu.Lock()
-		missing := len(o.history.seen.gaps(string(m.id), m.boot, r.seq, r.seq))
+		has := o.history.Has(m.run(), repair.Interval{First: r.seq, Last: r.seq})
 		o.historyMu.Unlock()
-		if missing > 0 {
+		if !has {
 			return false
 		}
 	}
@@ -322,7 +323,7 @@ func (c *conversation) check() {
 		}
 		for _, o := range c.ms {
 			m.historyMu.Lock()
-			gaps := m.history.seen.gaps(string(o.id), o.boot, 1, 2*c.rounds)
+			gaps := m.history.Missing(o.run(), repair.Interval{First: 1, Last: 2 * c.rounds})
 			m.historyMu.Unlock()
 			if len(gaps) != 0 {
 				c.Errorf("%d lacks %v of the honest, who have %d others", i, gaps, others)

@@ -14,6 +14,7 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
+	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 // A linkKind is what a link message says.
@@ -69,22 +70,24 @@ type wireRange struct {
 	Stretches []uint64 // first and last number of each, ascending
 }
 
-func onLink(stretches []span) (list []uint64) {
+func onLink(stretches []repair.Interval) (list []uint64) {
 	for _, s := range stretches {
-		list = append(list, s.first, s.last)
+		list = append(list, s.First, s.Last)
 	}
 	return list
 }
 
+func (r *wireRange) run() repair.Run { return repair.Run{Author: string(r.Author), Boot: r.Boot} }
+
 // spans are the stretches up to the first that makes no sense.
-func (r *wireRange) spans() (list []span) {
+func (r *wireRange) spans() (list []repair.Interval) {
 	var before uint64
 	for i := 0; i+1 < len(r.Stretches); i += 2 {
-		s := span{r.Stretches[i], r.Stretches[i+1]}
-		if s.first <= before || s.first > s.last {
+		s := repair.Interval{First: r.Stretches[i], Last: r.Stretches[i+1]}
+		if s.First <= before || s.First > s.Last {
 			break
 		}
-		list, before = append(list, s), s.last
+		list, before = append(list, s), s.Last
 	}
 	return list
 }
@@ -96,7 +99,7 @@ type agedData struct {
 	Age  uint64 // milliseconds
 }
 
-var linkDecoder = dcbor.Decoder(max(maxListed, maxHeads, maxServed, 2*maxStretches), 8)
+var linkDecoder = dcbor.Decoder(max(maxListed, repair.MaxHaves, repair.MaxServed, 2*repair.MaxIntervals), 8)
 
 func decodeLink(body []byte) (linkMessage, error) {
 	var msg linkMessage
@@ -180,7 +183,7 @@ func (r *linkReader) Read(p []byte) (int, error) {
 		r.mb.hear()
 		now := time.Now()
 		r.mesh.historyMu.Lock()
-		r.mesh.history.progress(now, string(r.mb.id))
+		r.mesh.history.Progress(now, string(r.mb.id))
 		r.mesh.historyMu.Unlock()
 		if now.Sub(r.said) > time.Second {
 			if !r.said.IsZero() {

@@ -184,7 +184,7 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	m.host.ConnManager().Protect(p, m.protection())
 	m.log.Info("neighbour", "peer", p)
 	m.historyMu.Lock()
-	m.history.join(now, string(p))
+	m.history.Join(now, string(p))
 	m.historyMu.Unlock()
 	signal(m.stale)
 	m.gate.announce(p)
@@ -216,7 +216,7 @@ func (m *Mesh) expel(p peer.ID, why error) {
 	m.mu.Unlock()
 
 	m.historyMu.Lock()
-	m.history.leave(string(p))
+	m.history.Leave(string(p))
 	m.historyMu.Unlock()
 	m.host.ConnManager().Unprotect(p, m.protection())
 	for _, c := range m.host.Network().ConnsToPeer(p) {

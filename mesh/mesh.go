@@ -23,6 +23,7 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 	"github.com/p2p-today/go2p/mesh/internal/redial"
+	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
@@ -81,8 +82,8 @@ type Mesh struct {
 	limits   *peerlimit.Table
 
 	historyMu    sync.Mutex
-	history      *history // of broadcasts
-	seenWhispers seen
+	history      *repair.History // of broadcasts
+	seenWhispers *repair.Seen
 	carried      *ttlset.Set // from other networks
 }
 
@@ -121,8 +122,8 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		stale:        make(chan struct{}, 1),
 		urgent:       make(chan struct{}, 1),
 		events:       fanout.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
-		history:      newHistory(newRand()),
-		seenWhispers: seen{map[string]*authorSeen{}},
+		history:      repair.New(newRand()),
+		seenWhispers: repair.NewSeen(),
 		carried:      ttlset.New(carriedTTL, maxCarried),
 		redials:      redial.New(newRand()),
 	}
@@ -227,15 +228,18 @@ func (m *Mesh) flush() {
 	last, err := m.outbox.flush(ctx)
 	now := time.Now()
 	m.historyMu.Lock()
-	first := m.history.since(run{string(m.id), m.boot}, now.Add(-flushTime))
+	first := m.history.Since(m.run(), now.Add(-flushTime))
 	m.historyMu.Unlock()
 	if err == nil && first != 0 {
-		_, err = m.survey(ctx, span{first, last}, now)
+		_, err = m.survey(ctx, repair.Interval{First: first, Last: last}, now)
 	}
 	if err != nil {
 		m.log.Warn("closed before all neighbours had the last broadcasts", "err", err)
 	}
 }
+
+// run names the broadcasts of this run.
+func (m *Mesh) run() repair.Run { return repair.Run{Author: string(m.id), Boot: m.boot} }
 
 // stop ends what start began.
 func (m *Mesh) stop() {

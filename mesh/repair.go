@@ -7,6 +7,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 // repairPause is the time from a change of the history to a look at it, so that a
@@ -33,8 +35,8 @@ func (m *Mesh) repair() {
 		}
 		now := time.Now()
 		m.historyMu.Lock()
-		out := m.history.advance(now)
-		due = m.history.deadline(now)
+		out := m.history.Advance(now)
+		due = m.history.Deadline(now)
 		m.historyMu.Unlock()
 		m.perform(out)
 		if due.IsZero() {
@@ -44,27 +46,27 @@ func (m *Mesh) repair() {
 	}
 }
 
-func (m *Mesh) perform(out repairs) {
-	for _, t := range out.tell {
+func (m *Mesh) perform(out repair.Effects) {
+	for _, t := range out.Announce {
 		msg := linkMessage{Kind: linkHeads}
-		for _, hd := range t.heads {
+		for _, hd := range t.Haves {
 			msg.Heads = append(msg.Heads, wireHead{
-				Author: []byte(hd.run.author), Boot: hd.run.boot, Low: hd.low, High: hd.high,
-				Age: uint64(hd.age.Milliseconds()), Urgent: hd.urgent,
+				Author: []byte(hd.Run.Author), Boot: hd.Run.Boot, Low: hd.Low, High: hd.High,
+				Age: uint64(hd.Age.Milliseconds()), Urgent: hd.Urgent,
 			})
 		}
-		m.tellMember(peer.ID(t.to), msg)
+		m.tellMember(peer.ID(t.To), msg)
 	}
-	for _, f := range out.fetch {
-		m.tellMember(peer.ID(f.to), linkMessage{Kind: linkFetch, Range: &wireRange{
-			Author: []byte(f.run.author), Boot: f.run.boot, Stretches: onLink(f.stretches),
+	for _, f := range out.Fetch {
+		m.tellMember(peer.ID(f.To), linkMessage{Kind: linkFetch, Range: &wireRange{
+			Author: []byte(f.Run.Author), Boot: f.Run.Boot, Stretches: onLink(f.Intervals),
 		}})
 	}
-	for _, q := range out.answer {
-		m.tellMember(peer.ID(q.from), linkMessage{Kind: linkAnswer, Nonce: q.nonce})
+	for _, q := range out.Ack {
+		m.tellMember(peer.ID(q.From), linkMessage{Kind: linkAnswer, Nonce: q.Nonce})
 	}
-	for _, l := range out.losses {
-		gap := Gap{Author: peer.ID(l.run.author), Boot: l.run.boot, First: l.first, Last: l.last}
+	for _, l := range out.Lost {
+		gap := Gap{Author: peer.ID(l.Run.Author), Boot: l.Run.Boot, First: l.First, Last: l.Last}
 		m.stats.lostBroadcasts.Add(gap.Last - gap.First + 1)
 		m.log.Warn("broadcasts lost", "author", gap.Author, "first", gap.First, "last", gap.Last)
 		m.events.Publish(Event{Kind: EventGap, Peer: gap.Author, Time: time.Now(), Gap: gap})
@@ -79,20 +81,23 @@ func (m *Mesh) tellMember(p peer.ID, msg linkMessage) {
 
 // hearHeads takes the heads that a neighbour tells.
 func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
-	heads := make([]head, 0, len(wire))
+	heads := make([]repair.Have, 0, len(wire))
 	look := m.stale
 	for _, hd := range wire {
 		author, err := peer.IDFromBytes(hd.Author)
 		if err != nil || author == m.id {
 			continue
 		}
-		heads = append(heads, head{run{string(author), hd.Boot}, hd.Low, hd.High, milliseconds(hd.Age), hd.Urgent})
+		heads = append(heads, repair.Have{
+			Run: repair.Run{Author: string(author), Boot: hd.Boot}, Low: hd.Low, High: hd.High,
+			Age: milliseconds(hd.Age), Urgent: hd.Urgent,
+		})
 		if hd.Urgent {
 			look = m.urgent
 		}
 	}
 	m.historyMu.Lock()
-	m.history.hear(time.Now(), string(mb.id), heads)
+	m.history.Hear(time.Now(), string(mb.id), heads)
 	m.historyMu.Unlock()
 	signal(look)
 }
@@ -104,7 +109,7 @@ func (m *Mesh) hearQuestion(mb *member, nonce uint64, r *wireRange) {
 	}
 	m.historyMu.Lock()
 	for _, s := range r.spans() {
-		m.history.ask(question{string(mb.id), nonce, run{string(r.Author), r.Boot}, s})
+		m.history.Ask(repair.AckQuery{From: string(mb.id), Nonce: nonce, Run: r.run(), Interval: s})
 	}
 	m.historyMu.Unlock()
 	signal(m.stale)
@@ -121,13 +126,13 @@ func (m *Mesh) serve(mb *member, r *wireRange) {
 	if r == nil {
 		return
 	}
-	f := fetch{run: run{string(r.Author), r.Boot}, stretches: r.spans()}
+	f := repair.Fetch{Run: r.run(), Intervals: r.spans()}
 	m.historyMu.Lock()
-	records, ages := m.history.serve(time.Now(), f)
+	records, ages := m.history.Serve(time.Now(), f)
 	m.historyMu.Unlock()
 	msg := linkMessage{Kind: linkServe, Range: r}
 	for i, rec := range records {
-		msg.Batches = append(msg.Batches, agedData{Data: rec.data, Age: uint64(ages[i].Milliseconds())})
+		msg.Batches = append(msg.Batches, agedData{Data: rec.Data, Age: uint64(ages[i].Milliseconds())})
 	}
 	mb.tell(msg)
 }
@@ -139,7 +144,7 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 	}
 	// What is fetched is not in a hurry, and may be a minute's worth of broadcasts: it
 	// waits for the handlers, within reason, rather than crowd something out.
-	ctx, cancel := context.WithTimeout(m.ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(m.ctx, repair.FetchTimeout)
 	defer cancel()
 	for _, b := range batches {
 		m.inbox.half(ctx)
@@ -147,12 +152,12 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 		if err != nil {
 			m.badBatch(mb.id, fmt.Errorf("fetched: %w", err))
 		}
-		if fresh && gossiped(len(b.Data)) {
+		if fresh && repair.Gossiped(len(b.Data)) {
 			m.stats.repairedBroadcasts.Add(1)
 		}
 	}
 	m.historyMu.Lock()
-	m.history.done(time.Now(), string(mb.id), run{string(r.Author), r.Boot})
+	m.history.Done(time.Now(), string(mb.id), r.run())
 	m.historyMu.Unlock()
 	signal(m.urgent) // there may be more to fetch
 }
@@ -161,14 +166,14 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 func (m *Mesh) noteOwn(first uint64, count int, sealed []byte) {
 	now := time.Now()
 	m.historyMu.Lock()
-	m.history.keep(now, m.history.receive(now, record{run: run{string(m.id), m.boot}, first: first, count: count, data: sealed}, 0))
+	m.history.Keep(now, m.history.Receive(now, repair.Record{Run: m.run(), First: first, Count: count, Data: sealed}, 0))
 	m.historyMu.Unlock()
 	m.noted(len(sealed))
 }
 
 // noted has the repair look at the history, which has got a batch of this size.
 func (m *Mesh) noted(size int) {
-	if gossiped(size) {
+	if repair.Gossiped(size) {
 		signal(m.stale)
 	} else {
 		signal(m.urgent)
@@ -179,7 +184,7 @@ func (m *Mesh) noted(size int) {
 // to gossipsub and to the members that it passes over. Those that are too large for
 // it are fetched.
 func (m *Mesh) spread(data []byte, age time.Duration, from peer.ID) error {
-	if !gossiped(len(data)) {
+	if !repair.Gossiped(len(data)) {
 		return nil
 	}
 	m.push(data, age, from)

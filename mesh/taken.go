@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 // A survey is a question to all neighbours and who has not answered it.
@@ -22,7 +24,7 @@ func (m *Mesh) Taken(ctx context.Context, r Receipt) (int, error) {
 	if r.seq == 0 {
 		return 0, fmt.Errorf("mesh: taken: the receipt is of no broadcast")
 	}
-	n, err := m.survey(ctx, span{r.seq, r.seq}, r.time)
+	n, err := m.survey(ctx, repair.Interval{First: r.seq, Last: r.seq}, r.time)
 	if err != nil {
 		err = fmt.Errorf("mesh: taken: %w", err)
 	}
@@ -31,7 +33,7 @@ func (m *Mesh) Taken(ctx context.Context, r Receipt) (int, error) {
 
 // survey asks the members that came before a time whether they have a stretch of this
 // run, and returns how many have said so.
-func (m *Mesh) survey(ctx context.Context, stretch span, before time.Time) (int, error) {
+func (m *Mesh) survey(ctx context.Context, stretch repair.Interval, before time.Time) (int, error) {
 	s := &survey{silent: map[peer.ID]bool{}, done: make(chan struct{})}
 	m.mu.Lock()
 	if m.closed {
@@ -48,7 +50,7 @@ func (m *Mesh) survey(ctx context.Context, stretch span, before time.Time) (int,
 		s.silent[p] = true
 		s.asked++
 		mb.tell(linkMessage{Kind: linkAsk, Nonce: nonce, Range: &wireRange{
-			Author: []byte(m.id), Boot: m.boot, Stretches: onLink([]span{stretch}),
+			Author: []byte(m.id), Boot: m.boot, Stretches: onLink([]repair.Interval{stretch}),
 		}})
 	}
 	s.check()

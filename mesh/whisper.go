@@ -382,7 +382,7 @@ func (m *Mesh) take(from peer.ID, w *whisper) error {
 		return err
 	}
 	m.historyMu.Lock()
-	isNew, _ := m.seenWhispers.add(time.Now(), string(from), w.Boot, w.Seq)
+	isNew, _ := m.seenWhispers.Add(time.Now(), string(from), w.Boot, w.Seq)
 	m.historyMu.Unlock()
 	if !isNew || m.answered(msg) {
 		return nil

@@ -1,4 +1,4 @@
-package mesh
+package repair
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // Any order and repetition of numbers: each is new exactly once.
 func TestSeenAgainstASet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := seen{map[string]*authorSeen{}}
+		s := NewSeen()
 		type key struct {
 			author    string
 			boot, seq uint64
@@ -23,7 +23,7 @@ func TestSeenAgainstASet(t *testing.T) {
 				rapid.SampledFrom([]uint64{1, 2, math.MaxUint64}).Draw(t, "boot"),
 				rapid.OneOf(rapid.Uint64Max(60), rapid.Uint64Min(math.MaxUint64-60)).Draw(t, "seq"),
 			}
-			if got, _ := s.add(at(0), k.author, k.boot, k.seq); got == model[k] {
+			if got, _ := s.Add(at(0), k.author, k.boot, k.seq); got == model[k] {
 				t.Fatalf("%v: new %v, but handled before %v", k, got, model[k])
 			}
 			model[k] = true
@@ -34,11 +34,11 @@ func TestSeenAgainstASet(t *testing.T) {
 // The gaps are the numbers that were not added, and filling one makes it seen.
 func TestGapsAgainstASet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := seen{map[string]*authorSeen{}}
+		s := NewSeen()
 		has := map[uint64]bool{}
 		for range rapid.IntRange(0, 40).Draw(t, "numbers") {
 			n := rapid.Uint64Range(1, 60).Draw(t, "number")
-			s.add(at(0), "a", 1, n)
+			s.Add(at(0), "a", 1, n)
 			has[n] = true
 		}
 		low := rapid.Uint64Range(1, 60).Draw(t, "low")
@@ -46,7 +46,7 @@ func TestGapsAgainstASet(t *testing.T) {
 		gaps := s.gaps("a", 1, low, high)
 		missing := map[uint64]bool{}
 		for _, g := range gaps {
-			for n := g.first; n <= g.last; n++ {
+			for n := g.First; n <= g.Last; n++ {
 				missing[n] = true
 			}
 		}
@@ -57,7 +57,7 @@ func TestGapsAgainstASet(t *testing.T) {
 		}
 		for _, g := range gaps {
 			if len(has) > 0 {
-				s.fill("a", 1, g.first, g.last)
+				s.fill("a", 1, g.First, g.Last)
 			}
 		}
 		if left := s.gaps("a", 1, low, high); len(has) > 0 && len(left) != 0 {
@@ -67,40 +67,40 @@ func TestGapsAgainstASet(t *testing.T) {
 }
 
 func TestSeenStaysBounded(t *testing.T) {
-	s := seen{map[string]*authorSeen{}}
-	for i := range uint64(10 * maxSpans) {
-		_, lost := s.add(at(0), "gaps", 1, 2*i)
-		if want := (span{2*(i-maxSpans) + 1, 2*(i-maxSpans) + 1}); i >= maxSpans && lost != want || i < maxSpans && lost != (span{}) {
+	s := NewSeen()
+	for i := range uint64(10 * maxIntervalsKept) {
+		_, lost := s.Add(at(0), "gaps", 1, 2*i)
+		if want := (Interval{2*(i-maxIntervalsKept) + 1, 2*(i-maxIntervalsKept) + 1}); i >= maxIntervalsKept && lost != want || i < maxIntervalsKept && lost != (Interval{}) {
 			t.Fatalf("number %d: given up %v", 2*i, lost)
 		}
 	}
-	if n := len(s.authors["gaps"].boots[0].spans); n > maxSpans {
+	if n := len(s.authors["gaps"].boots[0].intervals); n > maxIntervalsKept {
 		t.Errorf("%d spans", n)
 	}
-	if fresh, _ := s.add(at(0), "gaps", 1, 1); fresh {
+	if fresh, _ := s.Add(at(0), "gaps", 1, 1); fresh {
 		t.Error("a number in a gap that was given up counts as new")
 	}
-	if fresh, _ := s.add(at(0), "gaps", 1, 20*maxSpans-3); !fresh {
+	if fresh, _ := s.Add(at(0), "gaps", 1, 20*maxIntervalsKept-3); !fresh {
 		t.Error("a number in a gap that is remembered counts as seen")
 	}
 
 	for boot := range uint64(10) {
-		s.add(at(0), "boots", boot, 1)
+		s.Add(at(0), "boots", boot, 1)
 	}
 	if n := len(s.authors["boots"].boots); n != maxBoots {
 		t.Errorf("%d boots", n)
 	}
-	if fresh, _ := s.add(at(0), "boots", 5, 2); fresh {
+	if fresh, _ := s.Add(at(0), "boots", 5, 2); fresh {
 		t.Error("a message of a forgotten run counts as new")
 	}
 
 	for i := range 2 * maxAuthors {
-		s.add(at(i), fmt.Sprint(i), 1, 1)
+		s.Add(at(i), fmt.Sprint(i), 1, 1)
 	}
 	if n := len(s.authors); n != maxAuthors {
 		t.Errorf("%d authors", n)
 	}
-	if fresh, _ := s.add(at(0), fmt.Sprint(2*maxAuthors-1), 1, 1); fresh {
+	if fresh, _ := s.Add(at(0), fmt.Sprint(2*maxAuthors-1), 1, 1); fresh {
 		t.Error("the author heard last was forgotten")
 	}
 }

@@ -1,4 +1,4 @@
-package mesh
+package repair
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ type township struct {
 	t       *rapid.T
 	now     time.Time
 	rng     *rand.Rand
-	cores   []*history
+	cores   []*History
 	handled []map[string]int // how often each core handled a message
 	lost    []map[string]bool
 	carried map[string]int // how often a large batch was sent to each core
@@ -27,7 +27,7 @@ func newTownship(t *rapid.T, n int) *township {
 	w := &township{t: t, now: at(0), carried: map[string]int{}, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
 	w.cut = func(i, j int) bool { return false }
 	for i := range n {
-		w.cores = append(w.cores, newHistory(w.rng))
+		w.cores = append(w.cores, New(w.rng))
 		w.handled = append(w.handled, map[string]int{})
 		w.lost = append(w.lost, map[string]bool{})
 		for j := range i {
@@ -40,28 +40,28 @@ func newTownship(t *rapid.T, n int) *township {
 func name(i int) string { return string(rune('a' + i)) }
 
 func (w *township) link(i, j int) {
-	w.cores[i].join(w.now, name(j))
-	w.cores[j].join(w.now, name(i))
+	w.cores[i].Join(w.now, name(j))
+	w.cores[j].Join(w.now, name(i))
 }
 
 func (w *township) unlink(i, j int) {
-	w.cores[i].leave(name(j))
-	w.cores[j].leave(name(i))
+	w.cores[i].Leave(name(j))
+	w.cores[j].Leave(name(i))
 }
 
-func messageName(r run, seq uint64) string { return fmt.Sprint(r.author, r.boot, "/", seq) }
+func messageName(r Run, seq uint64) string { return fmt.Sprint(r.Author, r.Boot, "/", seq) }
 
 // deliver hands a record to a core.
-func (w *township) deliver(to int, rec record, age time.Duration) {
-	a := w.cores[to].receive(w.now, rec, age)
-	w.cores[to].keep(w.now, a)
-	for _, i := range a.fresh {
-		w.handled[to][messageName(rec.run, rec.first+uint64(i))]++
+func (w *township) deliver(to int, rec Record, age time.Duration) {
+	a := w.cores[to].Receive(w.now, rec, age)
+	w.cores[to].Keep(w.now, a)
+	for _, i := range a.Fresh {
+		w.handled[to][messageName(rec.Run, rec.First+uint64(i))]++
 	}
 }
 
 // take has a history take a batch.
-func (h *history) take(now time.Time, rec record) { h.keep(now, h.receive(now, rec, 0)) }
+func (h *History) take(now time.Time, rec Record) { h.Keep(now, h.Receive(now, rec, 0)) }
 
 // broadcast sends a batch, which each other core gets unless it is lost, cut off or
 // too large for gossip.
@@ -70,9 +70,9 @@ func (w *township) broadcast(author int, first uint64, count int, loss float64) 
 }
 
 func (w *township) send(author int, first uint64, count, size int, loss float64) {
-	rec := record{run: run{name(author), 1}, first: first, count: count, data: make([]byte, size)}
+	rec := Record{Run: Run{name(author), 1}, First: first, Count: count, Data: make([]byte, size)}
 	for i := range w.cores {
-		if i == author || gossiped(size) && !w.cut(author, i) && w.rng.Float64() >= loss {
+		if i == author || Gossiped(size) && !w.cut(author, i) && w.rng.Float64() >= loss {
 			w.deliver(i, rec, 0)
 		}
 	}
@@ -83,30 +83,30 @@ func (w *township) pass(d time.Duration) {
 	const tick = 100 * time.Millisecond
 	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(tick) {
 		for i, c := range w.cores {
-			out := c.advance(w.now)
-			for _, l := range out.losses {
-				for n := l.first; n <= l.last; n++ {
-					w.lost[i][messageName(l.run, n)] = true
+			out := c.Advance(w.now)
+			for _, l := range out.Lost {
+				for n := l.First; n <= l.Last; n++ {
+					w.lost[i][messageName(l.Run, n)] = true
 				}
 			}
-			for _, tell := range out.tell {
-				if j := int(tell.to[0] - 'a'); !w.cut(i, j) {
-					w.cores[j].hear(w.now, name(i), tell.heads)
+			for _, tell := range out.Announce {
+				if j := int(tell.To[0] - 'a'); !w.cut(i, j) {
+					w.cores[j].Hear(w.now, name(i), tell.Haves)
 				}
 			}
-			for _, f := range out.fetch {
-				j := int(f.to[0] - 'a')
+			for _, f := range out.Fetch {
+				j := int(f.To[0] - 'a')
 				if w.cut(i, j) {
 					continue
 				}
-				records, ages := w.cores[j].serve(w.now, f)
+				records, ages := w.cores[j].Serve(w.now, f)
 				for k, rec := range records {
-					if !gossiped(len(rec.data)) {
-						w.carried[fmt.Sprint(i, rec.run, rec.first)]++
+					if !Gossiped(len(rec.Data)) {
+						w.carried[fmt.Sprint(i, rec.Run, rec.First)]++
 					}
 					w.deliver(i, rec, ages[k])
 				}
-				c.done(w.now, name(j), f.run)
+				c.Done(w.now, name(j), f.Run)
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func TestHistoryRepairsLosses(t *testing.T) {
 			w.broadcast(a, next[a]+1, count, 0.5)
 			for range count {
 				next[a]++
-				messages = append(messages, messageName(run{name(a), 1}, next[a]))
+				messages = append(messages, messageName(Run{name(a), 1}, next[a]))
 			}
 			w.pass(time.Duration(rapid.IntRange(0, 500).Draw(t, "pause")) * time.Millisecond)
 		}
@@ -165,7 +165,7 @@ func TestHistoryFetchesLargeBatches(t *testing.T) {
 				size = gossipBytes + 1
 			}
 			w.send(0, uint64(seq)+1, 1, size, 0)
-			messages = append(messages, messageName(run{name(0), 1}, uint64(seq)+1))
+			messages = append(messages, messageName(Run{name(0), 1}, uint64(seq)+1))
 			w.pass(time.Duration(rapid.IntRange(0, 3).Draw(t, "pause")) * 100 * time.Millisecond)
 			if isLarge && seq == 0 {
 				w.pass(time.Second)
@@ -184,17 +184,17 @@ func TestHistoryFetchesLargeBatches(t *testing.T) {
 
 // A neighbour that is asked and sends anything but the answer is not waited for long.
 func TestHistoryDoesNotWaitForATrickle(t *testing.T) {
-	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	h := New(rand.New(rand.NewPCG(1, 2)))
 	for _, id := range []string{"liar", "other"} {
-		h.join(at(0), id)
-		h.hear(at(0), id, []head{{run{"a", 1}, 1, 1, 0, true}})
+		h.Join(at(0), id)
+		h.Hear(at(0), id, []Have{{Run{"a", 1}, 1, 1, 0, true}})
 	}
 	asked := map[string]int{}
 	for ms := 0; ms <= 100_000 && len(asked) < 2; ms += 500 {
-		h.progress(at(ms), "liar")
-		h.progress(at(ms), "other")
-		for _, f := range h.advance(at(ms)).fetch {
-			asked[f.to] = ms
+		h.Progress(at(ms), "liar")
+		h.Progress(at(ms), "other")
+		for _, f := range h.Advance(at(ms)).Fetch {
+			asked[f.To] = ms
 		}
 	}
 	if len(asked) != 2 || max(asked["liar"], asked["other"]) > int(maxFetch.Milliseconds()) {
@@ -217,7 +217,7 @@ func TestHistoryAfterAPartition(t *testing.T) {
 				seq++
 				for a := range w.cores {
 					w.broadcast(a, seq, 1, 0)
-					messages = append(messages, messageName(run{name(a), 1}, seq))
+					messages = append(messages, messageName(Run{name(a), 1}, seq))
 				}
 			}
 			send()
@@ -278,7 +278,7 @@ func TestHistoryOfAnAuthorThatIsGone(t *testing.T) {
 		w.pass(5 * time.Second)
 		for seq := range uint64(sent) {
 			at := time.Duration(seq) * 50 * time.Millisecond
-			if m := messageName(run{name(0), 1}, seq+1); at > old+time.Second && w.handled[3][m] != 1 {
+			if m := messageName(Run{name(0), 1}, seq+1); at > old+time.Second && w.handled[3][m] != 1 {
 				t.Fatalf("%s, sent %v before the end of the window, was handled %d times", m, at-old, w.handled[3][m])
 			}
 		}
@@ -314,25 +314,25 @@ func TestHistoryOfALateJoiner(t *testing.T) {
 
 // Heads of things that do not exist cost one question each and are not reported.
 func TestHistoryAndFalseHeads(t *testing.T) {
-	h := newHistory(rand.New(rand.NewPCG(1, 2)))
-	h.join(at(0), "liar")
-	h.take(at(0), record{run: run{"a", 1}, first: 400, count: 1})
-	heads := []head{{run{"a", 1}, 1, 1 << 60, 0, false}, {run{"a", 1}, 5, 4, 0, false}, {run{"b", 1}, 1, 1<<64 - 1, 0, false}}
+	h := New(rand.New(rand.NewPCG(1, 2)))
+	h.Join(at(0), "liar")
+	h.take(at(0), Record{Run: Run{"a", 1}, First: 400, Count: 1})
+	heads := []Have{{Run{"a", 1}, 1, 1 << 60, 0, false}, {Run{"a", 1}, 5, 4, 0, false}, {Run{"b", 1}, 1, 1<<64 - 1, 0, false}}
 	for i := range 3 * maxClaimed {
-		heads = append(heads, head{run{fmt.Sprint("ghost", i), 1}, 1, 10, 0, false})
+		heads = append(heads, Have{Run{fmt.Sprint("ghost", i), 1}, 1, 10, 0, false})
 	}
-	asked := map[run]int{}
+	asked := map[Run]int{}
 	for ms := 0; ms < 300_000; ms += 500 {
 		if ms%30_000 == 0 && ms < 120_000 {
-			h.hear(at(ms), "liar", heads)
+			h.Hear(at(ms), "liar", heads)
 		}
-		out := h.advance(at(ms))
-		if len(out.losses) != 0 {
-			t.Fatalf("reported: %v", out.losses)
+		out := h.Advance(at(ms))
+		if len(out.Lost) != 0 {
+			t.Fatalf("reported: %v", out.Lost)
 		}
-		for _, f := range out.fetch {
-			asked[f.run]++
-			h.done(at(ms), "liar", f.run)
+		for _, f := range out.Fetch {
+			asked[f.Run]++
+			h.Done(at(ms), "liar", f.Run)
 		}
 	}
 	if len(asked) > maxClaimed+1 {
@@ -351,22 +351,22 @@ func TestHistoryAndFalseHeads(t *testing.T) {
 // Fetches that are never answered do not count against a neighbour for ever, whether
 // what was asked for has come from elsewhere or not.
 func TestHistoryForgetsFetches(t *testing.T) {
-	h := newHistory(rand.New(rand.NewPCG(1, 2)))
-	h.join(at(0), "mute")
+	h := New(rand.New(rand.NewPCG(1, 2)))
+	h.Join(at(0), "mute")
 	for i := range 3 * maxFetches {
-		r := run{fmt.Sprint("author", i), 1}
-		h.hear(at(0), "mute", []head{{r, 1, 1, 0, true}})
+		r := Run{fmt.Sprint("author", i), 1}
+		h.Hear(at(0), "mute", []Have{{r, 1, 1, 0, true}})
 	}
-	if n := len(h.advance(at(0)).fetch); n != maxFetches {
+	if n := len(h.Advance(at(0)).Fetch); n != maxFetches {
 		t.Fatalf("%d fetches at a time", n)
 	}
 	for i := range 3 * maxFetches {
 		if i%2 == 0 {
-			h.take(at(100), record{run: run{fmt.Sprint("author", i), 1}, first: 1, count: 1})
+			h.take(at(100), Record{Run: Run{fmt.Sprint("author", i), 1}, First: 1, Count: 1})
 		}
 	}
 	for ms := 500; ms <= 300_000; ms += 500 {
-		h.advance(at(ms))
+		h.Advance(at(ms))
 	}
 	if n := h.neighbours["mute"].asked; n != 0 || len(h.runs) != 0 {
 		t.Errorf("%d fetches are still counted, %d runs are left", n, len(h.runs))
@@ -374,31 +374,31 @@ func TestHistoryForgetsFetches(t *testing.T) {
 }
 
 func TestHistoryStaysBounded(t *testing.T) {
-	h := newHistory(rand.New(rand.NewPCG(1, 2)))
+	h := New(rand.New(rand.NewPCG(1, 2)))
 	batch := make([]byte, 1<<20)
 	for i := range uint64(50) {
-		h.take(at(int(i)), record{run: run{"quiet", 1}, first: i + 1, count: 1, data: batch[:1000]})
+		h.take(at(int(i)), Record{Run: Run{"quiet", 1}, First: i + 1, Count: 1, Data: batch[:1000]})
 	}
 	for i := range uint64(200) {
-		h.take(at(100+int(i)), record{run: run{"loud", i % 3}, first: i + 1, count: 1, data: batch})
+		h.take(at(100+int(i)), Record{Run: Run{"loud", i % 3}, First: i + 1, Count: 1, Data: batch})
 	}
 	if h.bytes > maxHistory {
 		t.Errorf("%d bytes", h.bytes)
 	}
-	if n := len(h.runs[run{"quiet", 1}].records); n != 50 {
+	if n := len(h.runs[Run{"quiet", 1}].records); n != 50 {
 		t.Errorf("%d of the quiet author's 50 batches are left", n)
 	}
-	if n := len(h.runs[run{"loud", 0}].records); n == 0 {
+	if n := len(h.runs[Run{"loud", 0}].records); n == 0 {
 		t.Error("nothing is left of the loud author")
 	}
-	list, ages := h.serve(at(1000), fetch{run: run{"quiet", 1}, stretches: []span{{10, 10}, {12, 12}, {60, 70}}})
-	if len(list) != 2 || list[0].first != 10 || list[1].first != 12 || ages[0] != 991*time.Millisecond {
+	list, ages := h.Serve(at(1000), Fetch{Run: Run{"quiet", 1}, Intervals: []Interval{{10, 10}, {12, 12}, {60, 70}}})
+	if len(list) != 2 || list[0].First != 10 || list[1].First != 12 || ages[0] != 991*time.Millisecond {
 		t.Errorf("served %v, %v", list, ages)
 	}
-	if list, _ := h.serve(at(1000), fetch{run: run{"loud", 0}, stretches: []span{{1, 1000}}}); len(list) != 1 {
+	if list, _ := h.Serve(at(1000), Fetch{Run: Run{"loud", 0}, Intervals: []Interval{{1, 1000}}}); len(list) != 1 {
 		t.Errorf("%d batches of a megabyte in one answer", len(list))
 	}
-	h.advance(at(300_000))
+	h.Advance(at(300_000))
 	if h.bytes != 0 || len(h.authors) != 0 {
 		t.Errorf("after the window: %d bytes of %d authors", h.bytes, len(h.authors))
 	}
@@ -406,21 +406,21 @@ func TestHistoryStaysBounded(t *testing.T) {
 
 // A question is answered once, when all that it is about is there.
 func TestQuestionsAreAnsweredOnce(t *testing.T) {
-	h := newHistory(rand.New(rand.NewPCG(1, 2)))
-	h.join(at(0), "x")
-	r := run{"a", 1}
-	take := func(first, count int) { h.take(at(0), record{run: r, first: uint64(first), count: count}) }
+	h := New(rand.New(rand.NewPCG(1, 2)))
+	h.Join(at(0), "x")
+	r := Run{"a", 1}
+	take := func(first, count int) { h.take(at(0), Record{Run: r, First: uint64(first), Count: count}) }
 	answers := func() (nonces []uint64) {
-		for _, q := range h.advance(at(0)).answer {
-			nonces = append(nonces, q.nonce)
+		for _, q := range h.Advance(at(0)).Ack {
+			nonces = append(nonces, q.Nonce)
 		}
 		return nonces
 	}
 	take(1, 2)
-	h.ask(question{"x", 7, r, span{1, 4}})
-	h.ask(question{"x", 8, r, span{2, 2}})
-	h.ask(question{"x", 9, r, span{3, 2}})
-	h.ask(question{"stranger", 10, r, span{1, 1}})
+	h.Ask(AckQuery{"x", 7, r, Interval{1, 4}})
+	h.Ask(AckQuery{"x", 8, r, Interval{2, 2}})
+	h.Ask(AckQuery{"x", 9, r, Interval{3, 2}})
+	h.Ask(AckQuery{"stranger", 10, r, Interval{1, 1}})
 	if got := answers(); !slices.Equal(got, []uint64{8}) {
 		t.Errorf("answered %v", got)
 	}
@@ -435,25 +435,25 @@ func TestQuestionsAreAnsweredOnce(t *testing.T) {
 	if got := answers(); got != nil {
 		t.Errorf("answered %v twice", got)
 	}
-	for i := range uint64(10 * maxQuestions) {
-		h.ask(question{"x", i, r, span{100, 100}})
+	for i := range uint64(10 * maxAckQueries) {
+		h.Ask(AckQuery{"x", i, r, Interval{100, 100}})
 	}
 	take(100, 1)
-	if got := answers(); len(got) != maxQuestions {
+	if got := answers(); len(got) != maxAckQueries {
 		t.Errorf("%d questions were kept", len(got))
 	}
 }
 
 // What changed is told once to each neighbour, at most once a second.
 func TestHeadsAreToldOnce(t *testing.T) {
-	h := newHistory(rand.New(rand.NewPCG(1, 2)))
-	h.join(at(0), "x")
-	h.join(at(0), "y")
-	r := run{"a", 1}
-	h.take(at(0), record{run: r, first: 1, count: 1})
+	h := New(rand.New(rand.NewPCG(1, 2)))
+	h.Join(at(0), "x")
+	h.Join(at(0), "y")
+	r := Run{"a", 1}
+	h.take(at(0), Record{Run: r, First: 1, Count: 1})
 	told := func(ms int) (names []string) {
-		for _, t := range h.advance(at(ms)).tell {
-			names = append(names, t.to)
+		for _, t := range h.Advance(at(ms)).Announce {
+			names = append(names, t.To)
 		}
 		return names
 	}
@@ -463,9 +463,9 @@ func TestHeadsAreToldOnce(t *testing.T) {
 	if got := told(200); !slices.Equal(got, []string{"x", "y"}) {
 		t.Errorf("told %v", got)
 	}
-	h.take(at(300), record{run: r, first: 2, count: 1})
-	h.leave("y")
-	h.join(at(600), "y")
+	h.take(at(300), Record{Run: r, First: 2, Count: 1})
+	h.Leave("y")
+	h.Join(at(600), "y")
 	if got := told(600); !slices.Equal(got, []string{"y"}) {
 		t.Errorf("told %v; x was told less than a second ago", got)
 	}
