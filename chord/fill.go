@@ -129,23 +129,6 @@ func (t *Table) sources(ctx context.Context) (all []peer.ID, err error) {
 	return all, nil
 }
 
-// missing are the arcs of a node's reach that another does not have.
-func (k circle) missing(self slot, have, want reach) (parts []arc) {
-	switch {
-	case have.ahead == 0 || want.back+want.ahead >= 1<<k:
-		return []arc{k.arc(self, want)}
-	case want.within(have):
-		return nil
-	}
-	if want.back > have.back {
-		parts = append(parts, arc{k.at(self, 1<<k-want.back), want.back - have.back})
-	}
-	if want.ahead > have.ahead {
-		parts = append(parts, arc{k.at(self, have.ahead), want.ahead - have.ahead})
-	}
-	return parts
-}
-
 // fetches are the versions that are being fetched, so that each is once.
 type fetches struct {
 	mu    sync.Mutex

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	mathrand "math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -14,64 +12,18 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-const (
-	maxJournal      = 4096
-	maxJournalBytes = 16 << 20
-	watchTime       = 20 * time.Second // how long a question for changes waits for one
-)
-
-// A journal has the last writes that were taken here, for those who watch.
-type journal struct {
-	run     uint64
-	entries []entry
-	bytes   int
-	last    uint64        // number of the last
-	news    chan struct{} // closed, and replaced, when there are more
-}
-
-func newJournal() journal { return journal{run: mathrand.Uint64(), news: make(chan struct{})} }
-
-func (j *journal) add(key string, w write, val string) {
-	j.entries = append(j.entries, entry{key, w, val})
-	j.last++
-	for j.bytes += len(key) + len(val); len(j.entries) > maxJournal || j.bytes > maxJournalBytes; {
-		j.bytes -= len(j.entries[0].key) + len(j.entries[0].value)
-		j.entries[0] = entry{}
-		j.entries = j.entries[1:]
-	}
-	close(j.news)
-	j.news = make(chan struct{})
-}
+const watchTime = 20 * time.Second // how long a question for changes waits for one
 
 // changes answers who watches, when there is something.
 func (t *Table) changes(ctx context.Context, q *question) *reply {
 	end := time.After(watchTime)
 	for {
 		t.mu.Lock()
-		j := &t.journal
-		a := &reply{kind: sayChanges, run: j.run, revision: j.last}
-		first := j.last - uint64(len(j.entries))
-		from := q.revision
-		switch {
-		case q.run != j.run: // from now on
-			from = j.last
-		case from < first || from > j.last:
-			a.missed, from = true, j.last
-		}
-		bytes := 0
-		for i, e := range j.entries[from-first:] {
-			if !strings.HasPrefix(e.key, q.sel.prefix) {
-				continue
-			}
-			if bytes += len(e.key) + len(e.value); len(a.entries) == maxPage || len(a.entries) > 0 && bytes > pageBytes {
-				a.revision = from + uint64(i)
-				break
-			}
-			a.entries = append(a.entries, e)
-		}
-		news := j.news
+		c := t.changeLog.since(q.run, q.revision, q.sel.prefix)
+		news := t.news
 		t.mu.Unlock()
-		if len(a.entries) > 0 || a.missed || q.run != a.run {
+		a := &reply{kind: sayChanges, run: c.run, revision: c.revision, missed: c.missed, entries: c.entries}
+		if len(c.entries) > 0 || c.missed || q.run != c.run {
 			return a
 		}
 		select {

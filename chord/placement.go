@@ -61,3 +61,41 @@ func (r reach) within(o reach) bool { return r.back <= o.back && r.ahead <= o.ah
 
 // common is what two reaches of a node have in common.
 func (r reach) common(o reach) reach { return reach{min(r.back, o.back), min(r.ahead, o.ahead)} }
+
+// An arc is a part of the circle, from a slot on.
+type arc struct {
+	from   slot
+	length uint64
+}
+
+func (k circle) everywhere() arc { return arc{0, 1 << k} }
+
+func (k circle) in(a arc, p slot) bool { return k.distance(a.from, p) < a.length }
+
+// arc is the part of the circle that a reach is of a node in a slot.
+func (k circle) arc(self slot, r reach) arc {
+	if r.ahead == 0 {
+		return arc{}
+	}
+	if r.back+r.ahead >= 1<<k {
+		return k.everywhere()
+	}
+	return arc{k.at(self, 1<<k-r.back), r.back + r.ahead}
+}
+
+// missing are the arcs of a node's reach that another does not have.
+func (k circle) missing(self slot, have, want reach) (parts []arc) {
+	switch {
+	case have.ahead == 0 || want.back+want.ahead >= 1<<k:
+		return []arc{k.arc(self, want)}
+	case want.within(have):
+		return nil
+	}
+	if want.back > have.back {
+		parts = append(parts, arc{k.at(self, 1<<k-want.back), want.back - have.back})
+	}
+	if want.ahead > have.ahead {
+		parts = append(parts, arc{k.at(self, have.ahead), want.ahead - have.ahead})
+	}
+	return parts
+}

@@ -212,7 +212,9 @@ func (t *Table) take(now time.Time, q *question, filling, told bool) (*reply, fu
 		return &reply{kind: sayFailed, text: "the store does not take it"}, nil
 	}
 	if told {
-		t.journal.add(q.key, q.write, q.value)
+		t.changeLog.add(q.key, q.write, q.value)
+		close(t.news)
+		t.news = make(chan struct{})
 	}
 	if synced == nil {
 		return a, nil
@@ -240,25 +242,14 @@ func (t *Table) fail(err error) {
 // page gives some of what is held of an arc. The caller holds mu.
 func (t *Table) page(q *question) *reply {
 	a := &reply{kind: sayPage, filling: t.isFilling()}
-	bytes := 0
-	a.start, a.more = t.store.page(q.sel, func(key string, it *item) bool {
-		size := len(key) + len(it.writer)
-		if q.values {
-			size += it.size
-		}
-		if len(a.entries) == maxPage || len(a.entries) > 0 && bytes+size > pageBytes {
-			return false
-		}
-		bytes += size
-		e := entry{key: key, write: write{version: it.version, deleted: it.deleted, at: it.at}}
-		if q.values && !it.deleted {
+	a.entries, a.start, a.more = t.store.page(q.sel, q.values)
+	for i := range a.entries {
+		if e := &a.entries[i]; q.values && !e.write.deleted {
 			var err error
-			if e.value, err = t.shelf.get(key); err != nil {
+			if e.value, err = t.shelf.get(e.key); err != nil {
 				t.fail(err)
 			}
 		}
-		a.entries = append(a.entries, e)
-		return true
-	})
+	}
 	return a
 }

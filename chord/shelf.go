@@ -147,25 +147,6 @@ func (d *disk) load(into *store, now time.Time) error {
 	return it.Close()
 }
 
-func appendRow(dst []byte, w write, value string) []byte {
-	dst = dcbor.AppendBool(w.version.append(dcbor.AppendArray(dst, 4)), w.deleted)
-	return dcbor.AppendBytes(dcbor.AppendUint(dst, uint64(max(0, w.at.UnixMilli()))), value)
-}
-
-// scanRow reads a row. The value aliases it.
-func scanRow(data []byte) (w write, value []byte, err error) {
-	s := dcbor.Scan(data)
-	s.Tuple(4)
-	w = write{version: scanVersion(&s), deleted: s.Bool()}
-	at := s.Uint()
-	w.at, value = time.UnixMilli(int64(at)), s.Bytes()
-	if at > 1<<48 { // after the year 10000
-		s.Fail()
-	}
-	w.size = len(value)
-	return w, value, s.End()
-}
-
 func itemKey(key string) []byte { return append([]byte{rowItem}, key...) }
 
 func (d *disk) get(key string) (string, error) {

@@ -231,27 +231,6 @@ func (s *store) outside(self slot, r reach, most int) (keys []string) {
 	return keys
 }
 
-// An arc is a part of the circle, from a slot on.
-type arc struct {
-	from   slot
-	length uint64
-}
-
-func (k circle) everywhere() arc { return arc{0, 1 << k} }
-
-func (k circle) in(a arc, p slot) bool { return k.distance(a.from, p) < a.length }
-
-// arc is the part of the circle that a reach is of a node in a slot.
-func (k circle) arc(self slot, r reach) arc {
-	if r.ahead == 0 {
-		return arc{}
-	}
-	if r.back+r.ahead >= 1<<k {
-		return k.everywhere()
-	}
-	return arc{k.at(self, 1<<k-r.back), r.back + r.ahead}
-}
-
 // A selection is what is asked for of what a node holds: keys with a position in an arc.
 type selection struct {
 	arc
@@ -265,10 +244,10 @@ type selection struct {
 // long.
 const scanned = 20000
 
-// page calls f for what is selected, in the order of the keys, while that is true. It
-// returns the key to go on from, if there may be more.
-func (s *store) page(sel selection, f func(key string, it *item) bool) (next string, more bool) {
-	seen := 0
+// page returns entries without their values, in the order of the keys, and the key to go
+// on from if there may be more. If values will be added, they count towards the page's size.
+func (s *store) page(sel selection, values bool) (entries []entry, next string, more bool) {
+	seen, bytes := 0, 0
 	s.items.Ascend(max(sel.start, sel.prefix), func(key string, it *item) bool {
 		if !strings.HasPrefix(key, sel.prefix) {
 			return false
@@ -278,10 +257,24 @@ func (s *store) page(sel selection, f func(key string, it *item) bool) (next str
 			positions = positions[:1]
 		}
 		chosen := (sel.dead || !it.deleted) && slices.ContainsFunc(positions, func(p slot) bool { return s.in(sel.arc, p) })
-		if seen++; seen > scanned || chosen && !f(key, it) {
+		if seen++; seen > scanned {
 			next, more = key, true
+			return false
 		}
-		return !more
+		if !chosen {
+			return true
+		}
+		size := len(key) + len(it.writer)
+		if values {
+			size += it.size
+		}
+		if len(entries) == maxPage || len(entries) > 0 && bytes+size > pageBytes {
+			next, more = key, true
+			return false
+		}
+		bytes += size
+		entries = append(entries, entry{key: key, write: write{version: it.version, deleted: it.deleted, at: it.at}})
+		return true
 	})
-	return next, more
+	return entries, next, more
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -64,10 +65,11 @@ type Table struct {
 	ring      *ring
 	store     *store
 	shelf     shelf
-	journal   journal
-	complete  reach     // what this peer has merged from all earlier homes
-	due       time.Time // of the next filling; zero if nothing is to be filled
-	lost      time.Time // when a neighbour on the ring was, last
+	changeLog *changeLog
+	news      chan struct{} // closed, and replaced, when there are more changes
+	complete  reach         // what this peer has merged from all earlier homes
+	due       time.Time     // of the next filling; zero if nothing is to be filled
+	lost      time.Time     // when a neighbour on the ring was, last
 	filling   bool
 	merging   bool      // what is here is to be compared again, since two rings have met
 	united    time.Time // until when that is to be done again
@@ -107,7 +109,7 @@ func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Table, error) {
 
 func newTable(id peer.ID, opts *Options) *Table {
 	t := &Table{
-		id: id, wake: make(chan struct{}, 1), met: make(chan struct{}), journal: newJournal(), shelf: memory{}, pace: firstPace,
+		id: id, wake: make(chan struct{}, 1), met: make(chan struct{}), changeLog: newChangeLog(rand.Uint64()), news: make(chan struct{}), shelf: memory{}, pace: firstPace,
 		greeting: map[peer.ID]bool{}, doubted: map[peer.ID]bool{}, serving: map[peer.ID]int{}, members: map[peer.ID]bool{}, neighbour: map[peer.ID]error{}, keys: locks{held: map[string]*lock{}},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

@@ -9,10 +9,8 @@ import (
 )
 
 const (
-	maxPeer    = 128       // bytes of a peer ID
-	maxWriter  = 512       // bytes of a writer's name
-	maxPage    = 256       // items in an answer
-	pageBytes  = 512 << 10 // of keys and values in one, unless one item is larger
+	maxPeer    = 128 // bytes of a peer ID
+	maxWriter  = 512 // bytes of a writer's name
 	maxMessage = 2*MaxValue + 1<<16
 )
 
@@ -88,13 +86,6 @@ type reply struct {
 	count    int
 }
 
-// An entry is a key with its version, and its value if that was asked for.
-type entry struct {
-	key   string
-	write write
-	value string
-}
-
 func appendNode(dst []byte, n node) []byte {
 	return dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendArray(dst, 2), uint64(n.slot)), n.peer)
 }
@@ -110,17 +101,6 @@ func appendNodes(dst []byte, nodes []node) []byte {
 func scanNode(s *dcbor.Scanner) node {
 	s.Tuple(2)
 	return node{slot(s.Uint()), scanString(s, maxPeer)}
-}
-
-// scanString reads a byte string of a limited length. One that is longer is cut, and
-// fails the message.
-func scanString(s *dcbor.Scanner, most int) string {
-	b := s.Bytes()
-	if len(b) > most {
-		s.Fail()
-		return ""
-	}
-	return string(b)
 }
 
 func scanNodes(s *dcbor.Scanner) (nodes []node) {
@@ -140,44 +120,6 @@ func (v *view) append(dst []byte) []byte {
 func scanView(s *dcbor.Scanner) *view {
 	s.Tuple(7)
 	return &view{scanNode(s), s.Bool(), s.Uint(), s.Uint(), scanAge(s), scanNodes(s), scanNodes(s)}
-}
-
-// scanAge reads a duration in milliseconds. More than a year is a year.
-func scanAge(s *dcbor.Scanner) time.Duration {
-	return time.Duration(min(s.Uint(), 366*24*3600*1000)) * time.Millisecond
-}
-
-func (v version) append(dst []byte) []byte {
-	return dcbor.AppendUint(dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendArray(dst, 3), v.counter), v.writer), v.hash)
-}
-
-func scanVersion(s *dcbor.Scanner) version {
-	s.Tuple(3)
-	v := version{s.Uint(), scanString(s, maxWriter), s.Uint()}
-	if v.counter > maxCounter {
-		s.Fail()
-	}
-	return v
-}
-
-// append appends a version, whether it is a deletion, and since how long that is known.
-func (w *write) append(dst []byte, now time.Time) []byte {
-	dst = dcbor.AppendBool(w.version.append(dst), w.deleted)
-	age := time.Duration(0)
-	if w.deleted {
-		age = max(0, now.Sub(w.at))
-	}
-	return dcbor.AppendUint(dst, uint64(age.Milliseconds()))
-}
-
-func scanWrite(s *dcbor.Scanner, now time.Time) write {
-	w := write{version: scanVersion(s), deleted: s.Bool()}
-	age := scanAge(s)
-	if age > 0 && !w.deleted {
-		s.Fail()
-	}
-	w.at = now.Add(-age)
-	return w
 }
 
 func (q *question) append(dst []byte, id uint64, now time.Time) []byte {
