@@ -51,13 +51,6 @@ var arrows = []struct {
 
 // coreFiles are the files that decide and touch nothing, and are not in a package of their own yet.
 var coreFiles = []string{
-	// chord
-	"chord/id.go",
-	"chord/lookup.go",
-	"chord/placement.go",
-	"chord/ring.go",
-	"chord/store.go",
-	"chord/wire.go",
 
 	// compat
 	"compat/citizen.go",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // A fabric carries questions between tables in one process, in virtual time.
@@ -23,7 +27,7 @@ type fabric struct {
 	rng    *rand.Rand
 	tables map[peer.ID]*Table
 	side   map[peer.ID]int
-	liars  map[peer.ID]func(circle, *question, *reply) *reply
+	liars  map[peer.ID]func(ring.Circle, *wire.Question, *wire.Reply) *wire.Reply
 	asked  int
 	by     map[peer.ID]int // those asked by each
 
@@ -38,7 +42,7 @@ func (p port) misbehaved(other peer.ID) {
 }
 
 // lie has a peer answer others with something else.
-func (f *fabric) lie(p peer.ID, how func(circle, *question, *reply) *reply) {
+func (f *fabric) lie(p peer.ID, how func(ring.Circle, *wire.Question, *wire.Reply) *wire.Reply) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.liars[p] = how
@@ -53,7 +57,7 @@ type port struct {
 func newFabric(t *testing.T, seed uint64) *fabric {
 	return &fabric{
 		t: t, by: map[peer.ID]int{}, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
-		conduct: map[[2]peer.ID]int{}, tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(circle, *question, *reply) *reply{},
+		conduct: map[[2]peer.ID]int{}, tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(ring.Circle, *wire.Question, *wire.Reply) *wire.Reply{},
 	}
 }
 
@@ -77,8 +81,8 @@ func (f *fabric) latency() {
 	time.Sleep(f.delay/2 + f.delay*time.Duration(f.rand(100))/100)
 }
 
-func (p port) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) {
-	_, q, err := scanQuestion(q.append(nil, 1, time.Now()), time.Now())
+func (p port) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Reply, error) {
+	_, q, err := wire.ScanQuestion(q.Append(nil, 1, time.Now()), time.Now())
 	if err != nil {
 		p.t.Errorf("question: %v", err)
 	}
@@ -111,7 +115,7 @@ func (p port) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) 
 	if p.reachable(to, p.self) == nil {
 		return nil, errors.New("it is gone")
 	}
-	_, a, err = scanReply(a.append(nil, 1, time.Now()), time.Now())
+	_, a, err = wire.ScanReply(a.Append(nil, 1, time.Now()), time.Now())
 	if err != nil && lie == nil {
 		p.t.Errorf("reply: %v", err)
 	}
@@ -168,11 +172,11 @@ func (f *fabric) crash(t *Table) {
 func (f *fabric) whole() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var views []view
+	var views []ring.View
 	for _, t := range f.tables {
 		t.mu.Lock()
-		if t.ring.stores {
-			views = append(views, t.ring.view(time.Now()))
+		if t.ring.Stores() {
+			views = append(views, t.ring.View(time.Now()))
 		}
 		lacks := t.isFilling() || !t.due.IsZero() || t.filling
 		t.mu.Unlock()
@@ -180,12 +184,12 @@ func (f *fabric) whole() bool {
 			return false
 		}
 	}
-	slices.SortFunc(views, func(a, b view) int { return int(a.self.slot) - int(b.self.slot) })
+	slices.SortFunc(views, func(a, b ring.View) int { return int(a.Self.Slot) - int(b.Self.Slot) })
 	n := len(views)
 	for i, v := range views {
-		for j := 1; j <= min(listed, n-1); j++ {
-			succ, pred := views[(i+j)%n].self, views[(i-j+n)%n].self
-			if len(v.succs) < j || len(v.preds) < j || v.succs[j-1] != succ || v.preds[j-1] != pred {
+		for j := 1; j <= min(ring.Listed, n-1); j++ {
+			succ, pred := views[(i+j)%n].Self, views[(i-j+n)%n].Self
+			if len(v.Succs) < j || len(v.Preds) < j || v.Succs[j-1] != succ || v.Preds[j-1] != pred {
 				return false
 			}
 		}
@@ -199,11 +203,19 @@ func (f *fabric) await(limit time.Duration) {
 	for end := time.Now().Add(limit); !f.whole(); time.Sleep(time.Second) {
 		if time.Now().After(end) {
 			for _, t := range f.tables {
-				f.t.Logf("%s at %v: %v %v, window %v of %v, due %v, filling %v", t.id, t.ring.self, t.ring.succs, t.ring.preds, t.complete, t.ring.window(), t.due, t.filling)
+				f.t.Logf("%s at %v: %v %v, window %v of %v, due %v, filling %v", t.id, t.ring.Self(), t.ring.Succs(), t.ring.Preds(), t.complete, t.ring.Window(), t.due, t.filling)
 			}
 			f.t.Fatal("the ring is not whole")
 		}
 	}
+}
+
+// long is how much more is done by hand than in a usual run of the tests.
+func long[T any](short, long T) T {
+	if os.Getenv("GO2P_LONG") == "1" {
+		return long
+	}
+	return short
 }
 
 func bubble(t *testing.T, f func(t *testing.T, seed uint64)) {
@@ -317,10 +329,10 @@ func TestUnjoinWithOldHints(t *testing.T) {
 		}
 		for _, left := range nodes[:5] {
 			left.mu.Lock()
-			near := left.ring.neighbours()
+			near := left.ring.Neighbours()
 			for _, n := range nodes[5:] {
-				if !slices.Contains(near, n.ring.self) && f.rand(2) == 0 {
-					left.ring.hints.forget(string(n.id))
+				if !slices.Contains(near, n.ring.Self()) && f.rand(2) == 0 {
+					left.ring.Forget(string(n.id))
 				}
 			}
 			left.mu.Unlock()

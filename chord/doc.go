@@ -10,12 +10,7 @@
 //	err = t.Set(ctx, "color", "blue")
 //	v, err := t.Get(ctx, "color")
 //
-// What decides is in cores, which do nothing else:
-//
-//	id.go         the circle of 2^k slots, and where keys and peers belong on it
-//	lookup.go     fingers and hints, and the next hop
-//	ring.go       who follows whom: joining, upkeep, failures, leaving, merging
-//	placement.go  the five homes of a key
-//	store.go      which version stands
-//	wire.go       the bytes of questions and answers
+// What decides is in cores, packages that touch nothing: internal/ring (the circle, lookups,
+// who follows whom), internal/home (which version of a key stands) and internal/wire (the
+// bytes of questions and replies).
 package chord

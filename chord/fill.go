@@ -8,6 +8,10 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 const (
@@ -39,17 +43,17 @@ func (t *Table) fill() {
 
 func (t *Table) fillOnce(ctx context.Context) error {
 	t.mu.Lock()
-	around := t.ring.neighbours()
+	around := t.ring.Neighbours()
 	t.mu.Unlock()
 	t.greetAll(around) // so that those who were homes know that they are not any more
 
 	t.mu.Lock()
-	target, self := t.ring.window(), t.ring.self
+	target, self := t.ring.Window(), t.ring.Self()
 	all := t.merging
 	t.merging = false
 	have := t.complete
 	if all {
-		have = reach{}
+		have = ring.Reach{}
 	}
 	t.mu.Unlock()
 	sources, err := t.sources(ctx)
@@ -57,7 +61,7 @@ func (t *Table) fillOnce(ctx context.Context) error {
 		return err
 	}
 	var got, seen atomic.Uint64
-	f := &fetches{under: map[string]version{}}
+	f := &fetches{under: map[string]home.Version{}}
 	told := time.Now()
 	var mu sync.Mutex
 	progress := func() {
@@ -68,20 +72,20 @@ func (t *Table) fillOnce(ctx context.Context) error {
 			t.happen(Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: seen.Load()})
 		}
 	}
-	for _, part := range t.k.missing(self.slot, have, target) {
+	for _, part := range t.k.Missing(self.Slot, have, target) {
 		var wg sync.WaitGroup
 		room := make(chan struct{}, fillWidth)
 		for _, p := range sources {
 			room <- struct{}{}
 			wg.Go(func() {
 				defer func() { <-room }()
-				for a, err := range t.pages(ctx, p, selection{arc: part, dead: true}, false) {
+				for a, err := range t.pages(ctx, p, home.Selection{Arc: part, Dead: true}, false) {
 					if err != nil {
 						t.log.Info("cannot fill from a peer", "peer", p, "err", err)
 						return
 					}
-					got.Add(uint64(t.merge(ctx, p, a.entries, f)))
-					seen.Add(uint64(len(a.entries)))
+					got.Add(uint64(t.merge(ctx, p, a.Entries, f)))
+					seen.Add(uint64(len(a.Entries)))
 					progress()
 				}
 			})
@@ -96,8 +100,8 @@ func (t *Table) fillOnce(ctx context.Context) error {
 	if t.failed != nil {
 		return t.failed
 	}
-	if t.ring.stores && t.ring.self == self {
-		t.complete = target.common(t.ring.window())
+	if t.ring.Stores() && t.ring.Self() == self {
+		t.complete = target.Common(t.ring.Window())
 	}
 	t.log.Info("filled", "keys", got.Load(), "of", seen.Load(), "peers", len(sources))
 	t.happen(Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: got.Load(), Over: true})
@@ -121,10 +125,10 @@ func (t *Table) sources(ctx context.Context) (all []peer.ID, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, n := range nodes {
-		add(n.view.self.peer)
+		add(n.View.Self.Peer)
 	}
-	for _, n := range t.ring.hints.nodes {
-		add(n.peer)
+	for _, n := range t.ring.Known() {
+		add(n.Peer)
 	}
 	return all, nil
 }
@@ -132,21 +136,21 @@ func (t *Table) sources(ctx context.Context) (all []peer.ID, err error) {
 // fetches are the versions that are being fetched, so that each is once.
 type fetches struct {
 	mu    sync.Mutex
-	under map[string]version
+	under map[string]home.Version
 }
 
 // begin tells whether an item is to be fetched, and notes that it is.
-func (f *fetches) begin(key string, v version) bool {
+func (f *fetches) begin(key string, v home.Version) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if v.compare(f.under[key]) <= 0 {
+	if v.Compare(f.under[key]) <= 0 {
 		return false
 	}
 	f.under[key] = v
 	return true
 }
 
-func (f *fetches) end(key string, v version) {
+func (f *fetches) end(key string, v home.Version) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.under[key] == v {
@@ -157,15 +161,15 @@ func (f *fetches) end(key string, v version) {
 // merge fetches those items from a peer that are newer than what is here, and returns how
 // many there were. What is being fetched from another peer is left to that, but when all
 // else is done, and it is still not here, fetched after all.
-func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetches) (n int) {
+func (t *Table) merge(ctx context.Context, p peer.ID, entries []home.Entry, f *fetches) (n int) {
 	var wg sync.WaitGroup
 	room := make(chan struct{}, fetchWidth)
-	var left []entry
+	var left []home.Entry
 	for _, e := range entries {
 		if !t.isNews(e) {
 			continue
 		}
-		if !f.begin(e.key, e.write.version) {
+		if !f.begin(e.Key, e.Write.Version) {
 			left = append(left, e)
 			continue
 		}
@@ -173,9 +177,9 @@ func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetche
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			defer f.end(e.key, e.write.version)
+			defer f.end(e.Key, e.Write.Version)
 			if err := t.adopt(ctx, p, e); err != nil {
-				t.log.Debug("cannot fetch", "peer", p, "key", e.key, "err", err)
+				t.log.Debug("cannot fetch", "peer", p, "key", e.Key, "err", err)
 			}
 		})
 	}
@@ -183,7 +187,7 @@ func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetche
 	for _, e := range left {
 		if t.isNews(e) {
 			if err := t.adopt(ctx, p, e); err != nil {
-				t.log.Debug("cannot fetch", "peer", p, "key", e.key, "err", err)
+				t.log.Debug("cannot fetch", "peer", p, "key", e.Key, "err", err)
 			}
 		}
 	}
@@ -191,24 +195,24 @@ func (t *Table) merge(ctx context.Context, p peer.ID, entries []entry, f *fetche
 }
 
 // isNews tells whether an item is newer than what is here.
-func (t *Table) isNews(e entry) bool {
+func (t *Table) isNews(e home.Entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return e.write.compare(t.store.held(e.key)) > 0
+	return e.Write.Compare(t.store.Version(e.Key)) > 0
 }
 
 // adopt takes an item that another peer holds.
-func (t *Table) adopt(ctx context.Context, p peer.ID, e entry) error {
-	q := &question{kind: askOffer, key: e.key, write: e.write}
-	if !e.write.deleted {
-		a, err := t.ask(ctx, p, &question{kind: askFetch, key: e.key})
+func (t *Table) adopt(ctx context.Context, p peer.ID, e home.Entry) error {
+	q := &wire.Question{Kind: wire.AskOffer, Key: e.Key, Write: e.Write}
+	if !e.Write.Deleted {
+		a, err := t.ask(ctx, p, &wire.Question{Kind: wire.AskFetch, Key: e.Key})
 		if err != nil {
 			return err
 		}
-		if a.kind != sayHeld || a.write.counter == 0 || !a.whole && !a.write.deleted {
+		if a.Kind != wire.SayVersion || a.Write.Counter == 0 || !a.Whole && !a.Write.Deleted {
 			return fmt.Errorf("%w: it has no value", errForm)
 		}
-		q.write, q.value = a.write, a.value
+		q.Write, q.Value = a.Write, a.Value
 	}
 	t.mu.Lock()
 	a, wait := t.take(time.Now(), q, false, false)
@@ -216,8 +220,8 @@ func (t *Table) adopt(ctx context.Context, p peer.ID, e entry) error {
 	if wait != nil {
 		a = wait(ctx)
 	}
-	if a.kind != sayDone {
-		return fmt.Errorf("it is not stored: %s", a.text)
+	if a.Kind != wire.SayOutcome {
+		return fmt.Errorf("it is not stored: %s", a.Text)
 	}
 	return nil
 }
@@ -233,8 +237,8 @@ func (t *Table) drain(ctx context.Context) {
 	for {
 		t.mu.Lock()
 		var keys []string
-		if t.ring.stores && t.ring.window().within(t.complete) {
-			keys = t.store.outside(t.ring.self.slot, t.ring.neighbourhood(), maxPage)
+		if t.ring.Stores() && t.ring.Window().Within(t.complete) {
+			keys = t.store.Outside(t.ring.Self().Slot, t.ring.Neighbourhood(), home.MaxPage)
 		}
 		t.mu.Unlock()
 		if len(keys) == 0 || t.handOver(ctx, keys, false, func(uint64) {}) < len(keys) {
@@ -266,20 +270,20 @@ func (t *Table) handOver(ctx context.Context, keys []string, ahead bool, progres
 // giveAway hands over one item, and tells whether it was taken.
 func (t *Table) giveAway(ctx context.Context, key string, ahead bool) bool {
 	t.mu.Lock()
-	it := t.store.get(key)
-	if it == nil {
+	if _, ok := t.store.Get(key); !ok {
 		t.mu.Unlock()
 		return true
 	}
-	held := t.give(&question{key: key}, false)
-	now, later := t.ring.homes(it.positions), t.ring.homesWithout(it.positions, string(t.id))
+	held := t.give(&wire.Question{Key: key}, false)
+	positions := t.k.Positions(key)
+	now, later := t.ring.Replicas(positions), t.ring.ReplicasWithout(positions, string(t.id))
 	t.mu.Unlock()
-	if held.kind != sayHeld || len(later) == 0 {
+	if held.Kind != wire.SayVersion || len(later) == 0 {
 		return false
 	}
-	isHome := func(hs []home, p string) bool {
+	isHome := func(hs []ring.Replica, p string) bool {
 		for _, h := range hs {
-			if h.peer == p {
+			if h.Peer == p {
 				return true
 			}
 		}
@@ -290,26 +294,26 @@ func (t *Table) giveAway(ctx context.Context, key string, ahead bool) bool {
 	}
 	taken := 0
 	for _, h := range later {
-		if ahead && isHome(now, h.peer) {
+		if ahead && isHome(now, h.Peer) {
 			taken++
 			continue
 		}
 		if !ahead { // most have it
-			a, err := t.ask(ctx, peer.ID(h.peer), &question{kind: askFetch, key: key, brief: true})
-			if err == nil && a.kind == sayHeld && !a.filling && a.write.compare(held.write.version) >= 0 {
+			a, err := t.ask(ctx, peer.ID(h.Peer), &wire.Question{Kind: wire.AskFetch, Key: key, Brief: true})
+			if err == nil && a.Kind == wire.SayVersion && !a.Backfilling && a.Write.Compare(held.Write.Version) >= 0 {
 				taken++
 				continue
 			}
 		}
-		q := &question{kind: askOffer, key: key, write: held.write, value: held.value}
-		q.write.size = len(held.value)
-		a, err := t.ask(ctx, peer.ID(h.peer), q)
+		q := &wire.Question{Kind: wire.AskOffer, Key: key, Write: held.Write, Value: held.Value}
+		q.Write.Size = len(held.Value)
+		a, err := t.ask(ctx, peer.ID(h.Peer), q)
 		switch {
-		case err != nil || a.kind != sayDone || a.outcome == full:
-		case ahead || !a.filling:
+		case err != nil || a.Kind != wire.SayOutcome || a.Outcome == home.Full:
+		case ahead || !a.Backfilling:
 			taken++
 		default: // it is no home: it knows who is
-			t.ask(ctx, peer.ID(h.peer), &question{kind: askFind, position: it.positions[h.index]})
+			t.ask(ctx, peer.ID(h.Peer), &wire.Question{Kind: wire.AskFind, Position: positions[h.Index]})
 		}
 	}
 	if taken < len(later) {
@@ -318,7 +322,7 @@ func (t *Table) giveAway(ctx context.Context, key string, ahead bool) bool {
 	if !ahead {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.store.held(key) != held.write.version || t.near(it.positions, t.ring.window()) {
+		if t.store.Version(key) != held.Write.Version || t.near(positions, t.ring.Window()) {
 			return false // or those who have taken it might rely on this peer, as it does on them
 		}
 		t.forget([]string{key})

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/ring"
 )
 
 // What a table costs each of its peers as it grows. With GO2P_LONG=1 it shows the figures
@@ -46,7 +48,7 @@ func grow(t *testing.T, seed uint64, n int) {
 	for _, node := range nodes {
 		s := node.Status()
 		known, upkept = known+s.Known, upkept+s.Upkept
-		if s.Upkept > k+2*listed+1 {
+		if s.Upkept > k+2*ring.Listed+1 {
 			t.Errorf("%d peers are upkept", s.Upkept)
 		}
 	}

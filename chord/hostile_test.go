@@ -16,77 +16,81 @@ import (
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // Lies are what a member that stores may answer; nil for the truth.
-var lies = map[string]func(k circle, q *question, truth *reply) *reply{
-	"owns everything": func(_ circle, q *question, truth *reply) *reply {
-		if q.kind == askFind {
-			truth.owns = true
+var lies = map[string]func(k ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply{
+	"owns everything": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if q.Kind == wire.AskFind {
+			truth.Owns = true
 		}
 		return truth
 	},
-	"redirects for ever": func(k circle, q *question, truth *reply) *reply {
-		if q.kind == askFind && truth.kind == sayView {
-			truth.owns, truth.next = false, []node{{k.at(q.position, 1<<k-uint64(rand.IntN(100))), string(madeUp())}}
+	"redirects for ever": func(k ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if q.Kind == wire.AskFind && truth.Kind == wire.SayView {
+			truth.Owns, truth.Next = false, []ring.Node{{Slot: k.At(q.Position, 1<<k-uint64(rand.IntN(100))), Peer: string(madeUp())}}
 		}
 		return truth
 	},
-	"lists who is not there": func(k circle, q *question, truth *reply) *reply {
-		if truth.view != nil {
-			v := *truth.view
-			for i := range v.succs {
-				v.succs[i] = node{k.at(v.self.slot, uint64(i+1)), string(madeUp())}
+	"lists who is not there": func(k ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if truth.View != nil {
+			v := *truth.View
+			for i := range v.Succs {
+				v.Succs[i] = ring.Node{Slot: k.At(v.Self.Slot, uint64(i+1)), Peer: string(madeUp())}
 			}
-			truth.view = &v
+			truth.View = &v
 		}
 		return truth
 	},
-	"absurd versions": func(_ circle, q *question, truth *reply) *reply {
-		if truth.kind == sayHeld || truth.kind == sayDone {
-			truth.write.version = version{maxCounter, "liar", 1}
-			truth.outcome = lower
+	"absurd versions": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if truth.Kind == wire.SayVersion || truth.Kind == wire.SayOutcome {
+			truth.Write.Version = home.Version{Counter: home.MaxCounter, Writer: "liar", Hash: 1}
+			truth.Outcome = home.Lower
 		}
 		return truth
 	},
-	"stale versions": func(_ circle, q *question, truth *reply) *reply {
-		if truth.kind == sayHeld {
-			truth.write, truth.value, truth.whole = write{}, "", false
+	"stale versions": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if truth.Kind == wire.SayVersion {
+			truth.Write, truth.Value, truth.Whole = home.Write{}, "", false
 		}
-		if truth.kind == sayDone {
-			truth.outcome = stored
+		if truth.Kind == wire.SayOutcome {
+			truth.Outcome = home.Stored
 		}
 		return truth
 	},
-	"another value": func(_ circle, q *question, truth *reply) *reply {
-		truth.value += "!"
+	"another value": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		truth.Value += "!"
 		return truth
 	},
-	"keys of others": func(_ circle, q *question, truth *reply) *reply {
-		if truth.kind == sayPage {
-			for i := range truth.entries {
-				truth.entries[i].key = fmt.Sprint("made up ", rand.Int())
+	"keys of others": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if truth.Kind == wire.SayPage {
+			for i := range truth.Entries {
+				truth.Entries[i].Key = fmt.Sprint("made up ", rand.Int())
 			}
 		}
 		return truth
 	},
-	"endless pages": func(_ circle, q *question, truth *reply) *reply {
-		if truth.kind == sayPage {
-			truth.more, truth.start = true, q.sel.start+"x"
+	"endless pages": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if truth.Kind == wire.SayPage {
+			truth.More, truth.Start = true, q.Selection.Start+"x"
 		}
 		return truth
 	},
-	"another kind of answer": func(_ circle, q *question, truth *reply) *reply {
-		return &reply{kind: sayFailed, text: "no"}
+	"another kind of answer": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		return &wire.Reply{Kind: wire.SayFailed, Text: "no"}
 	},
-	"not mine": func(_ circle, q *question, truth *reply) *reply {
-		if truth.kind == sayHeld || truth.kind == sayDone {
-			return &reply{kind: sayFailed, text: "not mine"}
+	"not mine": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		if truth.Kind == wire.SayVersion || truth.Kind == wire.SayOutcome {
+			return &wire.Reply{Kind: wire.SayFailed, Text: "not mine"}
 		}
 		return truth
 	},
-	"everybody has many homes": func(_ circle, q *question, truth *reply) *reply {
-		truth.homes = copies
+	"everybody has many homes": func(_ ring.Circle, q *wire.Question, truth *wire.Reply) *wire.Reply {
+		truth.Replicas = ring.Copies
 		return truth
 	},
 }
@@ -141,11 +145,8 @@ func TestHostileMembers(t *testing.T) {
 				}
 				reader.mu.Lock()
 				defer reader.mu.Unlock()
-				if n := len(reader.ring.hints.nodes); n > maxHints {
+				if n := len(reader.ring.Known()); n > ring.MaxCached {
 					t.Errorf("%d hints", n)
-				}
-				if n := len(reader.ring.lost); n > maxLost {
-					t.Errorf("%d are mourned", n)
 				}
 			})
 		})
@@ -165,12 +166,12 @@ func TestHostileBytes(t *testing.T) {
 			l.join(i)
 		}
 		l.settle()
-		v := &view{self: node{peer: string(l.Hosts[3].ID())}}
-		hello := (&question{kind: askGreet, k: 16, view: v}).append(nil, 1, time.Now())
-		million := dcbor.AppendArray(dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(nil, 4), 1), askGreet), 1<<20)
-		foreign := (&question{kind: askGreet, k: 16, view: &view{self: node{peer: string(l.Hosts[0].ID())}}}).append(nil, 1, time.Now())
-		outside := (&question{kind: askFind, position: 1 << 40}).append(nil, 2, time.Now())
-		early := (&question{kind: askFind}).append(nil, 1, time.Now())
+		v := &ring.View{Self: ring.Node{Peer: string(l.Hosts[3].ID())}}
+		hello := (&wire.Question{Kind: wire.AskGreet, K: 16, View: v}).Append(nil, 1, time.Now())
+		million := dcbor.AppendArray(dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendArray(nil, 4), 1), wire.AskGreet), 1<<20)
+		foreign := (&wire.Question{Kind: wire.AskGreet, K: 16, View: &ring.View{Self: ring.Node{Peer: string(l.Hosts[0].ID())}}}).Append(nil, 1, time.Now())
+		outside := (&wire.Question{Kind: wire.AskFind, Position: 1 << 40}).Append(nil, 2, time.Now())
+		early := (&wire.Question{Kind: wire.AskFind}).Append(nil, 1, time.Now())
 		for name, frames := range map[string][][]byte{
 			"garbage": {{0xff, 1, 2, 3}}, "a million in a list": {million}, "in the name of another": {foreign},
 			"off the circle": {hello, outside}, "before the greeting": {early}, "empty": {{}},
@@ -206,7 +207,7 @@ func TestHostileBytes(t *testing.T) {
 		for range 200 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			if s, err := m.Service("hostile").NewStream(ctx, l.Hosts[0].ID(), Protocol); err == nil {
-				s.Write(binary.AppendUvarint(nil, maxMessage)) // and nothing more
+				s.Write(binary.AppendUvarint(nil, wire.MaxMessage)) // and nothing more
 			}
 			cancel()
 		}

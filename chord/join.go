@@ -8,6 +8,10 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 const (
@@ -62,15 +66,15 @@ func (t *Table) join(ctx context.Context) error {
 func (t *Table) stores() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ring.stores
+	return t.ring.Stores()
 }
 
 // tryJoin claims slot after slot until one is granted. If it may, and nobody is known who
 // could grant one, it begins a ring.
 func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
-	for s := range t.k.probe(string(t.id)) {
+	for s := range t.k.Probe(string(t.id)) {
 		t.mu.Lock()
-		start, known := t.ring.next(s)
+		start, known := t.ring.Next(s)
 		closed := t.closed
 		if !known && mayFound && !closed {
 			t.enter(s, nil)
@@ -85,26 +89,26 @@ func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
 			t.announce()
 			return nil
 		}
-		at, err := t.lookup(ctx, newLookup(t.k, s, start))
+		at, err := t.lookup(ctx, ring.NewLookup(t.k, s, start))
 		if err != nil {
 			return err
 		}
-		if at.view.self.slot == s {
+		if at.View.Self.Slot == s {
 			continue
 		}
-		a, err := t.ask(ctx, peer.ID(at.view.self.peer), &question{kind: askClaim, position: s})
+		a, err := t.ask(ctx, peer.ID(at.View.Self.Peer), &wire.Question{Kind: wire.AskClaim, Position: s})
 		switch {
 		case err != nil:
 			return err
-		case a.kind != sayClaim:
-			return fmt.Errorf("%s does not answer a claim", peer.ID(at.view.self.peer))
-		case a.verdict == granted:
+		case a.Kind != wire.SayClaim:
+			return fmt.Errorf("%s does not answer a claim", peer.ID(at.View.Self.Peer))
+		case a.Verdict == ring.Granted:
 			t.mu.Lock()
-			t.enter(s, a.view)
+			t.enter(s, a.View)
 			t.mu.Unlock()
 			t.announce()
 			return nil
-		case a.verdict != taken:
+		case a.Verdict != ring.Taken:
 			return fmt.Errorf("slot %d: somebody else claims one", s)
 		}
 	}
@@ -113,14 +117,14 @@ func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
 
 // enter takes a slot, that which another peer has granted or else the first of all. The
 // caller holds mu.
-func (t *Table) enter(s slot, by *view) {
+func (t *Table) enter(s ring.Slot, by *ring.View) {
 	now := time.Now()
-	t.complete, t.calm = reach{}, 0
+	t.complete, t.calm = ring.Reach{}, 0
 	if by == nil {
-		t.ring.found(now, s, rand.Uint64())
-		t.complete = t.k.everything()
+		t.ring.Found(now, s, rand.Uint64())
+		t.complete = t.k.Everything()
 	} else {
-		t.ring.enter(now, s, by)
+		t.effects(now, t.ring.Enter(now, s, *by))
 	}
 	t.due = now
 	t.log.Info("stores", "slot", s)
@@ -145,7 +149,7 @@ func (t *Table) Unjoin(ctx context.Context) error {
 
 func (t *Table) unjoin(ctx context.Context) error {
 	t.mu.Lock()
-	stores, alone, keys := t.ring.stores, len(t.ring.succs) == 0, t.allKeys()
+	stores, alone, keys := t.ring.Stores(), len(t.ring.Succs()) == 0, t.allKeys()
 	t.mu.Unlock()
 	switch {
 	case stores && alone && len(keys) > 0:
@@ -160,7 +164,7 @@ func (t *Table) unjoin(ctx context.Context) error {
 		t.mu.Unlock()
 		t.handOver(ctx, keys, false, t.reportHandOver(len(keys)))
 		t.mu.Lock()
-		left := t.store.items.Len()
+		left := t.store.Len()
 		t.mu.Unlock()
 		if left == 0 {
 			t.happen(Event{Kind: EventProgress, Task: TaskHandOver, Done: uint64(len(keys)), Total: uint64(len(keys)), Over: true})
@@ -179,16 +183,16 @@ func (t *Table) unjoin(ctx context.Context) error {
 // depart gives up the slot, and tells the neighbours on the ring.
 func (t *Table) depart(ctx context.Context) {
 	t.mu.Lock()
-	v := t.ring.view(time.Now())
-	others := t.ring.neighbours()
-	t.ring.exit()
-	t.complete, t.due = reach{}, time.Time{}
+	v := t.ring.View(time.Now())
+	others := t.ring.Neighbours()
+	t.ring.Exit()
+	t.complete, t.due = ring.Reach{}, time.Time{}
 	t.happen(Event{Kind: EventLeft})
 	t.tell()
 	t.mu.Unlock()
 	for _, n := range others {
-		if _, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askDepart, view: &v}); err != nil {
-			t.log.Debug("no farewell", "peer", peer.ID(n.peer), "err", err)
+		if _, err := t.ask(ctx, peer.ID(n.Peer), &wire.Question{Kind: wire.AskDepart, View: &v}); err != nil {
+			t.log.Debug("no farewell", "peer", peer.ID(n.Peer), "err", err)
 		}
 	}
 }
@@ -196,11 +200,11 @@ func (t *Table) depart(ctx context.Context) {
 // reportHandOver returns what tells of the progress of handing over.
 func (t *Table) reportHandOver(total int) func(uint64) {
 	return func(done uint64) {
-		if done%maxPage == 0 {
+		if done%home.MaxPage == 0 {
 			t.happen(Event{Kind: EventProgress, Task: TaskHandOver, Done: done, Total: uint64(total)})
 		}
 	}
 }
 
 // allKeys are the keys of all that is stored here. The caller holds mu.
-func (t *Table) allKeys() []string { return t.store.items.Keys() }
+func (t *Table) allKeys() []string { return t.store.Keys() }

@@ -10,20 +10,23 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/value"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 const watchTime = 20 * time.Second // how long a question for changes waits for one
 
 // changes answers who watches, when there is something.
-func (t *Table) changes(ctx context.Context, q *question) *reply {
+func (t *Table) changes(ctx context.Context, q *wire.Question) *wire.Reply {
 	end := time.After(watchTime)
 	for {
 		t.mu.Lock()
-		c := t.changeLog.since(q.run, q.revision, q.sel.prefix)
+		c := t.changeLog.Since(q.Run, q.Revision, q.Selection.Prefix)
 		news := t.news
 		t.mu.Unlock()
-		a := &reply{kind: sayChanges, run: c.run, revision: c.revision, missed: c.missed, entries: c.entries}
-		if len(c.entries) > 0 || c.missed || q.run != c.run {
+		a := &wire.Reply{Kind: wire.SayChanges, Run: c.Run, Revision: c.Revision, Missed: c.Missed, Entries: c.Entries}
+		if len(c.Entries) > 0 || c.Missed || q.Run != c.Run {
 			return a
 		}
 		select {
@@ -31,7 +34,7 @@ func (t *Table) changes(ctx context.Context, q *question) *reply {
 		case <-end:
 			return a
 		case <-ctx.Done():
-			return &reply{kind: sayFailed, text: "closing"}
+			return &wire.Reply{Kind: wire.SayFailed, Text: "closing"}
 		}
 	}
 }
@@ -74,7 +77,7 @@ func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, erro
 			return
 		}
 		defer t.wg.Done()
-		w := &watch{t: t, prefix: prefix, told: map[string]version{}, news: make(chan *reply), ended: make(chan peer.ID), watched: map[peer.ID]bool{}}
+		w := &watch{t: t, prefix: prefix, told: map[string]home.Version{}, news: make(chan *wire.Reply), ended: make(chan peer.ID), watched: map[peer.ID]bool{}}
 		look := time.NewTicker(lookAgain)
 		defer look.Stop()
 		w.look(ctx)
@@ -103,8 +106,8 @@ func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, erro
 type watch struct {
 	t       *Table
 	prefix  string
-	told    map[string]version
-	news    chan *reply
+	told    map[string]home.Version
+	news    chan *wire.Reply
 	ended   chan peer.ID
 	watched map[peer.ID]bool
 }
@@ -116,7 +119,7 @@ func (w *watch) look(ctx context.Context) {
 		w.t.log.Debug("nobody to watch", "err", err)
 	}
 	for _, n := range nodes {
-		p := peer.ID(n.view.self.peer)
+		p := peer.ID(n.View.Self.Peer)
 		if !w.watched[p] {
 			w.watched[p] = true
 			w.t.background(func() { w.follow(ctx, p) })
@@ -126,10 +129,10 @@ func (w *watch) look(ctx context.Context) {
 
 // follow asks one peer for its changes, over and over.
 func (w *watch) follow(ctx context.Context, p peer.ID) {
-	q := &question{kind: askWatch, sel: selection{prefix: w.prefix}}
+	q := &wire.Question{Kind: wire.AskWatch, Selection: home.Selection{Prefix: w.prefix}}
 	for {
 		a, err := w.t.askLong(ctx, p, q)
-		if err != nil || a.kind != sayChanges {
+		if err != nil || a.Kind != wire.SayChanges {
 			w.t.log.Debug("not watched any more", "peer", p, "err", err)
 			select {
 			case w.ended <- p:
@@ -138,7 +141,7 @@ func (w *watch) follow(ctx context.Context, p peer.ID) {
 			}
 			return
 		}
-		q.run, q.revision = a.run, a.revision
+		q.Run, q.Revision = a.Run, a.Revision
 		select {
 		case w.news <- a:
 		case <-ctx.Done():
@@ -150,23 +153,23 @@ func (w *watch) follow(ctx context.Context, p peer.ID) {
 }
 
 // tell yields what was not told yet.
-func (w *watch) tell(a *reply, yield func(Change, error) bool) bool {
-	if a.missed && !yield(Change{Kind: Missed, Time: time.Now()}, nil) {
+func (w *watch) tell(a *wire.Reply, yield func(Change, error) bool) bool {
+	if a.Missed && !yield(Change{Kind: Missed, Time: time.Now()}, nil) {
 		return false
 	}
-	for _, e := range a.entries {
-		if e.write.compare(w.told[e.key]) <= 0 {
+	for _, e := range a.Entries {
+		if e.Write.Compare(w.told[e.Key]) <= 0 {
 			continue
 		}
 		if len(w.told) >= maxTold {
 			clear(w.told)
 		}
-		w.told[e.key] = e.write.version
-		c := Change{Kind: Deleted, Key: e.key, Writer: writerText(e.write.writer), Version: e.write.counter, Time: time.Now()}
-		if !e.write.deleted {
+		w.told[e.Key] = e.Write.Version
+		c := Change{Kind: Deleted, Key: e.Key, Writer: writerText(e.Write.Writer), Version: e.Write.Counter, Time: time.Now()}
+		if !e.Write.Deleted {
 			var err error
 			c.Kind = Added
-			if c.Value, err = value.Decode([]byte(e.value)); err != nil || valueHash(e.value) != e.write.hash {
+			if c.Value, err = value.Decode([]byte(e.Value)); err != nil || home.Hash(e.Value) != e.Write.Hash {
 				continue
 			}
 		}
@@ -178,7 +181,7 @@ func (w *watch) tell(a *reply, yield func(Change, error) bool) bool {
 }
 
 // askLong asks a question that may wait for its answer for long.
-func (t *Table) askLong(ctx context.Context, p peer.ID, q *question) (*reply, error) {
+func (t *Table) askLong(ctx context.Context, p peer.ID, q *wire.Question) (*wire.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTime+askTime)
 	defer cancel()
 	if p == t.id {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/mesh"
+
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // Protocol is what peers ask each other over. Who opens a stream asks, many questions at
@@ -28,7 +30,7 @@ const (
 
 // A transport carries questions to other peers. Its errors say that there was no answer.
 type transport interface {
-	ask(ctx context.Context, to peer.ID, q *question) (*reply, error)
+	ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Reply, error)
 	misbehaved(p peer.ID) // it has answered what no honest peer does
 }
 
@@ -37,7 +39,7 @@ type links struct {
 	mesh  *mesh.Service
 	ctx   context.Context
 	wg    sync.WaitGroup
-	greet func(to peer.ID, ask func(*question) (*reply, error)) error // the first question of each
+	greet func(to peer.ID, ask func(*wire.Question) (*wire.Reply, error)) error // the first question of each
 
 	mu    sync.Mutex
 	links map[peer.ID]*link
@@ -52,11 +54,11 @@ type link struct {
 	mu      sync.Mutex
 	err     error // why it is of no use any more
 	last    uint64
-	waiting map[uint64]chan *reply
+	waiting map[uint64]chan *wire.Reply
 }
 
 // ask asks a peer, and waits for the answer.
-func (ls *links) ask(ctx context.Context, to peer.ID, q *question) (*reply, error) {
+func (ls *links) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Reply, error) {
 	l, err := ls.link(ctx, to)
 	if err != nil {
 		return nil, err
@@ -66,8 +68,8 @@ func (ls *links) ask(ctx context.Context, to peer.ID, q *question) (*reply, erro
 
 func (ls *links) misbehaved(p peer.ID) { ls.mesh.ReportMisbehaviour(p, errForm) }
 
-func (l *link) ask(ctx context.Context, q *question) (*reply, error) {
-	answer := make(chan *reply, 1)
+func (l *link) ask(ctx context.Context, q *wire.Question) (*wire.Reply, error) {
+	answer := make(chan *wire.Reply, 1)
 	l.mu.Lock()
 	if l.err != nil {
 		l.mu.Unlock()
@@ -77,7 +79,7 @@ func (l *link) ask(ctx context.Context, q *question) (*reply, error) {
 	id := l.last
 	l.waiting[id] = answer
 	l.mu.Unlock()
-	err := l.out.send(q.append(nil, id, time.Now()))
+	err := l.out.send(q.Append(nil, id, time.Now()))
 	if err == nil {
 		select {
 		case a := <-answer:
@@ -106,7 +108,7 @@ func (ls *links) link(ctx context.Context, to peer.ID) (*link, error) {
 	ls.mu.Lock()
 	l := ls.links[to]
 	if l == nil {
-		l = &link{ready: make(chan struct{}), waiting: map[uint64]chan *reply{}}
+		l = &link{ready: make(chan struct{}), waiting: map[uint64]chan *wire.Reply{}}
 		ls.links[to] = l
 		ls.wg.Go(func() { ls.run(l, to) })
 	}
@@ -136,12 +138,12 @@ func (ls *links) run(l *link, to peer.ID) {
 	defer context.AfterFunc(ls.ctx, func() { l.stream.Reset() })()
 	ls.wg.Go(func() {
 		defer close(l.ready)
-		if err := ls.greet(to, func(q *question) (*reply, error) { return l.ask(ctx, q) }); err != nil {
+		if err := ls.greet(to, func(q *wire.Question) (*wire.Reply, error) { return l.ask(ctx, q) }); err != nil {
 			ls.end(l, to, err)
 			l.stream.Reset()
 		}
 	})
-	in := frame.NewReader(l.stream, maxMessage)
+	in := frame.NewReader(l.stream, wire.MaxMessage)
 	for err == nil {
 		err = l.receive(in)
 	}
@@ -162,7 +164,7 @@ func (l *link) receive(in *frame.Reader) error {
 	if err != nil {
 		return err
 	}
-	id, a, err := scanReply(body, time.Now())
+	id, a, err := wire.ScanReply(body, time.Now())
 	if err != nil {
 		return fmt.Errorf("%w: %w", errForm, err)
 	}
@@ -188,7 +190,7 @@ func (ls *links) end(l *link, to peer.ID, err error) {
 		l.err = fmt.Errorf("link to %s: %w", to, err)
 	}
 	waiting := l.waiting
-	l.waiting = map[uint64]chan *reply{}
+	l.waiting = map[uint64]chan *wire.Reply{}
 	l.mu.Unlock()
 	for _, answer := range waiting {
 		answer <- nil

@@ -10,21 +10,25 @@ import (
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // nodes returns the nodes of the ring, once around it, by what they tell of
 // those that follow them. Only those that have answered are among them.
-func (t *Table) nodes(ctx context.Context) ([]*reply, error) {
+func (t *Table) nodes(ctx context.Context) ([]*wire.Reply, error) {
 	first, err := t.anyNode(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := []*reply{first}
-	origin := first.view.self.slot
+	found := []*wire.Reply{first}
+	origin := first.View.Self.Slot
 	for at := first; ; at = found[len(found)-1] {
-		ahead := slices.Clone(at.view.succs)
+		ahead := slices.Clone(at.View.Succs)
 		for i, n := range ahead {
-			if t.k.distance(origin, n.slot) <= t.k.distance(origin, at.view.self.slot) {
+			if t.k.Distance(origin, n.Slot) <= t.k.Distance(origin, at.View.Self.Slot) {
 				ahead = ahead[:i] // once around
 				break
 			}
@@ -41,17 +45,17 @@ func (t *Table) nodes(ctx context.Context) ([]*reply, error) {
 }
 
 // anyNode returns one that stores, this one if it does.
-func (t *Table) anyNode(ctx context.Context) (*reply, error) {
+func (t *Table) anyNode(ctx context.Context) (*wire.Reply, error) {
 	t.mu.Lock()
-	why, all := t.alone(), slices.Clone(t.ring.hints.nodes)
-	if t.ring.stores {
-		all = []node{t.ring.self}
+	why, all := t.alone(), slices.Clone(t.ring.Known())
+	if t.ring.Stores() {
+		all = []ring.Node{t.ring.Self()}
 	}
 	t.mu.Unlock()
 	if why != nil {
 		return nil, why
 	}
-	for part := range slices.Chunk(all, copies) {
+	for part := range slices.Chunk(all, ring.Copies) {
 		if found := t.askAll(ctx, part); len(found) > 0 {
 			return found[0], nil
 		}
@@ -61,73 +65,73 @@ func (t *Table) anyNode(ctx context.Context) (*reply, error) {
 
 // askAll asks nodes at the same time where they are, and returns those that answer, in
 // order. It does not wait long.
-func (t *Table) askAll(ctx context.Context, nodes []node) []*reply {
+func (t *Table) askAll(ctx context.Context, nodes []ring.Node) []*wire.Reply {
 	ctx, cancel := context.WithTimeout(ctx, maxHedge)
 	defer cancel()
-	answers := make([]*reply, len(nodes))
+	answers := make([]*wire.Reply, len(nodes))
 	var wg sync.WaitGroup
 	for i, n := range nodes {
-		if t.doubts(peer.ID(n.peer)) {
+		if t.doubts(peer.ID(n.Peer)) {
 			continue
 		}
 		wg.Go(func() {
-			a, err := t.ask(ctx, peer.ID(n.peer), &question{kind: askFind, position: n.slot})
-			if err == nil && a.kind == sayView && a.view.stores && a.view.self.slot == n.slot {
+			a, err := t.ask(ctx, peer.ID(n.Peer), &wire.Question{Kind: wire.AskFind, Position: n.Slot})
+			if err == nil && a.Kind == wire.SayView && a.View.Stores && a.View.Self.Slot == n.Slot {
 				answers[i] = a
 			}
 		})
 	}
 	wg.Wait()
-	return slices.DeleteFunc(answers, func(a *reply) bool { return a == nil })
+	return slices.DeleteFunc(answers, func(a *wire.Reply) bool { return a == nil })
 }
 
 // pages yields what a peer holds of a selection.
-func (t *Table) pages(ctx context.Context, p peer.ID, sel selection, values bool) iter.Seq2[*reply, error] {
-	return func(yield func(*reply, error) bool) {
+func (t *Table) pages(ctx context.Context, p peer.ID, sel home.Selection, values bool) iter.Seq2[*wire.Reply, error] {
+	return func(yield func(*wire.Reply, error) bool) {
 		for {
-			a, err := t.ask(ctx, p, &question{kind: askPage, sel: sel, values: values})
-			if err == nil && (a.kind != sayPage || a.more && a.start <= sel.start && sel.start != "") {
+			a, err := t.ask(ctx, p, &wire.Question{Kind: wire.AskPage, Selection: sel, Values: values})
+			if err == nil && (a.Kind != wire.SayPage || a.More && a.Start <= sel.Start && sel.Start != "") {
 				err = fmt.Errorf("%w: no list from %s", errForm, p)
 			}
-			if !yield(a, err) || err != nil || !a.more {
+			if !yield(a, err) || err != nil || !a.More {
 				return
 			}
-			sel.start = a.start
+			sel.Start = a.Start
 		}
 	}
 }
 
 // list yields the items of the ring, node after node, each from the owner of its first
 // position; or if that has not got them all itself yet, from all that have one.
-func (t *Table) list(ctx context.Context, prefix string, values bool) iter.Seq2[entry, error] {
-	return func(yield func(entry, error) bool) {
+func (t *Table) list(ctx context.Context, prefix string, values bool) iter.Seq2[home.Entry, error] {
+	return func(yield func(home.Entry, error) bool) {
 		nodes, err := t.nodes(ctx)
 		if err != nil {
-			yield(entry{}, err)
+			yield(home.Entry{}, err)
 			return
 		}
 		for i, n := range nodes {
-			own, next := t.k.everywhere(), nodes[(i+1)%len(nodes)].view.self
+			own, next := t.k.Everywhere(), nodes[(i+1)%len(nodes)].View.Self
 			if len(nodes) > 1 {
-				own = arc{n.view.self.slot, t.k.distance(n.view.self.slot, next.slot)}
+				own = ring.Arc{From: n.View.Self.Slot, Length: t.k.Distance(n.View.Self.Slot, next.Slot)}
 			}
-			sel := selection{arc: own, first: true, prefix: prefix}
-			partly := len(n.view.succs) > 0 && n.view.succs[0] != next // one between them does not answer
-			for a, err := range t.pages(ctx, peer.ID(n.view.self.peer), sel, values) {
+			sel := home.Selection{Arc: own, First: true, Prefix: prefix}
+			partly := len(n.View.Succs) > 0 && n.View.Succs[0] != next // one between them does not answer
+			for a, err := range t.pages(ctx, peer.ID(n.View.Self.Peer), sel, values) {
 				if ctx.Err() != nil {
-					yield(entry{}, ctx.Err())
+					yield(home.Entry{}, ctx.Err())
 					return
 				}
-				if partly || err != nil || a.filling {
+				if partly || err != nil || a.Backfilling {
 					partly = true
 					break
 				}
-				for _, e := range a.entries {
+				for _, e := range a.Entries {
 					if !yield(e, nil) {
 						return
 					}
 				}
-				sel.start = a.start
+				sel.Start = a.Start
 			}
 			if partly && !t.listAll(ctx, nodes, sel, values, yield) {
 				return
@@ -138,26 +142,26 @@ func (t *Table) list(ctx context.Context, prefix string, values bool) iter.Seq2[
 
 // listAll yields the items of an arc from whoever has them, the newest of each, in order.
 // It is false if the loop is over.
-func (t *Table) listAll(ctx context.Context, nodes []*reply, sel selection, values bool, yield func(entry, error) bool) bool {
-	newest := map[string]entry{}
-	sel.dead = true
+func (t *Table) listAll(ctx context.Context, nodes []*wire.Reply, sel home.Selection, values bool, yield func(home.Entry, error) bool) bool {
+	newest := map[string]home.Entry{}
+	sel.Dead = true
 	for _, n := range nodes {
-		for a, err := range t.pages(ctx, peer.ID(n.view.self.peer), sel, values) {
+		for a, err := range t.pages(ctx, peer.ID(n.View.Self.Peer), sel, values) {
 			if err != nil {
 				break
 			}
-			for _, e := range a.entries {
-				if was, ok := newest[e.key]; !ok || e.write.compare(was.write.version) > 0 {
-					newest[e.key] = e
+			for _, e := range a.Entries {
+				if was, ok := newest[e.Key]; !ok || e.Write.Compare(was.Write.Version) > 0 {
+					newest[e.Key] = e
 				}
 			}
 		}
 	}
 	if ctx.Err() != nil {
-		return yield(entry{}, ctx.Err())
+		return yield(home.Entry{}, ctx.Err())
 	}
 	for _, key := range slices.Sorted(maps.Keys(newest)) {
-		if e := newest[key]; !e.write.deleted && !yield(e, nil) {
+		if e := newest[key]; !e.Write.Deleted && !yield(e, nil) {
 			return false
 		}
 	}
@@ -173,7 +177,7 @@ func (t *Table) Items(ctx context.Context, prefix string) iter.Seq2[Item, error]
 		for e, err := range t.list(ctx, prefix, true) {
 			var it Item
 			if err == nil {
-				it, err = (&held{e.write, e.value, nil}).item(e.key)
+				it, err = (&held{e.Write, e.Value, nil}).item(e.Key)
 			} else {
 				err = fmt.Errorf("chord: items: %w", err)
 			}
@@ -191,7 +195,7 @@ func (t *Table) Keys(ctx context.Context) iter.Seq2[string, error] {
 			if err != nil {
 				err = fmt.Errorf("chord: keys: %w", err)
 			}
-			if !yield(e.key, err) || err != nil {
+			if !yield(e.Key, err) || err != nil {
 				return
 			}
 		}

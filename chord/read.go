@@ -8,6 +8,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/value"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 const (
@@ -29,14 +33,14 @@ type Step struct {
 
 // A held is what the homes say of a key.
 type held struct {
-	write
+	home.Write
 	value string
-	homes []home
+	homes []ring.Replica
 }
 
 // vote is what a home has answered in one round.
 type vote struct {
-	a   *reply
+	a   *wire.Reply
 	err error
 }
 
@@ -44,34 +48,34 @@ type vote struct {
 type round struct {
 	t         *Table
 	ctx       context.Context
-	positions [copies]slot
-	ask       func(home) *question
-	asked     map[home]bool
-	votes     map[home]vote
+	positions [ring.Copies]ring.Slot
+	ask       func(ring.Replica) *wire.Question
+	asked     map[ring.Replica]bool
+	votes     map[ring.Replica]vote
 	waiting   int
 	news      chan answered
 	trace     func(Step)
 }
 
 type answered struct {
-	home
+	ring.Replica
 	vote
 }
 
-func (t *Table) newRound(ctx context.Context, key string, ask func(home) *question) *round {
+func (t *Table) newRound(ctx context.Context, key string, ask func(ring.Replica) *wire.Question) *round {
 	return &round{
-		t: t, ctx: ctx, positions: t.k.positions(key), ask: ask, asked: map[home]bool{}, votes: map[home]vote{},
-		news: make(chan answered, 4*copies),
+		t: t, ctx: ctx, positions: t.k.Positions(key), ask: ask, asked: map[ring.Replica]bool{}, votes: map[ring.Replica]vote{},
+		news: make(chan answered, 4*ring.Copies),
 	}
 }
 
 // homes are the homes of the key as they are known now. If one that has answered knows of
 // more peers than this one, it is asked for them.
-func (r *round) homes() ([]home, error) {
+func (r *round) homes() ([]ring.Replica, error) {
 	hs, err := r.known()
 	for h, v := range r.votes {
-		if err == nil && v.err == nil && v.a.homes > len(hs) {
-			if _, silent := r.t.ask(r.ctx, peer.ID(h.peer), &question{kind: askFind, position: h.slot}); silent == nil {
+		if err == nil && v.err == nil && v.a.Replicas > len(hs) {
+			if _, silent := r.t.ask(r.ctx, peer.ID(h.Peer), &wire.Question{Kind: wire.AskFind, Position: h.Slot}); silent == nil {
 				hs, err = r.known()
 			}
 		}
@@ -79,7 +83,7 @@ func (r *round) homes() ([]home, error) {
 	return hs, err
 }
 
-func (r *round) known() ([]home, error) {
+func (r *round) known() ([]ring.Replica, error) {
 	r.t.mu.Lock()
 	defer r.t.mu.Unlock()
 	switch {
@@ -88,7 +92,7 @@ func (r *round) known() ([]home, error) {
 	case r.t.alone() != nil:
 		return nil, r.t.alone()
 	}
-	hs := r.t.ring.homes(r.positions)
+	hs := r.t.ring.Replicas(r.positions)
 	if len(hs) == 0 {
 		return nil, ErrNoPeers
 	}
@@ -96,7 +100,7 @@ func (r *round) known() ([]home, error) {
 }
 
 // send asks homes that were not asked, so many at most.
-func (r *round) send(ctx context.Context, hs []home, most int) {
+func (r *round) send(ctx context.Context, hs []ring.Replica, most int) {
 	for _, h := range hs {
 		if most <= 0 {
 			return
@@ -110,7 +114,7 @@ func (r *round) send(ctx context.Context, hs []home, most int) {
 		q := r.ask(h)
 		r.t.background(func() {
 			start := time.Now()
-			a, err := r.t.ask(ctx, peer.ID(h.peer), q)
+			a, err := r.t.ask(ctx, peer.ID(h.Peer), q)
 			if r.trace != nil {
 				r.trace(step(h, a, err, time.Since(start)))
 			}
@@ -122,28 +126,28 @@ func (r *round) send(ctx context.Context, hs []home, most int) {
 	}
 }
 
-func step(h home, a *reply, err error, took time.Duration) Step {
-	s := Step{Peer: peer.ID(h.peer).String(), Slot: uint64(h.slot), Role: fmt.Sprintf("home %d", h.index+1), Took: took}
-	if h.offset > 0 {
-		s.Role += fmt.Sprintf(", %d after the owner", h.offset)
+func step(h ring.Replica, a *wire.Reply, err error, took time.Duration) Step {
+	s := Step{Peer: peer.ID(h.Peer).String(), Slot: uint64(h.Slot), Role: fmt.Sprintf("home %d", h.Index+1), Took: took}
+	if h.Offset > 0 {
+		s.Role += fmt.Sprintf(", %d after the owner", h.Offset)
 	}
 	switch {
 	case err != nil:
 		s.Answer = "silent: " + err.Error()
-	case a.kind == sayNotMine && len(a.next) > 0:
-		s.Answer = "not mine: ask " + peer.ID(a.next[0].peer).String()
-	case a.kind == sayNotMine:
+	case a.Kind == wire.SayNotMine && len(a.Next) > 0:
+		s.Answer = "not mine: ask " + peer.ID(a.Next[0].Peer).String()
+	case a.Kind == wire.SayNotMine:
 		s.Answer = "not mine"
-	case a.kind == sayFailed:
-		s.Answer = "failed: " + a.text
-	case a.filling:
+	case a.Kind == wire.SayFailed:
+		s.Answer = "failed: " + a.Text
+	case a.Backfilling:
 		s.Answer = "is filling"
-	case a.kind == sayHeld && a.write.counter == 0:
+	case a.Kind == wire.SayVersion && a.Write.Counter == 0:
 		s.Answer = "has nothing"
-	case a.kind == sayHeld && a.write.deleted:
-		s.Answer = fmt.Sprintf("deleted in version %d", a.write.counter)
-	case a.kind == sayHeld:
-		s.Answer = fmt.Sprintf("has version %d", a.write.counter)
+	case a.Kind == wire.SayVersion && a.Write.Deleted:
+		s.Answer = fmt.Sprintf("deleted in version %d", a.Write.Counter)
+	case a.Kind == wire.SayVersion:
+		s.Answer = fmt.Sprintf("has version %d", a.Write.Counter)
 	default:
 		s.Answer = "answered"
 	}
@@ -155,13 +159,13 @@ func (r *round) receive(until <-chan time.Time) (timely bool, err error) {
 	select {
 	case n := <-r.news:
 		r.waiting--
-		if n.err == nil && n.a.whole && valueHash(n.a.value) != n.a.write.hash {
+		if n.err == nil && n.a.Whole && home.Hash(n.a.Value) != n.a.Write.Hash {
 			n.err = fmt.Errorf("%w: the value is not that of its version", errForm)
 			r.t.mu.Lock()
-			r.t.misbehaved(peer.ID(n.peer))
+			r.t.misbehaved(peer.ID(n.Peer))
 			r.t.mu.Unlock()
 		}
-		r.votes[n.home] = n.vote
+		r.votes[n.Replica] = n.vote
 		return true, nil
 	case <-until:
 		return false, nil
@@ -183,7 +187,7 @@ func (r *round) again(pause *time.Duration) error {
 	}
 	*pause = min(2**pause, lastRetry)
 	for h, v := range r.votes {
-		if v.err != nil || v.a.filling || v.a.kind != sayHeld && v.a.kind != sayDone {
+		if v.err != nil || v.a.Backfilling || v.a.Kind != wire.SayVersion && v.a.Kind != wire.SayOutcome {
 			delete(r.votes, h)
 			delete(r.asked, h)
 		}
@@ -199,22 +203,22 @@ func (t *Table) hedge() time.Duration {
 }
 
 // noMajority says why an operation ended.
-func noMajority(hs []home, got int, why error) error {
-	return fmt.Errorf("%w: %d of %d have, at least %d must (%w)", ErrNoMajority, got, len(hs), majority(len(hs)), why)
+func noMajority(hs []ring.Replica, got int, why error) error {
+	return fmt.Errorf("%w: %d of %d have, at least %d must (%w)", ErrNoMajority, got, len(hs), ring.Majority(len(hs)), why)
 }
 
 // read returns what stands: the newest version of a majority of the homes. Homes that
 // have an older one are given it; and if a majority has not got it yet, read waits until
 // it has, so that who reads later does not find an older one.
 func (t *Table) read(ctx context.Context, key string, trace func(Step)) (*held, error) {
-	if len(key) > MaxKey {
-		return nil, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), MaxKey)
+	if len(key) > home.MaxKey {
+		return nil, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), home.MaxKey)
 	}
 	ctx, cancel := t.limit(ctx)
 	defer cancel()
 	first := true
-	r := t.newRound(ctx, key, func(h home) *question {
-		q := &question{kind: askGet, key: key, role: h.role, brief: !first}
+	r := t.newRound(ctx, key, func(h ring.Replica) *wire.Question {
+		q := &wire.Question{Kind: wire.AskGet, Key: key, Role: h.Role, Brief: !first}
 		first = false
 		return q
 	})
@@ -234,10 +238,10 @@ func (t *Table) read(ctx context.Context, key string, trace func(Step)) (*held, 
 // prepare has a majority of the homes take nothing below a version, and returns what
 // stands now. If that or a promise to somebody else is above it, it returns the counter of
 // that.
-func (t *Table) prepare(ctx context.Context, key string, v version) (it *held, above uint64, err error) {
+func (t *Table) prepare(ctx context.Context, key string, v home.Version) (it *held, above uint64, err error) {
 	first := true
-	r := t.newRound(ctx, key, func(h home) *question {
-		q := &question{kind: askPrepare, key: key, role: h.role, brief: !first, write: write{version: v}}
+	r := t.newRound(ctx, key, func(h ring.Replica) *wire.Question {
+		q := &wire.Question{Kind: wire.AskPrepare, Key: key, Role: h.Role, Brief: !first, Write: home.Write{Version: v}}
 		first = false
 		return q
 	})
@@ -251,7 +255,7 @@ func (t *Table) prepare(ctx context.Context, key string, v version) (it *held, a
 // gather asks for what a majority of the homes holds, and returns the newest of that and
 // where it is. It ends early if a home names something above what was asked to be
 // prepared.
-func (r *round) gather() (newest *reply, from home, hs []home, above uint64, err error) {
+func (r *round) gather() (newest *wire.Reply, from ring.Replica, hs []ring.Replica, above uint64, err error) {
 	hedge := time.After(r.t.hedge())
 	pause := firstRetry
 	for {
@@ -266,26 +270,26 @@ func (r *round) gather() (newest *reply, from home, hs []home, above uint64, err
 			switch {
 			case !ok && r.asked[h]:
 				waiting++
-			case ok && v.err == nil && (v.a.kind == sayDone || v.a.kind == sayHeld) && sure && v.a.write.counter > limit:
+			case ok && v.err == nil && (v.a.Kind == wire.SayOutcome || v.a.Kind == wire.SayVersion) && sure && v.a.Write.Counter > limit:
 				bad = true
-			case ok && v.err == nil && v.a.kind == sayDone:
+			case ok && v.err == nil && v.a.Kind == wire.SayOutcome:
 				bad = true
 				if sure {
-					above = max(above, v.a.write.counter)
+					above = max(above, v.a.Write.Counter)
 				}
-			case ok && v.err == nil && v.a.kind == sayHeld:
-				if !v.a.filling {
+			case ok && v.err == nil && v.a.Kind == wire.SayVersion:
+				if !v.a.Backfilling {
 					got++
 				}
-				bad = bad || v.a.filling
-				if newest == nil || v.a.write.compare(newest.write.version) > 0 || v.a.write.version == newest.write.version && v.a.whole {
+				bad = bad || v.a.Backfilling
+				if newest == nil || v.a.Write.Compare(newest.Write.Version) > 0 || v.a.Write.Version == newest.Write.Version && v.a.Whole {
 					newest, from = v.a, h
 				}
 			case ok:
 				bad = true
 			}
 		}
-		need := majority(len(hs))
+		need := ring.Majority(len(hs))
 		if sure && (got >= need || above > 0) {
 			return
 		}
@@ -319,26 +323,26 @@ func (t *Table) limit(ctx context.Context) (context.Context, context.CancelFunc)
 }
 
 // fetch gets the value of a version, if it is not here already.
-func (t *Table) fetch(ctx context.Context, key string, newest *reply, from home) (*held, error) {
-	it := &held{write: newest.write, value: newest.value}
-	if it.counter == 0 {
+func (t *Table) fetch(ctx context.Context, key string, newest *wire.Reply, from ring.Replica) (*held, error) {
+	it := &held{Write: newest.Write, value: newest.Value}
+	if it.Counter == 0 {
 		return it, nil
 	}
-	if !it.deleted && !newest.whole {
-		a, err := t.ask(ctx, peer.ID(from.peer), &question{kind: askFetch, key: key})
+	if !it.Deleted && !newest.Whole {
+		a, err := t.ask(ctx, peer.ID(from.Peer), &wire.Question{Kind: wire.AskFetch, Key: key})
 		if err != nil {
 			return nil, err
 		}
-		if a.kind != sayHeld || a.write.compare(it.version) < 0 || !a.write.deleted && !a.whole {
-			return nil, fmt.Errorf("%w: %s has no value of its version", ErrNoMajority, peer.ID(from.peer))
+		if a.Kind != wire.SayVersion || a.Write.Compare(it.Version) < 0 || !a.Write.Deleted && !a.Whole {
+			return nil, fmt.Errorf("%w: %s has no value of its version", ErrNoMajority, peer.ID(from.Peer))
 		}
-		it.write, it.value = a.write, a.value
+		it.Write, it.value = a.Write, a.Value
 	}
-	if !it.deleted && valueHash(it.value) != it.hash {
+	if !it.Deleted && home.Hash(it.value) != it.Hash {
 		t.mu.Lock()
-		t.misbehaved(peer.ID(from.peer))
+		t.misbehaved(peer.ID(from.Peer))
 		t.mu.Unlock()
-		return nil, fmt.Errorf("%w: the value from %s is not that of its version", ErrNoMajority, peer.ID(from.peer))
+		return nil, fmt.Errorf("%w: the value from %s is not that of its version", ErrNoMajority, peer.ID(from.Peer))
 	}
 	return it, nil
 }
@@ -346,13 +350,13 @@ func (t *Table) fetch(ctx context.Context, key string, newest *reply, from home)
 // repair gives what was read to homes that have something older, and waits until a
 // majority has it.
 func (t *Table) repair(ctx context.Context, key string, r *round, it *held) {
-	have, lack := 0, []home(nil)
+	have, lack := 0, []ring.Replica(nil)
 	for _, h := range it.homes {
 		v, ok := r.votes[h]
 		switch {
-		case !ok || v.err != nil || v.a.kind != sayHeld:
-		case v.a.write.compare(it.version) >= 0:
-			if !v.a.filling {
+		case !ok || v.err != nil || v.a.Kind != wire.SayVersion:
+		case v.a.Write.Compare(it.Version) >= 0:
+			if !v.a.Backfilling {
 				have++
 			}
 		default:
@@ -366,12 +370,12 @@ func (t *Table) repair(ctx context.Context, key string, r *round, it *held) {
 	given := make(chan bool, len(lack))
 	for _, h := range lack {
 		t.background(func() {
-			a, err := t.ask(t.ctx, peer.ID(h.peer), &question{kind: askOffer, key: key, write: it.write, value: it.value})
-			given <- err == nil && a.kind == sayDone
+			a, err := t.ask(t.ctx, peer.ID(h.Peer), &wire.Question{Kind: wire.AskOffer, Key: key, Write: it.Write, Value: it.value})
+			given <- err == nil && a.Kind == wire.SayOutcome
 		})
 	}
 	for range lack {
-		if have >= majority(len(it.homes)) {
+		if have >= ring.Majority(len(it.homes)) {
 			break
 		}
 		select {
@@ -408,7 +412,7 @@ type Item struct {
 // Errors: those of Get.
 func (t *Table) Item(ctx context.Context, key string, trace func(Step)) (Item, error) {
 	it, err := t.read(ctx, key, trace)
-	if err == nil && (it.counter == 0 || it.deleted) {
+	if err == nil && (it.Counter == 0 || it.Deleted) {
 		err = fmt.Errorf("%w: %q", ErrNotFound, key)
 	}
 	if err != nil {
@@ -422,9 +426,9 @@ func (it *held) item(key string) (Item, error) {
 	if err != nil {
 		return Item{}, fmt.Errorf("chord: value of %q: %w", key, err)
 	}
-	out := Item{Key: key, Value: v, Writer: writerText(it.writer), Version: it.counter}
+	out := Item{Key: key, Value: v, Writer: writerText(it.Writer), Version: it.Counter}
 	for _, h := range it.homes {
-		out.Homes = append(out.Homes, peer.ID(h.peer).String())
+		out.Homes = append(out.Homes, peer.ID(h.Peer).String())
 	}
 	return out, nil
 }

@@ -12,13 +12,15 @@ import (
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/disklog"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
 )
 
 // A shelf keeps the values of a store, and on disk also the versions.
 type shelf interface {
 	get(key string) (string, error)
 	// put is in its place when it returns, and on disk when wait does, which may be nil.
-	put(key string, w write, value string) (wait func() error, err error)
+	put(key string, w home.Write, value string) (wait func() error, err error)
 	remove(keys []string) error
 	close(now time.Time) error
 }
@@ -28,7 +30,7 @@ type memory map[string]string
 
 func (m memory) get(key string) (string, error) { return m[key], nil }
 
-func (m memory) put(key string, w write, value string) (func() error, error) {
+func (m memory) put(key string, w home.Write, value string) (func() error, error) {
 	m[key] = value
 	return nil, nil
 }
@@ -63,7 +65,7 @@ type disk struct {
 // openDisk opens the shelf in a directory, which is made if there is none, and loads into
 // an empty store what is on it. What was left for longer than deletions are remembered
 // is not: it could bring back what was deleted.
-func openDisk(dir string, files vfs.FS, log *slog.Logger, into *store, now time.Time) (*disk, error) {
+func openDisk(dir string, files vfs.FS, log *slog.Logger, into *home.Store, now time.Time) (*disk, error) {
 	db, err := pebble.Open(dir, &pebble.Options{FS: files, Logger: disklog.Logger{Log: log}, FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		return nil, damaged(dir, err)
@@ -118,14 +120,14 @@ func (d *disk) setNumber(row byte, n uint64) error {
 // stamp notes when the store was in use.
 func (d *disk) stamp(now time.Time) error { return d.setNumber(rowClock, uint64(now.UnixMilli())) }
 
-func (d *disk) load(into *store, now time.Time) error {
+func (d *disk) load(into *home.Store, now time.Time) error {
 	last, err := d.number(rowClock)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
 	} else if err != nil {
 		return damaged(d.dir, err)
 	}
-	if now.Sub(time.UnixMilli(int64(last))) > tombstoneTime {
+	if now.Sub(time.UnixMilli(int64(last))) > home.TombstoneTime {
 		return d.db.DeleteRange([]byte{rowItem}, []byte{rowItem + 1}, pebble.Sync)
 	}
 	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: []byte{rowItem}, UpperBound: []byte{rowItem + 1}})
@@ -135,9 +137,9 @@ func (d *disk) load(into *store, now time.Time) error {
 	for it.First(); it.Valid(); it.Next() {
 		data, err := it.ValueAndErr()
 		if err == nil {
-			var w write
-			if w, _, err = scanRow(data); err == nil {
-				into.put(now, string(it.Key()[1:]), w)
+			var w home.Write
+			if w, _, err = home.ScanRow(data); err == nil {
+				into.Put(now, string(it.Key()[1:]), w)
 			}
 		}
 		if err != nil {
@@ -155,13 +157,13 @@ func (d *disk) get(key string) (string, error) {
 		return "", damaged(d.dir, err)
 	}
 	defer closer.Close()
-	_, value, err := scanRow(data)
+	_, value, err := home.ScanRow(data)
 	return string(value), err
 }
 
-func (d *disk) put(key string, w write, value string) (func() error, error) {
+func (d *disk) put(key string, w home.Write, value string) (func() error, error) {
 	tx := d.db.NewBatch()
-	tx.Set(itemKey(key), appendRow(nil, w, value), nil)
+	tx.Set(itemKey(key), home.AppendRow(nil, w, value), nil)
 	if err := d.db.ApplyNoSyncWait(tx, pebble.Sync); err != nil {
 		return nil, errors.Join(damaged(d.dir, err), tx.Close())
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/metrics"
+
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // A Status is a snapshot of this peer's part in the table.
@@ -34,15 +36,16 @@ type Status struct {
 func (t *Table) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	used, limit := t.store.Bytes()
 	return Status{
-		K: int(t.k), Stores: t.ring.stores, Slot: uint64(t.ring.self.slot), Keys: t.store.alive, Bytes: t.store.bytes,
-		MaxBytes: t.store.maxBytes, Known: len(t.ring.hints.nodes), Filling: t.isFilling(), Refused: t.alone(), Failed: t.failed,
-		Upkept: t.ring.upkept(), Questions: t.stats.questions.Load(), Repairs: t.stats.repairs.Load(),
+		K: int(t.k), Stores: t.ring.Stores(), Slot: uint64(t.ring.Self().Slot), Keys: t.store.Alive(), Bytes: used,
+		MaxBytes: limit, Known: len(t.ring.Known()), Filling: t.isFilling(), Refused: t.alone(), Failed: t.failed,
+		Upkept: t.ring.Upkept(), Questions: t.stats.questions.Load(), Repairs: t.stats.repairs.Load(),
 	}
 }
 
 // isFilling tells whether something is missing here. The caller holds mu.
-func (t *Table) isFilling() bool { return t.ring.stores && !t.ring.window().within(t.complete) }
+func (t *Table) isFilling() bool { return t.ring.Stores() && !t.ring.Window().Within(t.complete) }
 
 // A Node is a peer that stores.
 type Node struct {
@@ -82,18 +85,18 @@ func (t *Table) Ring(ctx context.Context) (Ring, error) {
 	ring := Ring{K: int(t.k), Nodes: make([]Node, len(nodes))}
 	var wg sync.WaitGroup
 	for i, n := range nodes {
-		p := peer.ID(n.view.self.peer)
-		next := nodes[(i+1)%len(nodes)].view.self.slot
-		ring.Nodes[i] = Node{Peer: p.String(), Slot: uint64(n.view.self.slot), Self: p == t.id, Share: 1}
+		p := peer.ID(n.View.Self.Peer)
+		next := nodes[(i+1)%len(nodes)].View.Self.Slot
+		ring.Nodes[i] = Node{Peer: p.String(), Slot: uint64(n.View.Self.Slot), Self: p == t.id, Share: 1}
 		if len(nodes) > 1 {
-			ring.Nodes[i].Share = float64(t.k.distance(n.view.self.slot, next)) / float64(uint64(1)<<t.k)
+			ring.Nodes[i].Share = float64(t.k.Distance(n.View.Self.Slot, next)) / float64(uint64(1)<<t.k)
 		}
-		for _, s := range n.view.succs {
-			ring.Nodes[i].Behind = append(ring.Nodes[i].Behind, peer.ID(s.peer).String())
+		for _, s := range n.View.Succs {
+			ring.Nodes[i].Behind = append(ring.Nodes[i].Behind, peer.ID(s.Peer).String())
 		}
 		wg.Go(func() {
-			if a, err := t.ask(ctx, p, &question{kind: askCount}); err == nil && a.kind == sayCount {
-				ring.Nodes[i].Keys, ring.Nodes[i].Filling = a.count, a.filling
+			if a, err := t.ask(ctx, p, &wire.Question{Kind: wire.AskCount}); err == nil && a.Kind == wire.SayCount {
+				ring.Nodes[i].Keys, ring.Nodes[i].Filling = a.Count, a.Backfilling
 			}
 		})
 	}
@@ -101,10 +104,10 @@ func (t *Table) Ring(ctx context.Context) (Ring, error) {
 	slices.SortFunc(ring.Nodes, func(a, b Node) int { return cmp.Compare(a.Slot, b.Slot) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ring.stores {
-		for x, n := range t.ring.table {
-			goal := t.k.at(t.ring.self.slot, 1<<x)
-			ring.Fingers = append(ring.Fingers, Finger{x, uint64(goal), uint64(n.slot), peer.ID(n.peer).String()})
+	if t.ring.Stores() {
+		for x, n := range t.ring.Fingers() {
+			goal := t.k.At(t.ring.Self().Slot, 1<<x)
+			ring.Fingers = append(ring.Fingers, Finger{x, uint64(goal), uint64(n.Slot), peer.ID(n.Peer).String()})
 		}
 	}
 	return ring, nil
@@ -125,8 +128,8 @@ func (t *Table) offer() *metrics.Set {
 	s := metrics.New("chord", t.mesh.Network())
 	s.Counter("questions_total", "Questions of other peers.", &t.stats.questions)
 	s.Counter("repairs_total", "Homes that were given what they lacked, by reads of this peer.", &t.stats.repairs)
-	s.Gauge("keys", "Keys that are stored here.", gauge(func() float64 { return float64(t.store.alive) }))
-	s.Gauge("bytes", "What counts towards the limit.", gauge(func() float64 { return float64(t.store.bytes) }))
-	s.Gauge("known_peers", "Peers that store, or did.", gauge(func() float64 { return float64(len(t.ring.hints.nodes)) }))
+	s.Gauge("keys", "Keys that are stored here.", gauge(func() float64 { return float64(t.store.Alive()) }))
+	s.Gauge("bytes", "What counts towards the limit.", gauge(func() float64 { used, _ := t.store.Bytes(); return float64(used) }))
+	s.Gauge("known_peers", "Peers that store, or did.", gauge(func() float64 { return float64(len(t.ring.Known())) }))
 	return s
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/mesh"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
 )
 
 // Errors of a table, told apart with errors.Is.
@@ -43,7 +46,7 @@ type Table struct {
 	service *mesh.Service // of that mesh
 	opts    Options
 	log     *slog.Logger
-	k       circle
+	k       ring.Circle
 	net     transport
 	links   *links
 	events  fanout.Feed[Event]
@@ -62,12 +65,12 @@ type Table struct {
 	mu        sync.Mutex
 	closed    bool
 	failed    error // why nothing is stored any more
-	ring      *ring
-	store     *store
+	ring      *ring.Ring
+	store     *home.Store
 	shelf     shelf
-	changeLog *changeLog
+	changeLog *home.ChangeLog
 	news      chan struct{} // closed, and replaced, when there are more changes
-	complete  reach         // what this peer has merged from all earlier homes
+	complete  ring.Reach    // what this peer has merged from all earlier homes
 	due       time.Time     // of the next filling; zero if nothing is to be filled
 	lost      time.Time     // when a neighbour on the ring was, last
 	filling   bool
@@ -76,6 +79,7 @@ type Table struct {
 	drained   time.Time
 	calm      int // turns of upkeep in which the lists did not change
 	greeting  map[peer.ID]bool
+	toGreet   []ring.Node      // were heard of
 	doubted   map[peer.ID]bool // were neighbours, and it is not certain yet whether they are gone
 	serving   map[peer.ID]int
 	members   map[peer.ID]bool  // neighbours in the mesh
@@ -109,7 +113,7 @@ func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Table, error) {
 
 func newTable(id peer.ID, opts *Options) *Table {
 	t := &Table{
-		id: id, wake: make(chan struct{}, 1), met: make(chan struct{}), changeLog: newChangeLog(rand.Uint64()), news: make(chan struct{}), shelf: memory{}, pace: firstPace,
+		id: id, wake: make(chan struct{}, 1), met: make(chan struct{}), changeLog: home.NewChangeLog(rand.Uint64()), news: make(chan struct{}), shelf: memory{}, pace: firstPace,
 		greeting: map[peer.ID]bool{}, doubted: map[peer.ID]bool{}, serving: map[peer.ID]int{}, members: map[peer.ID]bool{}, neighbour: map[peer.ID]error{}, keys: locks{held: map[string]*lock{}},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -128,9 +132,9 @@ func newTable(id peer.ID, opts *Options) *Table {
 	if t.log = t.opts.Logger; t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.k = circle(t.opts.K)
+	t.k = ring.Circle(t.opts.K)
 	if 1 <= t.k && t.k <= MaxK {
-		t.ring, t.store = newRing(t.k, string(id)), newStore(t.k, t.opts.MaxBytes)
+		t.ring, t.store = ring.New(t.k, string(id)), home.NewStore(t.k, t.opts.MaxBytes)
 	}
 	return t
 }
@@ -241,7 +245,7 @@ func (t *Table) neighbourDown(p peer.ID) {
 	t.mu.Lock()
 	delete(t.members, p)
 	delete(t.neighbour, p)
-	_, known := t.ring.hints.slots[string(p)]
+	known := t.ring.Knows(string(p))
 	if known {
 		t.doubted[p] = true
 	}
@@ -285,7 +289,7 @@ func (t *Table) alone() (why error) {
 func (t *Table) AwaitPeers(ctx context.Context) error {
 	for {
 		t.mu.Lock()
-		met, why, known, greeted := t.met, t.alone(), len(t.ring.hints.nodes) > 0, len(t.neighbour)
+		met, why, known, greeted := t.met, t.alone(), len(t.ring.Known()) > 0, len(t.neighbour)
 		t.mu.Unlock()
 		if why != nil || known {
 			return why

@@ -18,6 +18,10 @@ import (
 
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // A lab is a simulated network with a table on each host.
@@ -252,13 +256,13 @@ func TestTable(t *testing.T) {
 		if err := leech.Set(l.ctx(), "x", make(chan int)); !errors.As(err, &typeError) {
 			t.Errorf("a channel was set: %v", err)
 		}
-		if err := leech.Set(l.ctx(), strings.Repeat("k", MaxKey+1), 1); !errors.Is(err, ErrTooLarge) {
+		if err := leech.Set(l.ctx(), strings.Repeat("k", home.MaxKey+1), 1); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("a long key was set: %v", err)
 		}
-		if err := leech.Set(l.ctx(), "x", strings.Repeat("v", MaxValue+1)); !errors.Is(err, ErrTooLarge) {
+		if err := leech.Set(l.ctx(), "x", strings.Repeat("v", home.MaxValue+1)); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("a large value was set: %v", err)
 		}
-		large := strings.Repeat("v", MaxValue-10)
+		large := strings.Repeat("v", home.MaxValue-10)
 		l.set(6, "large", large)
 		l.has("large", large, 6, 3)
 
@@ -324,7 +328,7 @@ func TestTwoDie(t *testing.T) {
 			}
 		}
 		for key := range want {
-			if count[key] < copies {
+			if count[key] < ring.Copies {
 				t.Errorf("%s has %d homes after a minute", key, count[key])
 			}
 		}
@@ -448,7 +452,7 @@ func TestOtherK(t *testing.T) {
 		if _, err := Open(l.ctx(), l.meshes[0], &Options{K: MaxK + 1}); err == nil {
 			t.Error("k beyond its limit")
 		}
-		_, err := l.tables[1].net.ask(l.ctx(), l.meshes[0].ID(), &question{kind: askFind})
+		_, err := l.tables[1].net.ask(l.ctx(), l.meshes[0].ID(), &wire.Question{Kind: wire.AskFind})
 		if !errors.Is(err, ErrRefused) { // the table that is open still answers
 			t.Errorf("after a table that did not open: %v", err)
 		}
@@ -657,16 +661,16 @@ func TestOldDisk(t *testing.T) {
 	for _, c := range []struct {
 		later time.Duration
 		keys  int
-	}{{0, 0}, {tombstoneTime - time.Hour, 1}, {2 * tombstoneTime, 0}} {
-		s := newStore(8, 1<<20)
+	}{{0, 0}, {home.TombstoneTime - time.Hour, 1}, {2 * home.TombstoneTime, 0}} {
+		s := home.NewStore(8, 1<<20)
 		d, err := openDisk("table", files, log, s, now.Add(c.later))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.alive != c.keys {
-			t.Errorf("%d keys after %v", s.alive, c.later)
+		if s.Alive() != c.keys {
+			t.Errorf("%d keys after %v", s.Alive(), c.later)
 		}
-		w := write{version: version{1, "w", valueHash("v")}, size: 1}
+		w := home.Write{Version: home.Version{Counter: 1, Writer: "w", Hash: home.Hash("v")}, Size: 1}
 		wait, err := d.put("key", w, "v")
 		if err == nil {
 			err = wait()

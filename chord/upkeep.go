@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // The times of upkeep.
@@ -45,10 +48,11 @@ func (t *Table) loop() {
 // probe greets those of whom was heard.
 func (t *Table) probe() {
 	t.mu.Lock()
-	probes := t.ring.takeProbes()
+	probes := t.toGreet
+	t.toGreet = nil
 	t.mu.Unlock()
 	for _, n := range probes {
-		t.background(func() { t.greet(peer.ID(n.peer)) })
+		t.background(func() { t.greet(peer.ID(n.Peer)) })
 	}
 }
 
@@ -62,16 +66,16 @@ func (t *Table) turn() time.Duration {
 	if t.calm >= calmTurns {
 		pace *= calmTurns
 	}
-	greet, look := t.ring.upkeep()
-	lost := len(t.ring.hints.nodes) == 0
+	e := t.ring.Upkeep()
+	lost := len(t.ring.Known()) == 0
 	t.mu.Unlock()
 	if lost { // all are gone that were known to store, but others may
 		t.announce()
 	}
-	for _, n := range greet {
-		t.background(func() { t.greet(peer.ID(n.peer)) })
+	for _, n := range e.Greet {
+		t.background(func() { t.greet(peer.ID(n.Peer)) })
 	}
-	for _, l := range look {
+	for _, l := range e.Look {
 		t.background(func() { t.lookup(t.ctx, l) })
 	}
 	t.probe()
@@ -83,8 +87,28 @@ func (t *Table) keepUp(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reshape(now)
-	if t.ring.evicted {
-		t.ring.evicted = false
+	if !t.due.IsZero() && !now.Before(t.due) && !t.filling && t.ring.Stores() {
+		t.filling, t.due = true, time.Time{}
+		t.spawn(t.fill)
+	}
+	if now.Sub(t.drained) >= drainPause {
+		t.drained = now.Add(time.Hour) // until it is done
+		t.spawn(func() { t.drain(t.ctx) })
+	}
+}
+
+// effects does what follows from a call of the ring. The caller holds mu.
+func (t *Table) effects(now time.Time, e ring.Effects) {
+	for _, n := range e.Greet {
+		if len(t.toGreet) < 4*ring.Listed && !slices.Contains(t.toGreet, n) {
+			t.toGreet = append(t.toGreet, n)
+			t.stir()
+		}
+	}
+	if e.Shaken {
+		t.complete.Back = 0
+	}
+	if e.Evicted {
 		t.log.Info("another peer has the same slot, and keeps it")
 		t.spawn(func() {
 			if err := t.Join(t.ctx); err != nil {
@@ -93,22 +117,14 @@ func (t *Table) keepUp(now time.Time) {
 			}
 		})
 	}
-	if t.ring.merged {
-		t.ring.merged, t.merging, t.united = false, true, now.Add(settleTime)
+	if e.Merged {
+		t.merging, t.united = true, now.Add(settleTime)
 		if t.due.IsZero() {
 			t.due = now.Add(lossPause)
 		}
-		if t.ring.yielded {
-			t.ring.yielded, t.complete, t.due = false, reach{}, now
+		if e.Yielded {
+			t.complete, t.due = ring.Reach{}, now
 		}
-	}
-	if !t.due.IsZero() && !now.Before(t.due) && !t.filling && t.ring.stores {
-		t.filling, t.due = true, time.Time{}
-		t.spawn(t.fill)
-	}
-	if now.Sub(t.drained) >= drainPause {
-		t.drained = now.Add(time.Hour) // until it is done
-		t.spawn(func() { t.drain(t.ctx) })
 	}
 }
 
@@ -121,14 +137,11 @@ func (t *Table) spawn(f func()) {
 
 // reshape notes that what this peer is a home for may have changed. The caller holds mu.
 func (t *Table) reshape(now time.Time) {
-	w := t.ring.window()
-	if t.ring.shaken {
-		t.ring.shaken, t.complete.back = false, 0
+	w := t.ring.Window()
+	if len(t.ring.Preds()) == ring.Listed || t.ring.ListsAll() || !t.ring.Stores() { // else it is smaller only for now
+		t.complete = t.complete.Common(w)
 	}
-	if len(t.ring.preds) == listed || t.ring.all() || !t.ring.stores { // else it is smaller only for now
-		t.complete = t.complete.common(w)
-	}
-	if t.ring.stores && !w.within(t.complete) && t.due.IsZero() && !t.filling {
+	if t.ring.Stores() && !w.Within(t.complete) && t.due.IsZero() && !t.filling {
 		t.due = now.Add(growPause)
 		if now.Sub(t.lost) < lossPause {
 			t.due = t.lost.Add(lossPause)
@@ -138,20 +151,17 @@ func (t *Table) reshape(now time.Time) {
 }
 
 // meet takes the view of a peer that has greeted or answered. The caller holds mu.
-func (t *Table) meet(now time.Time, p peer.ID, v *view) {
-	before := t.ring.neighbours()
-	t.ring.meet(now, *v)
+func (t *Table) meet(now time.Time, p peer.ID, v *ring.View) {
+	e := t.ring.Meet(now, *v)
+	t.effects(now, e)
 	if t.members[p] {
 		t.neighbour[p] = nil
 	}
-	if !slices.Equal(before, t.ring.neighbours()) {
+	if e.Moved {
 		t.calm = 0
 		if now.Before(t.united) { // two rings still grow together
 			t.united = now.Add(settleTime)
 		}
-		t.stir()
-	}
-	if len(t.ring.probes) > 0 {
 		t.stir()
 	}
 	t.reshape(now)
@@ -172,15 +182,15 @@ func (t *Table) refuse(p peer.ID, theirs int) error {
 }
 
 // hello is a greeting of this peer.
-func (t *Table) hello() *question {
+func (t *Table) hello() *wire.Question {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v := t.ring.view(time.Now())
-	return &question{kind: askGreet, k: t.k, view: &v}
+	v := t.ring.View(time.Now())
+	return &wire.Question{Kind: wire.AskGreet, K: t.k, View: &v}
 }
 
 // introduce greets a peer on a new stream.
-func (t *Table) introduce(p peer.ID, ask func(*question) (*reply, error)) error {
+func (t *Table) introduce(p peer.ID, ask func(*wire.Question) (*wire.Reply, error)) error {
 	a, err := ask(t.hello())
 	if err != nil {
 		return err
@@ -189,17 +199,17 @@ func (t *Table) introduce(p peer.ID, ask func(*question) (*reply, error)) error 
 }
 
 // greeted takes the answer to a greeting.
-func (t *Table) greeted(p peer.ID, a *reply) error {
+func (t *Table) greeted(p peer.ID, a *wire.Reply) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case a.kind == sayRefused:
-		return t.refuse(p, int(a.k))
-	case a.kind != sayView || !t.valid(p, a.view):
+	case a.Kind == wire.SayRefused:
+		return t.refuse(p, int(a.K))
+	case a.Kind != wire.SayView || !t.valid(p, a.View):
 		t.misbehaved(p)
 		return errForm
 	}
-	t.meet(time.Now(), p, a.view)
+	t.meet(time.Now(), p, a.View)
 	return nil
 }
 
@@ -244,18 +254,19 @@ func (t *Table) greet(p peer.ID) {
 // lose notes that a peer does not answer. The caller holds mu.
 func (t *Table) lose(p peer.ID, why error) {
 	now := time.Now()
-	if slices.ContainsFunc(t.ring.neighbours(), func(n node) bool { return n.peer == string(p) }) {
+	e := t.ring.Lose(now, string(p))
+	t.effects(now, e)
+	if e.Lost {
 		t.log.Info("a peer that stores is gone", "peer", p, "err", why)
 		t.calm, t.lost = 0, now
 	}
-	t.ring.lose(now, string(p))
 	t.reshape(now)
 	t.stir()
 }
 
 // ask asks a peer, which may be this one. Who does not answer is greeted, to make sure
 // whether it is lost.
-func (t *Table) ask(ctx context.Context, p peer.ID, q *question) (*reply, error) {
+func (t *Table) ask(ctx context.Context, p peer.ID, q *wire.Question) (*wire.Reply, error) {
 	if p == t.id {
 		a, wait, err := t.handle(p, q)
 		if wait != nil {
@@ -276,11 +287,11 @@ func (t *Table) ask(ctx context.Context, p peer.ID, q *question) (*reply, error)
 		}
 		return nil, err
 	}
-	if a.kind == sayFailed { // it may be of no use at all
+	if a.Kind == wire.SayFailed { // it may be of no use at all
 		t.background(func() { t.greet(p) })
 	}
-	if a.view != nil {
-		if !t.valid(p, a.view) {
+	if a.View != nil {
+		if !t.valid(p, a.View) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.misbehaved(p)
@@ -288,20 +299,20 @@ func (t *Table) ask(ctx context.Context, p peer.ID, q *question) (*reply, error)
 		}
 		t.learn(p, a)
 	}
-	if q.kind == askGet || q.kind == askPut {
+	if q.Kind == wire.AskGet || q.Kind == wire.AskPut {
 		t.took(time.Since(start))
 	}
 	return a, nil
 }
 
 // learn takes what an answer tells of the ring.
-func (t *Table) learn(p peer.ID, a *reply) {
+func (t *Table) learn(p peer.ID, a *wire.Reply) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.meet(now, p, a.view)
-	for _, n := range a.next {
-		t.ring.hear(now, n)
+	t.meet(now, p, a.View)
+	for _, n := range a.Next {
+		t.effects(now, t.ring.Hear(now, n))
 	}
 }
 
@@ -318,25 +329,25 @@ func (t *Table) took(d time.Duration) {
 var errAstray = errors.New("who is asked knows of nobody nearer who answers")
 
 // lookup finds the owner of a position.
-func (t *Table) lookup(ctx context.Context, l *lookup) (*reply, error) {
+func (t *Table) lookup(ctx context.Context, l *ring.Lookup) (*wire.Reply, error) {
 	for {
-		p := peer.ID(l.at.peer)
-		if t.doubts(p) && l.skip() {
+		p := peer.ID(l.At.Peer)
+		if t.doubts(p) && l.Skip() {
 			continue
 		}
-		a, err := t.ask(ctx, p, &question{kind: askFind, position: l.position})
+		a, err := t.ask(ctx, p, &wire.Question{Kind: wire.AskFind, Position: l.Position})
 		more := false
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			more = l.skip()
-		case a.kind != sayView:
-			more = l.skip()
-		case a.owns:
+			more = l.Skip()
+		case a.Kind != wire.SayView:
+			more = l.Skip()
+		case a.Owns:
 			return a, nil
 		default:
-			more = l.redirect(append(slices.Clone(a.view.succs), a.next...)...)
+			more = l.Redirect(append(slices.Clone(a.View.Succs), a.Next...)...)
 		}
 		if !more {
 			return nil, errAstray
@@ -355,7 +366,7 @@ func (t *Table) doubts(p peer.ID) bool {
 func (t *Table) sweep(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(t.store.expired(now))
+	t.forget(t.store.Expired(now))
 	if d, ok := t.shelf.(*disk); ok {
 		if err := d.stamp(now); err != nil {
 			t.fail(err)
@@ -365,19 +376,17 @@ func (t *Table) sweep(now time.Time) {
 
 // forget removes keys from the store. The caller holds mu.
 func (t *Table) forget(keys []string) {
-	for _, key := range keys {
-		t.store.remove(key)
-	}
+	t.store.Remove(keys...)
 	if err := t.shelf.remove(keys); err != nil {
 		t.fail(err)
 	}
 }
 
 // greetAll greets peers side by side, and waits for their answers.
-func (t *Table) greetAll(nodes []node) {
+func (t *Table) greetAll(nodes []ring.Node) {
 	var wg sync.WaitGroup
 	for _, n := range nodes {
-		wg.Go(func() { t.greet(peer.ID(n.peer)) })
+		wg.Go(func() { t.greet(peer.ID(n.Peer)) })
 	}
 	wg.Wait()
 }

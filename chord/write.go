@@ -11,13 +11,17 @@ import (
 	"time"
 
 	"github.com/p2p-today/go2p/internal/value"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/ring"
+	"github.com/p2p-today/go2p/chord/internal/wire"
 )
 
 // newWrite is a write of this peer.
-func (t *Table) newWrite(counter uint64, val string, deleted bool) write {
-	w := write{version: version{counter, string(t.id), 0}, deleted: deleted, at: time.Now(), size: len(val)}
+func (t *Table) newWrite(counter uint64, val string, deleted bool) home.Write {
+	w := home.Write{Version: home.Version{Counter: counter, Writer: string(t.id)}, Deleted: deleted, At: time.Now(), Size: len(val)}
 	if !deleted {
-		w.hash = valueHash(val)
+		w.Hash = home.Hash(val)
 	}
 	return w
 }
@@ -30,7 +34,7 @@ func (t *Table) write(ctx context.Context, key, val string) error {
 		if err != nil || above == 0 {
 			return err
 		}
-		if counter = above + 1; counter > maxCounter {
+		if counter = above + 1; counter > home.MaxCounter {
 			return errWorn
 		}
 	}
@@ -40,9 +44,9 @@ var errWorn = errors.New("it was written too often")
 
 // attempt writes one version. It returns the counter of a higher one that a home holds,
 // or 0 when a majority has taken this one.
-func (t *Table) attempt(ctx context.Context, key, val string, w write) (above uint64, err error) {
-	r := t.newRound(ctx, key, func(h home) *question {
-		return &question{kind: askPut, key: key, role: h.role, write: w, value: val}
+func (t *Table) attempt(ctx context.Context, key, val string, w home.Write) (above uint64, err error) {
+	r := t.newRound(ctx, key, func(h ring.Replica) *wire.Question {
+		return &wire.Question{Kind: wire.AskPut, Key: key, Role: h.Role, Write: w, Value: val}
 	})
 	pause := firstRetry
 	for {
@@ -54,29 +58,29 @@ func (t *Table) attempt(ctx context.Context, key, val string, w write) (above ui
 		limit, sure := r.ceiling(hs)
 		for _, h := range hs {
 			v, ok := r.votes[h]
-			if !ok || v.err != nil || v.a.kind != sayDone {
+			if !ok || v.err != nil || v.a.Kind != wire.SayOutcome {
 				continue
 			}
-			switch v.a.outcome {
-			case stored, known:
-				if !v.a.filling {
+			switch v.a.Outcome {
+			case home.Stored, home.Known:
+				if !v.a.Backfilling {
 					got++
 				}
-			case lower:
-				if sure && v.a.write.counter <= limit {
-					above = max(above, v.a.write.counter)
+			case home.Lower:
+				if sure && v.a.Write.Counter <= limit {
+					above = max(above, v.a.Write.Counter)
 				}
-			case full:
+			case home.Full:
 				refused++
 			}
 		}
 		switch {
 		case above > 0:
 			return above, nil
-		case got >= majority(len(hs)) && sure:
+		case got >= ring.Majority(len(hs)) && sure:
 			t.background(r.finish)
 			return 0, nil
-		case refused > len(hs)-majority(len(hs)):
+		case refused > len(hs)-ring.Majority(len(hs)):
 			return 0, ErrFull
 		}
 		r.send(t.ctx, hs, len(hs)) // homes beyond the majority get it also when this is over
@@ -99,9 +103,9 @@ func (r *round) finish() {
 	r.ctx = ctx
 	for pause := firstRetry; ; {
 		hs, err := r.homes()
-		if err == nil && !slices.ContainsFunc(hs, func(h home) bool {
+		if err == nil && !slices.ContainsFunc(hs, func(h ring.Replica) bool {
 			v, ok := r.votes[h]
-			return !ok || v.err != nil || v.a.kind != sayDone
+			return !ok || v.err != nil || v.a.Kind != wire.SayOutcome
 		}) {
 			return
 		}
@@ -119,7 +123,7 @@ func (r *round) finish() {
 
 // ceiling is the highest counter to believe. It is not sure while less than a majority has
 // answered, nor while counters are so far apart that somebody lies, and more may answer.
-func (r *round) ceiling(hs []home) (limit uint64, sure bool) {
+func (r *round) ceiling(hs []ring.Replica) (limit uint64, sure bool) {
 	var counters []uint64
 	answered := 0
 	for _, h := range hs {
@@ -127,15 +131,15 @@ func (r *round) ceiling(hs []home) (limit uint64, sure bool) {
 		if ok {
 			answered++
 		}
-		if ok && v.err == nil && (v.a.kind == sayDone || v.a.kind == sayHeld) {
-			counters = append(counters, v.a.write.counter)
+		if ok && v.err == nil && (v.a.Kind == wire.SayOutcome || v.a.Kind == wire.SayVersion) {
+			counters = append(counters, v.a.Write.Counter)
 		}
 	}
-	if len(counters) < majority(len(hs)) {
+	if len(counters) < ring.Majority(len(hs)) {
 		return 0, false
 	}
-	near := slices.Max(counters)-slices.Min(counters) <= maxJump
-	return ceiling(counters), near || answered == len(hs)
+	near := slices.Max(counters)-slices.Min(counters) <= home.MaxJump
+	return home.Ceiling(counters), near || answered == len(hs)
 }
 
 // locks keep the order of this peer's own writes of a key.
@@ -178,8 +182,8 @@ func (ls *locks) lock(ctx context.Context, key string) (unlock func(), err error
 
 // do runs a write of one key, after this peer's earlier ones.
 func (t *Table) do(ctx context.Context, what, key string, f func(context.Context) error) error {
-	if len(key) > MaxKey {
-		return fmt.Errorf("chord: %s: %w: a key of %d bytes, at most %d", what, ErrTooLarge, len(key), MaxKey)
+	if len(key) > home.MaxKey {
+		return fmt.Errorf("chord: %s: %w: a key of %d bytes, at most %d", what, ErrTooLarge, len(key), home.MaxKey)
 	}
 	ctx, cancel := t.limit(ctx)
 	defer cancel()
@@ -197,8 +201,8 @@ func (t *Table) do(ctx context.Context, what, key string, f func(context.Context
 // encode checks a value.
 func encode(v any) (string, error) {
 	data, err := value.Encode(v)
-	if err == nil && len(data) > MaxValue {
-		err = fmt.Errorf("%w: a value of %d bytes, at most %d", ErrTooLarge, len(data), MaxValue)
+	if err == nil && len(data) > home.MaxValue {
+		err = fmt.Errorf("%w: a value of %d bytes, at most %d", ErrTooLarge, len(data), home.MaxValue)
 	}
 	return string(data), err
 }
@@ -250,15 +254,15 @@ func (t *Table) Update(ctx context.Context, items map[string]any) error {
 // so anew if somebody else writes meanwhile. Own tells that what there is was written in
 // an earlier attempt, of which it is not known whether a majority had taken it.
 func (t *Table) modify(ctx context.Context, key string, f func(it *held, own bool) (val string, deleted bool, err error)) error {
-	tried := map[version]bool{}
-	for counter := uint64(1); counter <= maxCounter; {
-		it, above, err := t.prepare(ctx, key, version{counter, string(t.id), 0})
+	tried := map[home.Version]bool{}
+	for counter := uint64(1); counter <= home.MaxCounter; {
+		it, above, err := t.prepare(ctx, key, home.Version{Counter: counter, Writer: string(t.id)})
 		if err != nil {
 			return err
 		}
 		if above == 0 {
-			own := tried[it.version]
-			if it.counter == 0 || it.deleted {
+			own := tried[it.Version]
+			if it.Counter == 0 || it.Deleted {
 				it = nil
 			}
 			val, deleted, err := f(it, own)
@@ -266,7 +270,7 @@ func (t *Table) modify(ctx context.Context, key string, f func(it *held, own boo
 				return err
 			}
 			w := t.newWrite(counter, val, deleted)
-			tried[w.version] = true
+			tried[w.Version] = true
 			if above, err = t.attempt(ctx, key, val, w); err != nil || above == 0 {
 				return err
 			}

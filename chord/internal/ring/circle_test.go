@@ -1,4 +1,4 @@
-package chord
+package ring
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func TestPositions(t *testing.T) {
 		KeyPositions []struct {
 			Key, Method string
 			Repeat      []any `json:"key_repeat"` // a byte, and how often
-			Position    map[string]slot
+			Position    map[string]Slot
 		} `json:"key_positions"`
 	}
 	vectors(t, &v)
@@ -50,7 +50,7 @@ func TestPositions(t *testing.T) {
 		}
 		for text, want := range c.Position {
 			k, _ := strconv.Atoi(text)
-			if got := circle(k).positions(string(key))[slices.Index(methods, c.Method)]; got != want {
+			if got := Circle(k).Positions(string(key))[slices.Index(methods, c.Method)]; got != want {
 				t.Errorf("%s of %q modulo 2^%d is %d, not %d", c.Method, key, k, got, want)
 			}
 		}
@@ -61,34 +61,34 @@ func TestPositions(t *testing.T) {
 // most k hops, each of which comes nearer.
 func TestHopsAreBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		k := circle(rapid.IntRange(1, 12).Draw(t, "k"))
-		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) slot {
-			return slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
-		}), 1, min(1<<k, 60), rapid.ID[slot]).Draw(t, "slots")
-		ring := map[slot]*fingers{}
+		k := Circle(rapid.IntRange(1, 12).Draw(t, "k"))
+		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Slot {
+			return Slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
+		}), 1, min(1<<k, 60), rapid.ID[Slot]).Draw(t, "slots")
+		ring := map[Slot]*Fingers{}
 		for _, s := range slots {
-			ring[s] = newFingers(k, node{s, fmt.Sprint(s)})
+			ring[s] = newFingers(k, Node{s, fmt.Sprint(s)})
 			for _, o := range slots {
-				ring[s].meet(node{o, fmt.Sprint(o)})
+				ring[s].meet(Node{o, fmt.Sprint(o)})
 			}
 		}
-		position := slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "position"))
+		position := Slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "position"))
 		owner := slots[0]
 		for _, s := range slots {
-			if k.distance(s, position) < k.distance(owner, position) {
+			if k.Distance(s, position) < k.Distance(owner, position) {
 				owner = s
 			}
 		}
 		at, hops := rapid.SampledFrom(slots).Draw(t, "start"), 0
 		for {
 			next := k.nearest(ring[at].self, position, ring[at].table)
-			if next.slot == at {
+			if next.Slot == at {
 				break
 			}
-			if k.distance(next.slot, position) >= k.distance(at, position) {
-				t.Fatalf("from %d to %d is no nearer to %d", at, next.slot, position)
+			if k.Distance(next.Slot, position) >= k.Distance(at, position) {
+				t.Fatalf("from %d to %d is no nearer to %d", at, next.Slot, position)
 			}
-			at = next.slot
+			at = next.Slot
 			hops++
 		}
 		if at != owner || hops > int(k) {
@@ -99,9 +99,9 @@ func TestHopsAreBounded(t *testing.T) {
 
 // A peer asks for every slot once.
 func TestProbe(t *testing.T) {
-	for k := circle(1); k <= 10; k++ {
-		seen := map[slot]bool{}
-		for s := range k.probe("12D3KooW") {
+	for k := Circle(1); k <= 10; k++ {
+		seen := map[Slot]bool{}
+		for s := range k.Probe("12D3KooW") {
 			if seen[s] || s >= 1<<k {
 				t.Fatalf("k %d: %d again, or not on the circle", k, s)
 			}
@@ -117,30 +117,30 @@ func TestProbe(t *testing.T) {
 // nodes joined.
 func TestHomes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		k := circle(rapid.IntRange(3, 16).Draw(t, "k"))
-		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) slot {
-			return slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
-		}), 1, 8, rapid.ID[slot]).Draw(t, "slots")
+		k := Circle(rapid.IntRange(3, 16).Draw(t, "k"))
+		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Slot {
+			return Slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
+		}), 1, 8, rapid.ID[Slot]).Draw(t, "slots")
 		slices.Sort(slots)
-		var answers [copies]answer
-		for i, p := range k.positions(rapid.String().Draw(t, "key")) {
+		var answers [Copies]Answer
+		for i, p := range k.Positions(rapid.String().Draw(t, "key")) {
 			owner := 0
 			for j, s := range slots {
-				if k.distance(s, p) < k.distance(slots[owner], p) {
+				if k.Distance(s, p) < k.Distance(slots[owner], p) {
 					owner = j
 				}
 			}
-			for j := range min(copies, len(slots)) {
+			for j := range min(Copies, len(slots)) {
 				s := slots[(owner+j)%len(slots)]
-				answers[i] = append(answers[i], node{s, fmt.Sprint(s)})
+				answers[i] = append(answers[i], Node{s, fmt.Sprint(s)})
 			}
 		}
-		got := homes(answers)
-		if len(got) != min(copies, len(slots)) {
+		got := replicas(answers)
+		if len(got) != min(Copies, len(slots)) {
 			t.Fatalf("%d homes among %d nodes", len(got), len(slots))
 		}
 		for i, n := range got {
-			if slices.ContainsFunc(got[:i], func(o home) bool { return o.peer == n.peer }) {
+			if slices.ContainsFunc(got[:i], func(o Replica) bool { return o.Peer == n.Peer }) {
 				t.Fatalf("%v twice", n)
 			}
 		}

@@ -1,4 +1,4 @@
-package chord
+package ring
 
 import (
 	"container/heap"
@@ -14,7 +14,7 @@ import (
 type world struct {
 	t     *testing.T
 	rng   *rand.Rand
-	k     circle
+	k     Circle
 	now   time.Time
 	queue events
 	seq   int
@@ -25,7 +25,7 @@ type world struct {
 }
 
 type simNode struct {
-	*ring
+	*Ring
 	w       *world
 	alive   bool
 	side    int // of a partition
@@ -51,7 +51,7 @@ func (e *events) Pop() any     { old := *e; x := old[len(old)-1]; *e = old[:len(
 
 const silence = 2 * time.Second // until a caller gives up
 
-func newWorld(t *testing.T, seed uint64, k circle) *world {
+func newWorld(t *testing.T, seed uint64, k Circle) *world {
 	return &world{t: t, rng: rand.New(rand.NewPCG(seed, 5)), k: k, now: time.Unix(1e9, 0), check: func() {}}
 }
 
@@ -87,7 +87,7 @@ func (w *world) members() (live []*simNode) {
 }
 
 func (w *world) node(peer string) *simNode {
-	i := slices.IndexFunc(w.nodes, func(n *simNode) bool { return n.ring.self.peer == peer })
+	i := slices.IndexFunc(w.nodes, func(n *simNode) bool { return n.Ring.self.Peer == peer })
 	if i < 0 {
 		return nil
 	}
@@ -116,44 +116,47 @@ func (n *simNode) call(to string, answer func(*simNode) func(), silent func()) {
 	})
 }
 
-func (n *simNode) greet(o node) {
-	mine := n.view(n.w.now)
-	n.call(o.peer, func(o *simNode) func() {
-		o.meet(n.w.now, mine)
-		theirs := o.view(n.w.now)
-		o.chores()
-		return func() { n.meet(n.w.now, theirs); n.chores() }
-	}, func() { n.lose(n.w.now, o.peer); n.chores() })
+func (n *simNode) greet(o Node) {
+	mine := n.View(n.w.now)
+	n.call(o.Peer, func(o *simNode) func() {
+		e := o.Meet(n.w.now, mine)
+		theirs := o.View(n.w.now)
+		o.perform(e)
+		return func() { n.perform(n.Meet(n.w.now, theirs)) }
+	}, func() { n.perform(n.Lose(n.w.now, o.Peer)) })
 }
 
-// chores does what follows from what was heard.
-func (n *simNode) chores() {
-	for _, o := range n.takeProbes() {
+// perform does what follows from a call.
+func (n *simNode) perform(e Effects) {
+	for _, o := range e.Greet {
 		n.greet(o)
 	}
-	if n.evicted && !n.joining {
+	for _, l := range e.Look {
+		n.lookup(l, func(v View) { n.perform(n.Meet(n.w.now, v)) }, func() {})
+	}
+	if e.Evicted && !n.joining {
 		n.join()
 	}
 }
 
 // lookup finds the owner of a position.
-func (n *simNode) lookup(l *lookup, found func(view), lost func()) {
-	n.call(l.at.peer, func(o *simNode) func() {
-		v, owns := o.view(n.w.now), o.owns(l.position)
-		next, ok := o.next(l.position)
+func (n *simNode) lookup(l *Lookup, found func(View), lost func()) {
+	n.call(l.At.Peer, func(o *simNode) func() {
+		v, owns := o.View(n.w.now), o.Owns(l.Position)
+		next, ok := o.Next(l.Position)
 		return func() {
 			switch {
 			case owns:
 				found(v)
-			case ok && l.redirect(append(slices.Clone(v.succs), next)...), !ok && l.skip():
+			case ok && l.Redirect(append(slices.Clone(v.Succs), next)...), !ok && l.Skip():
 				n.lookup(l, found, lost)
 			default:
 				lost()
 			}
 		}
 	}, func() {
-		n.lose(n.w.now, l.at.peer)
-		if l.skip() {
+		n.perform(n.Lose(n.w.now, l.At.Peer))
+		if l.Skip() {
 			n.lookup(l, found, lost)
 		} else {
 			lost()
@@ -163,9 +166,9 @@ func (n *simNode) lookup(l *lookup, found func(view), lost func()) {
 
 // join has a node that knows somebody ask for a slot.
 func (n *simNode) join() {
-	n.joining, n.evicted = true, false
-	var slots []slot
-	for s := range n.circle.probe(n.ring.self.peer) {
+	n.joining = true
+	var slots []Slot
+	for s := range n.k.Probe(n.Ring.self.Peer) {
 		if slots = append(slots, s); len(slots) == 64 {
 			break
 		}
@@ -173,7 +176,7 @@ func (n *simNode) join() {
 	n.tryJoin(slots)
 }
 
-func (n *simNode) tryJoin(slots []slot) {
+func (n *simNode) tryJoin(slots []Slot) {
 	again := func() {
 		n.w.after(time.Second, func() {
 			if n.alive {
@@ -185,22 +188,22 @@ func (n *simNode) tryJoin(slots []slot) {
 		n.joining, n.full = false, true
 		return
 	}
-	start, ok := n.next(slots[0])
+	start, ok := n.Next(slots[0])
 	if !ok {
 		again()
 		return
 	}
-	n.lookup(newLookup(n.circle, slots[0], start), func(v view) {
-		n.call(v.self.peer, func(o *simNode) func() {
-			what := o.claim(n.w.now, slots[0], n.ring.self.peer)
-			v := o.view(n.w.now)
+	n.lookup(NewLookup(n.k, slots[0], start), func(v View) {
+		n.call(v.Self.Peer, func(o *simNode) func() {
+			what, e := o.Claim(n.w.now, slots[0], n.Ring.self.Peer)
+			v := o.View(n.w.now)
+			o.perform(e)
 			return func() {
 				switch what {
-				case granted:
+				case Granted:
 					n.joining = false
-					n.enter(n.w.now, slots[0], &v)
-					n.chores()
-				case taken:
+					n.perform(n.Enter(n.w.now, slots[0], v))
+				case Taken:
 					n.tryJoin(slots[1:])
 				default:
 					again()
@@ -219,28 +222,22 @@ func (n *simNode) tick() {
 	if !n.alive {
 		return
 	}
-	greet, look := n.upkeep()
-	for _, o := range greet {
-		n.greet(o)
-	}
-	for _, l := range look {
-		n.lookup(l, func(v view) { n.meet(n.w.now, v); n.chores() }, func() {})
-	}
+	n.perform(n.Upkeep())
 	n.w.after(time.Second, n.tick)
 }
 
 // arrive adds a node that knows another one.
 func (w *world) arrive(knows *simNode) *simNode {
-	n := &simNode{ring: newRing(w.k, fmt.Sprintf("peer%d", len(w.nodes))), w: w, alive: true}
+	n := &simNode{Ring: New(w.k, fmt.Sprintf("peer%d", len(w.nodes))), w: w, alive: true}
 	w.nodes = append(w.nodes, n)
 	if knows == nil {
-		for s := range n.circle.probe(n.ring.self.peer) {
-			n.found(w.now, s, w.rng.Uint64())
+		for s := range n.k.Probe(n.Ring.self.Peer) {
+			n.Found(w.now, s, w.rng.Uint64())
 			break
 		}
 	} else {
 		n.side = knows.side
-		n.hints.learn(knows.ring.self)
+		n.cache.learn(knows.Ring.self)
 		n.join()
 	}
 	n.begin()
@@ -249,11 +246,11 @@ func (w *world) arrive(knows *simNode) *simNode {
 
 // farewell has a node leave.
 func (n *simNode) farewell() {
-	v := n.view(n.w.now)
-	for _, o := range n.neighbours() {
-		n.call(o.peer, func(o *simNode) func() { o.depart(n.w.now, v); o.chores(); return func() {} }, func() {})
+	v := n.View(n.w.now)
+	for _, o := range n.Neighbours() {
+		n.call(o.Peer, func(o *simNode) func() { o.perform(o.Depart(n.w.now, v)); return func() {} }, func() {})
 	}
-	n.exit()
+	n.Exit()
 	n.w.after(silence, func() { n.alive = false })
 }
 
@@ -261,13 +258,13 @@ func (n *simNode) farewell() {
 func (w *world) ordered() {
 	for _, n := range w.members() {
 		for _, l := range []struct {
-			nodes    []node
-			distance func(node) uint64
+			nodes    []Node
+			distance func(Node) uint64
 		}{{n.succs, n.ahead}, {n.preds, n.behind}} {
 			last := uint64(0)
 			for _, o := range l.nodes {
-				if d := l.distance(o); d <= last || len(l.nodes) > listed {
-					w.t.Fatalf("step %d: %v lists %v", w.steps, n.ring.self, l.nodes)
+				if d := l.distance(o); d <= last || len(l.nodes) > Listed {
+					w.t.Fatalf("step %d: %v lists %v", w.steps, n.Ring.self, l.nodes)
 				} else {
 					last = d
 				}
@@ -282,17 +279,17 @@ func (w *world) zave() {
 	w.ordered()
 	members := w.members()
 	for _, n := range members {
-		if len(members) > 1 && !slices.ContainsFunc(n.succs, func(s node) bool {
-			o := w.node(s.peer)
+		if len(members) > 1 && !slices.ContainsFunc(n.succs, func(s Node) bool {
+			o := w.node(s.Peer)
 			return o.alive && (o.stores || o.joining)
 		}) {
-			w.t.Fatalf("step %d: nobody whom %v lists is there: %v", w.steps, n.ring.self, n.succs)
+			w.t.Fatalf("step %d: nobody whom %v lists is there: %v", w.steps, n.Ring.self, n.succs)
 		}
 	}
 	n := len(w.principals(nil))
-	if w.based = w.based || len(members) > listed+1 && w.ideal() == ""; w.based && n <= listed {
+	if w.based = w.based || len(members) > Listed+1 && w.ideal() == ""; w.based && n <= Listed {
 		for _, m := range members {
-			w.t.Logf("%v lists %v", m.ring.self, m.succs)
+			w.t.Logf("%v lists %v", m.Ring.self, m.succs)
 		}
 		w.t.Fatalf("step %d: %d of %d members are principals", w.steps, n, len(members))
 	}
@@ -302,18 +299,18 @@ func (w *world) zave() {
 // there.
 func (w *world) principals(without *simNode) []*simNode {
 	members := slices.DeleteFunc(w.members(), func(n *simNode) bool { return n == without })
-	slices.SortFunc(members, func(a, b *simNode) int { return int(a.ring.self.slot) - int(b.ring.self.slot) })
+	slices.SortFunc(members, func(a, b *simNode) int { return int(a.Ring.self.Slot) - int(b.Ring.self.Slot) })
 	passed := map[*simNode]bool{}
 	for i, n := range members {
 		for _, s := range n.succs {
 			for i++; ; i++ {
 				m := members[i%len(members)]
-				if w.k.distance(n.ring.self.slot, m.ring.self.slot)-1 >= n.ahead(s)-1 { // s, or n again
+				if w.k.Distance(n.Ring.self.Slot, m.Ring.self.Slot)-1 >= n.ahead(s)-1 { // s, or n again
 					break
 				}
 				passed[m] = true
 			}
-			if members[i%len(members)].ring.self != s {
+			if members[i%len(members)].Ring.self != s {
 				i--
 			}
 		}
@@ -329,16 +326,16 @@ func (w *world) ideal() (why string) {
 		sides[n.side] = append(sides[n.side], n)
 	}
 	for _, nodes := range sides {
-		slices.SortFunc(nodes, func(a, b *simNode) int { return int(a.ring.self.slot) - int(b.ring.self.slot) })
+		slices.SortFunc(nodes, func(a, b *simNode) int { return int(a.Ring.self.Slot) - int(b.Ring.self.Slot) })
 		for i, n := range nodes {
-			for j := 1; j <= min(listed, len(nodes)-1); j++ {
-				succ, pred := nodes[(i+j)%len(nodes)].ring.self, nodes[(i-j+len(nodes))%len(nodes)].ring.self
+			for j := 1; j <= min(Listed, len(nodes)-1); j++ {
+				succ, pred := nodes[(i+j)%len(nodes)].Ring.self, nodes[(i-j+len(nodes))%len(nodes)].Ring.self
 				if len(n.succs) < j || len(n.preds) < j || n.succs[j-1] != succ || n.preds[j-1] != pred {
-					return fmt.Sprintf("%v lists %v and %v; %d on its side", n.ring.self, n.succs, n.preds, len(nodes))
+					return fmt.Sprintf("%v lists %v and %v; %d on its side", n.Ring.self, n.succs, n.preds, len(nodes))
 				}
 			}
 			if len(nodes) == 1 && len(n.succs)+len(n.preds) > 0 {
-				return fmt.Sprintf("%v is alone and lists %v and %v", n.ring.self, n.succs, n.preds)
+				return fmt.Sprintf("%v is alone and lists %v and %v", n.Ring.self, n.succs, n.preds)
 			}
 		}
 	}
@@ -355,7 +352,7 @@ func (w *world) settle(limit time.Duration) {
 		}
 	}
 	for _, m := range w.members() {
-		w.t.Logf("side %d: %v lists %v and %v", m.side, m.ring.self, m.succs, m.preds)
+		w.t.Logf("side %d: %v lists %v and %v", m.side, m.Ring.self, m.succs, m.preds)
 	}
 	w.t.Fatalf("step %d: not settled: %s", w.steps, why)
 }
@@ -378,7 +375,7 @@ func TestStorm(t *testing.T) {
 }
 
 func storm(t *testing.T, seed uint64, steps int) {
-	w := newWorld(t, seed, circle(8+seed%9))
+	w := newWorld(t, seed, Circle(8+seed%9))
 	w.check = w.ordered
 	w.arrive(nil)
 	crashes := 0
@@ -398,7 +395,7 @@ func storm(t *testing.T, seed uint64, steps int) {
 	for w.steps = 0; w.steps < steps; {
 		members := w.members()
 		any := members[w.rng.IntN(len(members))]
-		spare := crashes < 2 && len(w.principals(any)) > listed // it is not needed to keep the ring together
+		spare := crashes < 2 && len(w.principals(any)) > Listed // it is not needed to keep the ring together
 		switch what := w.rng.IntN(100); {
 		case len(members) < 64 && what < 45:
 			w.arrive(any)
@@ -415,14 +412,14 @@ func storm(t *testing.T, seed uint64, steps int) {
 			}
 			w.settle(5 * time.Minute)
 			w.run(time.Duration(w.rng.IntN(60)) * time.Second)
-			w.run(mourning)
+			w.run(quarantine)
 			members = w.members()
 			other := slices.IndexFunc(members, func(n *simNode) bool { return n.side != members[0].side })
 			for _, n := range w.nodes {
 				n.side = 0
 			}
 			if other >= 0 { // one of each side meet, as neighbours in the mesh
-				members[0].greet(members[other].ring.self)
+				members[0].greet(members[other].Ring.self)
 			}
 			w.settle(5 * time.Minute)
 			w.check = zave
@@ -431,4 +428,21 @@ func storm(t *testing.T, seed uint64, steps int) {
 	}
 	w.settle(5 * time.Minute)
 	t.Logf("%d members in the end, %d ever", len(w.members()), len(w.nodes))
+}
+
+// However many peers fall silent, the list of those in quarantine is bounded.
+func TestRing_QuarantineIsBounded(t *testing.T) {
+	r, now := New(16, "self"), time.Unix(1e9, 0)
+	r.Found(now, 1, 1)
+	for i := range 3 * maxQuarantined {
+		r.Lose(now, fmt.Sprint("peer", i))
+		if len(r.quarantined) > maxQuarantined {
+			t.Fatalf("%d peers are in quarantine", len(r.quarantined))
+		}
+	}
+	now = now.Add(quarantine)
+	r.Lose(now, "late")
+	if len(r.quarantined) != 1 {
+		t.Errorf("%d peers are in quarantine after its time", len(r.quarantined))
+	}
 }

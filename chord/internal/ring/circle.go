@@ -1,6 +1,4 @@
-package chord
-
-// CORE: the circle of 2^k slots, and where keys and peers belong on it.
+package ring
 
 import (
 	"crypto/sha1"
@@ -11,27 +9,29 @@ import (
 )
 
 // copies is how many positions a key has, and how many homes if there are as many peers.
-const copies = 5
+const Copies = 5
 
 // A slot is a place on the circle, below 2^k.
-type slot uint64
+type Slot uint64
 
 // A circle is its k, from 1 to 32: it has 2^k slots, and after the last comes the first.
-type circle int
+type Circle int
 
 // at is the slot some steps clockwise from another.
-func (k circle) at(from slot, steps uint64) slot { return (from + slot(steps)) & (1<<k - 1) }
+func (k Circle) At(from Slot, steps uint64) Slot {
+	return (from + Slot(steps)) & (1<<k - 1)
+}
 
 // distance is how many steps it is clockwise from one slot to another.
-func (k circle) distance(from, to slot) uint64 { return uint64((to - from) & (1<<k - 1)) }
+func (k Circle) Distance(from, to Slot) uint64 { return uint64((to - from) & (1<<k - 1)) }
 
 // reduce is a hash, as one big-endian number, modulo 2^k.
-func (k circle) reduce(hash []byte) slot {
-	return slot(binary.BigEndian.Uint64(hash[len(hash)-8:])) & (1<<k - 1)
+func (k Circle) reduce(hash []byte) Slot {
+	return Slot(binary.BigEndian.Uint64(hash[len(hash)-8:])) & (1<<k - 1)
 }
 
 // position is the slot of a key by one of the five hashes.
-func (k circle) position(key string, index int) slot {
+func (k Circle) Position(key string, index int) Slot {
 	switch index {
 	case 0:
 		h := sha1.Sum([]byte(key))
@@ -51,24 +51,30 @@ func (k circle) position(key string, index int) slot {
 }
 
 // positions are the five slots of a key, from five hashes of it, as in protocol 0.4.
-func (k circle) positions(key string) (all [copies]slot) {
+func (k Circle) Positions(key string) (all [Copies]Slot) {
 	for i := range all {
-		all[i] = k.position(key, i)
+		all[i] = k.Position(key, i)
 	}
 	return all
 }
 
 // probe yields the slots that a peer may ask for, in the order in which it does: that of
 // the hash of its ID, then others in a fixed order, until it has asked for all.
-func (k circle) probe(peer string) iter.Seq[slot] {
+func (k Circle) Probe(peer string) iter.Seq[Slot] {
 	sum := sha256.Sum256([]byte(peer))
 	first := k.reduce(sum[:])
 	step := binary.BigEndian.Uint64(sum[:8]) | 1 // odd: it meets all before it meets one again
-	return func(yield func(slot) bool) {
+	return func(yield func(Slot) bool) {
 		for i := range uint64(1) << k {
-			if !yield(k.at(first, i*step)) {
+			if !yield(k.At(first, i*step)) {
 				return
 			}
 		}
 	}
+}
+
+// A node is a storing peer and its slot.
+type Node struct {
+	Slot Slot
+	Peer string // peer ID, as bytes
 }
