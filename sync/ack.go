@@ -107,7 +107,7 @@ func (d *Dict) acknowledge(ctx context.Context, t *talk, last dot) error {
 	defer cancel()
 	for {
 		d.mu.RLock()
-		has, heard := d.replica.seen.next(last.writer) > last.n, d.heard
+		has, heard := d.replica.has(last), d.heard
 		d.mu.RUnlock()
 		if has {
 			break
@@ -131,7 +131,7 @@ func (d *Dict) flush() error {
 		defer d.mu.Unlock()
 		return d.failed
 	}
-	wait, err := d.store.begin(d.replica, effects{}, d.now().count)
+	wait, err := d.store.begin(effects{}, d.now().count)
 	d.mu.Unlock()
 	if err != nil {
 		return err

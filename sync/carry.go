@@ -5,16 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
-
-// A Carried says who has written something in another network, from which a member carries
-// it over. Nothing of it is proven.
-type Carried struct {
-	Owner string        // LegacyPrefix and who it is
-	Time  time.Time     // when it was written there, by its author's clock
-	Age   time.Duration // of its lease
-}
 
 var errOwner = errors.New("no owner in another network")
 
@@ -31,7 +22,7 @@ func (d *Dict) Carry(ctx context.Context, by Carried, key string, v any) error {
 	}
 	o.by = &by
 	return d.do(ctx, "carry", len(o.key)+len(o.value), nil, func(r *replica) ([]op, error) {
-		held := r.tree.get(key)
+		held := r.get(key)
 		if held != nil && held.owner == by.Owner && held.value == o.value && held.time >= by.Time.UnixMilli() {
 			return nil, nil
 		}

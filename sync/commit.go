@@ -3,6 +3,7 @@ package sync
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"time"
 )
 
@@ -13,13 +14,10 @@ const (
 
 // A write waits to be decided.
 type write struct {
-	build func(*replica) ([]op, error) // what to do, as things are then
+	update
 	bytes int
 	acks  int
-
-	done chan struct{}
-	last dot // of what it wrote; zero if that was nothing
-	err  error
+	done  chan struct{}
 }
 
 // submit has a write decided and, if it is allowed, made durable. Writes that wait
@@ -112,28 +110,15 @@ func (d *Dict) commit(writes []*write) {
 		d.replica.writer, d.first, d.named = d.newName(), 1, true
 	}
 	now := d.now()
-	var out effects
-	var entries []*entry
-	for _, w := range writes {
-		ops, err := w.build(d.replica)
-		var planned []*entry
-		if err == nil {
-			planned, err = d.replica.plan(now, ops)
-		}
-		if err != nil {
-			w.err = err
-			continue
-		}
-		d.replica.commit(now, planned, &out)
-		entries = append(entries, planned...)
-		if n := len(planned); n > 0 {
-			w.last = planned[n-1].dot
-		}
+	updates := make([]*update, len(writes))
+	for i, w := range writes {
+		updates[i] = &w.update
 	}
-	messages, err := d.sign(now, entries)
+	out := d.replica.write(now, updates...)
+	messages, err := d.replica.seal(now, out.written, rand.Reader, d.sign)
 	wait := func() error { return nil }
-	if err == nil && d.store != nil && len(entries) > 0 {
-		wait, err = d.store.begin(d.replica, out, now.count)
+	if err == nil && d.store != nil && len(out.written) > 0 {
+		wait, err = d.store.begin(out, now.count)
 	}
 	if err != nil {
 		d.failed = err

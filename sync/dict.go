@@ -136,10 +136,10 @@ func (d *Dict) load() (err error) {
 		if err := d.store.load(d.replica); err != nil {
 			return err
 		}
-		d.before = d.store.clock.count
+		d.before = d.store.rows.count
 	}
-	if d.store != nil && d.store.clock.incarnation != 0 {
-		d.replica.writer = writerName(d.rules.self, d.store.clock.incarnation)
+	if d.store != nil && d.store.rows.incarnation != 0 {
+		d.replica.writer = writerName(d.rules.self, d.store.rows.incarnation)
 	} else {
 		d.replica.writer, d.named = d.newName(), true
 	}
@@ -153,7 +153,7 @@ func (d *Dict) newName() string {
 	rand.Read(random[:])
 	incarnation := binary.BigEndian.Uint64(random[:])>>16 | 1
 	if d.store != nil {
-		d.store.clock.incarnation = incarnation
+		d.store.rows.incarnation = incarnation
 	}
 	return writerName(d.rules.self, incarnation)
 }
@@ -222,7 +222,7 @@ func (d *Dict) stop() error {
 	}
 	var err error
 	if d.replica.writer != "" { // it was loaded
-		err = d.store.write(d.replica, effects{}, d.now().count, false)
+		err = d.store.write(effects{}, d.now().count, false)
 	}
 	return errors.Join(err, d.store.close())
 }
@@ -265,7 +265,7 @@ func (d *Dict) took(now instant, out effects) {
 	if len(out.buried) > 0 {
 		d.rewrite(func(r *replica) (ops []op) {
 			for _, old := range out.buried {
-				if r.tree.get(old.key) == nil {
+				if r.get(old.key) == nil {
 					ops = append(ops, op{key: old.key, value: old.value})
 				}
 			}
@@ -304,14 +304,11 @@ func (d *Dict) clash(now instant) {
 	d.renamed, d.pause = time.Now(), min(max(firstClash, 2*d.pause), lastClash)
 	d.log.Warn("another copy of this peer has written", "writer", d.replica.writer, "err", ErrIdentityClash)
 	d.happen(Event{Kind: EventClash, Err: ErrIdentityClash})
-	out := effects{writers: []string{d.replica.writer}}
-	ops := d.replica.rename(d.newName(), d.first)
+	out, err := d.replica.rename(now, d.newName(), d.first)
 	d.named, d.first = true, 1
-	planned, err := d.replica.plan(now, ops)
 	var messages [][]byte
 	if err == nil {
-		d.replica.commit(now, planned, &out)
-		messages, err = d.sign(now, planned)
+		messages, err = d.replica.seal(now, out.written, rand.Reader, d.sign)
 	}
 	if err == nil {
 		err = d.keep(now, out)
@@ -340,11 +337,11 @@ func (d *Dict) rewrite(f func(*replica) []op) {
 	go func() {
 		defer d.wg.Done()
 		for more := true; more; {
-			w := &write{build: func(r *replica) ([]op, error) {
+			w := &write{update: update{build: func(r *replica) ([]op, error) {
 				ops := f(r)
 				more = len(ops) > 0
 				return ops, nil
-			}}
+			}}}
 			if err := d.submit(d.ctx, w); err != nil {
 				d.log.Warn("cannot write again what is owned here", "err", err)
 				return

@@ -126,7 +126,7 @@ func (l *lab) equal() bool {
 			continue
 		}
 		d.mu.RLock()
-		s := state(d.replica)
+		s := d.replica.state()
 		d.mu.RUnlock()
 		if first == "" {
 			first = s

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -192,14 +193,10 @@ func TestCopy(t *testing.T) {
 		d := l.dicts[0]
 		copied := newReplica(d.rules, d.replica.writer, 1<<30)
 		now := d.now()
-		other := &Dict{mesh: d.mesh, service: d.service, replica: copied}
-		var out effects
-		planned, err := copied.plan(now, []op{{key: "theirs", value: "\x01"}, {key: "more", value: "\x02"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		copied.commit(now, planned, &out)
-		messages, err := other.sign(other.now(), planned)
+		out := copied.write(now, &update{build: func(*replica) ([]op, error) {
+			return []op{{key: "theirs", value: "\x01"}, {key: "more", value: "\x02"}}, nil
+		}})
+		messages, err := copied.seal(now, out.written, crand.Reader, d.sign)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,6 +75,21 @@ func (r rules) remaining(now instant, e *entry) time.Duration {
 	return max(0, left)
 }
 
+// A Lease says whose a key is.
+type Lease struct {
+	Owner  string        // peer ID, or legacy:<subnet>/<id>
+	Term   uint64        // raised each time the key gets another owner: a fencing token
+	For    time.Duration // how long others are kept from writing it, as this peer counts; 0 if they are not
+	Until  time.Time     // the same as a time, by this peer's clock
+	Signed bool          // the owner has signed it; what came over an old link is not
+}
+
+// leaseOf returns the lease of an entry.
+func (r rules) leaseOf(now instant, e *entry) Lease {
+	left := r.remaining(now, e)
+	return Lease{Owner: e.owner, Term: e.term, For: left, Until: now.wall.Add(left), Signed: !isLegacy(e.owner)}
+}
+
 // write says with which term and number the key of an entry may be written now, or
 // deleted. The entry is nil if nobody has the key, and top is what raise has made of the
 // terms seen on any.

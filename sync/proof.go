@@ -5,15 +5,27 @@ package sync
 import (
 	"crypto/sha256"
 	"encoding/binary"
-
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/p2p-today/go2p/internal/dcbor"
+	"github.com/p2p-today/go2p/internal/value"
 )
 
 const (
 	maxBatch     = 256 // records under one signature
 	maxSignature = 128 // bytes
+
+	batchBytes = 256 << 10 // under one signature, if it is more than one record
+)
+
+var (
+	errForged = errors.New("records that are not signed by their writer for this network")
+	errValue  = errors.New("a value outside of the data model")
 )
 
 // A batch is records of one writer that were signed together. Its leaves are the hashes
@@ -90,6 +102,74 @@ func (b *batch) toSign() []byte {
 	buf = binary.BigEndian.AppendUint16(buf, uint16(len(b.leaves)))
 	return append(buf, root[:]...)
 }
+
+// seal puts records that were written here under as few signatures as can be, and returns
+// the messages that carry them.
+func (r *replica) seal(now instant, written []*entry, entropy io.Reader, sign func([]byte) ([]byte, error)) (messages [][]byte, err error) {
+	for len(written) > 0 {
+		n, bytes := 0, 0
+		for n < len(written) && n < maxBatch && (n == 0 || bytes+written[n].size() <= batchBytes) {
+			bytes += written[n].size()
+			n++
+		}
+		var nonce digest
+		if _, err := io.ReadFull(entropy, nonce[:]); err != nil {
+			return nil, err
+		}
+		b := newBatch(r.writer, nonce, slices.Clone(written[:n]))
+		if b.sig, err = sign(b.toSign()); err != nil {
+			return nil, err
+		}
+		places := make([]int, n)
+		for i := range places {
+			places[i] = i
+		}
+		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, now.count))
+		for _, e := range written[:n] {
+			if r.tree.get(e.key) != e { // a delete, or replaced already
+				b.drop(e)
+			}
+		}
+		written = written[n:]
+	}
+	return messages, nil
+}
+
+// parseBatch reads a message of seal. The signature is not checked yet.
+func parseBatch(data []byte, count time.Duration) (*batch, error) {
+	s := dcbor.Scan(data)
+	b, err := scanBatch(&s, count)
+	if err == nil {
+		err = s.End()
+	}
+	if err == nil && b.alive != len(b.leaves) {
+		err = fmt.Errorf("%w: a part of a batch", errForged)
+	}
+	return b, err
+}
+
+// verify checks who has signed a batch, and that what is in it is what a peer may write.
+func (b *batch) verify(signed func(by string, body, sig []byte) bool) error {
+	owner, _, _ := strings.Cut(b.writer, "/")
+	if !signed(owner, b.toSign(), b.sig) {
+		return errForged
+	}
+	for _, e := range b.leaves {
+		if e == nil {
+			continue
+		}
+		if e.owner != owner && !isLegacy(e.owner) {
+			return fmt.Errorf("%w: of another owner", errForged)
+		}
+		if !e.deleted && !value.Valid([]byte(e.value)) {
+			return errValue
+		}
+	}
+	return nil
+}
+
+// records are those that are here, by their places; nil for the others.
+func (b *batch) records() []*entry { return b.leaves }
 
 // drop takes a record out that has died.
 func (b *batch) drop(e *entry) {

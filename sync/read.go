@@ -5,22 +5,12 @@ import (
 	"iter"
 	"strings"
 	"time"
-
-	"github.com/p2p-today/go2p/internal/value"
 )
-
-func (e *entry) decode() (any, error) {
-	v, err := value.Decode([]byte(e.value))
-	if err != nil {
-		return nil, fmt.Errorf("value of %q: %w", e.key, err)
-	}
-	return v, nil
-}
 
 func (d *Dict) get(key string) *entry {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.replica.tree.get(key)
+	return d.replica.get(key)
 }
 
 // Get returns the value of a key, as this replica has it, which is the caller's. The
@@ -41,15 +31,6 @@ type Item struct {
 	Time  time.Time // when it was written, by its author's clock
 }
 
-// A Lease says whose a key is.
-type Lease struct {
-	Owner  string        // peer ID, or legacy:<subnet>/<id>
-	Term   uint64        // raised each time the key gets another owner: a fencing token
-	For    time.Duration // how long others are kept from writing it, as this peer counts; 0 if they are not
-	Until  time.Time     // the same as a time, by this peer's clock
-	Signed bool          // the owner has signed it; what came over an old link is not
-}
-
 // Lease returns whose a key is. The error is ErrNotFound if there is no such key.
 func (d *Dict) Lease(key string) (Lease, error) {
 	e := d.get(key)
@@ -60,9 +41,7 @@ func (d *Dict) Lease(key string) (Lease, error) {
 }
 
 func (d *Dict) lease(e *entry) Lease {
-	now := d.now()
-	left := d.rules.remaining(now, e)
-	return Lease{Owner: e.owner, Term: e.term, For: left, Until: now.wall.Add(left), Signed: !isLegacy(e.owner)}
+	return d.rules.leaseOf(d.now(), e)
 }
 
 // Item returns a key with its value and whose it is. The error is ErrNotFound if there
@@ -84,7 +63,7 @@ func (d *Dict) item(e *entry) (Item, error) {
 func (d *Dict) Len() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.replica.tree.len()
+	return d.replica.usage().Keys
 }
 
 // entries yields those whose keys begin with a prefix, in the order of their keys. The
@@ -95,7 +74,7 @@ func (d *Dict) entries(prefix string) iter.Seq[*entry] {
 		for next := prefix; ; next = chunk[len(chunk)-1].key + "\x00" {
 			chunk = chunk[:0]
 			d.mu.RLock()
-			for e := range d.replica.tree.all(span{lo: next}) {
+			for e := range d.replica.all(next) {
 				if !strings.HasPrefix(e.key, prefix) {
 					break
 				}
@@ -166,8 +145,8 @@ func (d *Dict) Items(prefix string) iter.Seq[Item] {
 // Copy returns all keys and values as they are at one moment.
 func (d *Dict) Copy() map[string]any {
 	d.mu.RLock()
-	entries := make([]*entry, 0, d.replica.tree.len())
-	for e := range d.replica.tree.all(span{}) {
+	entries := make([]*entry, 0, d.replica.usage().Keys)
+	for e := range d.replica.all("") {
 		entries = append(entries, e)
 	}
 	d.mu.RUnlock()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"time"
 )
 
 const (
@@ -26,7 +27,7 @@ var errReconcile = errors.New("the other replica does not keep to the rules of r
 // errClash says that another copy of this peer has written.
 var errClash = errors.New("the other replica knows more of what this peer has written than it does itself")
 
-// A session compares this replica with another one. The messages go to and fro:
+// A reconciliation compares this replica with another one. The messages go to and fro:
 //
 //	A → B  root: a fingerprint of everything. If B has the same, it says so: the end.
 //	B → A  what B has seen, and fingerprints of ranges
@@ -38,7 +39,7 @@ var errClash = errors.New("the other replica knows more of what this peer has wr
 //
 // Then each counts as seen what the other had seen when it said so. Both may change
 // meanwhile: what one lacks of what it has seen is dead at any later time, too.
-type session struct {
+type reconciliation struct {
 	r      *replica
 	salt   []byte
 	theirs seenSet // nil until they told
@@ -46,7 +47,6 @@ type session struct {
 	rounds int
 	lists  [][]*entry // that wait for their answers, in order
 	queue  []*entry   // to be sent before the next message
-	groups []group    // of what was queued
 	done   bool
 }
 
@@ -89,76 +89,89 @@ type root struct {
 	sum, seen digest
 }
 
-func newSession(r *replica) *session { return &session{r: r} }
+func newReconciliation(r *replica) *reconciliation { return &reconciliation{r: r} }
 
 // start begins a session, as the one who asks.
-func (s *session) start(salt []byte) message {
+func (s *reconciliation) start(salt []byte) message {
 	s.salt = salt
 	return message{root: s.root(salt)}
 }
 
-func (s *session) root(salt []byte) *root {
+func (s *reconciliation) root(salt []byte) *root {
 	return &root{salt, s.r.tree.summarise(span{}).fingerprint(salt), s.r.seen.hash()}
 }
 
 // equals tells whether a root is the one of this replica.
-func (s *session) equals(m message) bool {
+func (s *reconciliation) equals(m message) bool {
 	mine := s.root(m.root.salt)
 	return mine.sum == m.root.sum && mine.seen == m.root.seen
 }
 
-// receive takes a message, of which the proofs have been checked, and returns the
-// answer, if one is due. What chunk returns is to be sent before it.
-func (s *session) receive(now instant, m message) (reply *message, out effects, err error) {
+// A step is what follows from a message of a reconciliation.
+type step struct {
+	effects
+	records []group  // to be sent before the reply, with appendChunk
+	reply   *message // nil if none is due
+	done    bool     // the two are level
+}
+
+// receive takes a message whose proofs have been checked.
+func (s *reconciliation) receive(now instant, m message) (next step, err error) {
+	next.reply, err = s.answer(now, m, &next.effects)
+	next.records, next.done = s.regroup(), s.done
+	return next, err
+}
+
+func (s *reconciliation) answer(now instant, m message, out *effects) (reply *message, err error) {
 	switch {
 	case s.done:
-		return nil, out, errReconcile
+		return nil, errReconcile
 	case m.root != nil:
 		if s.salt != nil || len(m.root.salt) != saltLength {
-			return nil, out, errReconcile
+			return nil, errReconcile
 		}
 		s.salt = m.root.salt
 		if s.equals(m) {
 			s.done = true
-			return &message{equal: true}, out, nil
+			return &message{equal: true}, nil
 		}
 		reply = &message{}
 		s.split(reply, span{}, firstSplit)
 		s.tell(reply)
-		return reply, out, nil
+		return reply, nil
 	case m.equal:
 		s.done = true
-		return nil, out, nil
+		return nil, nil
 	case m.proofs != nil:
 		for _, b := range m.proofs {
 			out.changes = slices.Grow(out.changes, b.alive)
 			for _, e := range b.leaves {
 				if e != nil {
-					s.r.adopt(now, e, &out)
+					s.r.adopt(now, e, out)
 				}
 			}
 		}
 		if out.full {
 			err = ErrFull // and what is not here is not dead
 		}
-		return nil, out, err
+		return nil, err
 	}
 	if s.rounds++; s.rounds > maxRounds {
-		return nil, out, errReconcile
+		return nil, errReconcile
 	}
 	if m.seen != nil {
 		s.theirs = m.seen
 		if s.r.outdated(m.seen) {
 			out.clash = true
-			return nil, out, errClash
+			return nil, errClash
 		}
 	}
 	if s.theirs == nil || s.salt == nil {
-		return nil, out, errReconcile
+		return nil, errReconcile
 	}
-	reply, err = s.compare(now, m.ranges, &out)
+	reply, err = s.compare(now, m.ranges, out)
 	if err != nil {
-		return nil, out, err
+		return nil, err
 	}
 	asking := slices.ContainsFunc(reply.ranges, func(a answer) bool { return a.asks() })
 	if asked := slices.ContainsFunc(m.ranges, func(a answer) bool { return a.asks() }); asked {
@@ -168,20 +181,20 @@ func (s *session) receive(now instant, m message) (reply *message, out effects, 
 	}
 	if !asking {
 		s.done = true
-		s.r.unite(now, s.theirs, &out)
+		s.r.unite(now, s.theirs, out)
 	}
-	return reply, out, nil
+	return reply, nil
 }
 
 // tell adds what this replica has seen to its first ranges.
-func (s *session) tell(reply *message) {
+func (s *reconciliation) tell(reply *message) {
 	if !s.told {
 		s.told, reply.seen = true, s.r.seen.clone()
 	}
 }
 
 // compare answers ranges.
-func (s *session) compare(now instant, ranges []answer, out *effects) (*message, error) {
+func (s *reconciliation) compare(now instant, ranges []answer, out *effects) (*message, error) {
 	reply := &message{}
 	lists := s.lists
 	s.lists = nil
@@ -238,14 +251,14 @@ func (m *message) skip(hi string) {
 	m.ranges = append(m.ranges, answer{hi: hi})
 }
 
-func (s *session) sum(in span) []byte {
+func (s *reconciliation) sum(in span) []byte {
 	sum := s.r.tree.summarise(in).fingerprint(s.salt)
 	return sum[:sumLength]
 }
 
 // split says the fingerprints of parts of a range, which have about as many records
 // each.
-func (s *session) split(reply *message, in span, parts int) {
+func (s *reconciliation) split(reply *message, in span, parts int) {
 	t := &s.r.tree
 	n := t.summarise(in).count
 	parts = max(1, min(parts, n/(maxListed/2)))
@@ -275,7 +288,7 @@ func between(a, b string) string {
 }
 
 // short is a record's hash in lists of this session.
-func (s *session) short(e *entry) (h [shortLength]byte) {
+func (s *reconciliation) short(e *entry) (h [shortLength]byte) {
 	sum := sha256.Sum256(append(append(make([]byte, 0, 32), s.salt...), e.hash[:]...))
 	copy(h[:], sum[:])
 	return h
@@ -283,7 +296,7 @@ func (s *session) short(e *entry) (h [shortLength]byte) {
 
 // list lists the records of a range, and sends those that the other has not seen. A
 // range without any goes together with one before it.
-func (s *session) list(reply *message, in span) (bytes int) {
+func (s *reconciliation) list(reply *message, in span) (bytes int) {
 	var listed []*entry
 	a := answer{hi: in.hi, kind: rangeList}
 	for e := range s.r.tree.all(in) {
@@ -306,7 +319,7 @@ func (s *session) list(reply *message, in span) (bytes int) {
 // answerList sends what is not in a list and was not seen by the other, buries what it
 // has seen, and says which of the listed are dead: those that are not here, for all that
 // this replica has not seen came with the list.
-func (s *session) answerList(now instant, reply *message, in span, a answer, out *effects) {
+func (s *reconciliation) answerList(now instant, reply *message, in span, a answer, out *effects) {
 	places := map[[shortLength]byte]int{}
 	for i := 0; i+shortLength <= len(a.data); i += shortLength {
 		places[[shortLength]byte(a.data[i:])] = i / shortLength
@@ -344,13 +357,12 @@ type group struct {
 	places []int
 }
 
-// regroup puts what is queued into groups: records of one batch share most of their
+// regroup returns what is queued in groups: records of one batch share most of their
 // proof.
-func (s *session) regroup() {
+func (s *reconciliation) regroup() (groups []group) {
 	if len(s.queue) == 0 {
-		return
+		return nil
 	}
-	first := len(s.groups)
 	type chosen [maxBatch]bool
 	of := map[*batch]*chosen{}
 	for _, e := range s.queue {
@@ -358,12 +370,12 @@ func (s *session) regroup() {
 		if c == nil {
 			c = &chosen{}
 			of[e.batch] = c
-			s.groups = append(s.groups, group{batch: e.batch})
+			groups = append(groups, group{batch: e.batch})
 		}
 		c[e.leaf] = true
 	}
-	for i := range s.groups[first:] {
-		g := &s.groups[first+i]
+	for i := range groups {
+		g := &groups[i]
 		for place := range g.batch.leaves {
 			if of[g.batch][place] {
 				g.places = append(g.places, place)
@@ -371,20 +383,25 @@ func (s *session) regroup() {
 		}
 	}
 	s.queue = nil
+	return groups
 }
 
-// chunk returns some of the records that are to be sent, none when there are no more.
-func (s *session) chunk() (groups []group) {
-	s.regroup()
-	for bytes := 0; len(s.groups) > 0 && bytes < chunkBytes; s.groups = s.groups[1:] {
-		g := s.groups[0]
+// appendChunk returns a message with the first of some records, and the records that are
+// left. The message is nil if none of them lives any more.
+func appendChunk(groups []group, count time.Duration) (body []byte, rest []group) {
+	var chunk []group
+	for bytes := 0; len(groups) > 0 && bytes < chunkBytes; groups = groups[1:] {
+		g := groups[0]
 		g.places = slices.DeleteFunc(g.places, func(i int) bool { return g.batch.leaves[i] == nil }) // dead meanwhile
 		for _, i := range g.places {
 			bytes += int(g.batch.leaves[i].room())
 		}
 		if len(g.places) > 0 {
-			groups = append(groups, g)
+			chunk = append(chunk, g)
 		}
 	}
-	return groups
+	if chunk == nil {
+		return nil, nil
+	}
+	return appendRecords(nil, chunk, count), groups
 }

@@ -17,12 +17,12 @@ type traffic struct{ messages, bytes int }
 // something may happen.
 func reconcile(t rapid.TB, now instant, a, b *replica, meanwhile func()) (tr traffic) {
 	t.Helper()
-	sessions := [2]*session{newSession(a), newSession(b)}
+	sessions := [2]*reconciliation{newReconciliation(a), newReconciliation(b)}
 	first := sessions[0].start([]byte("saltsalt"))
 	at, frames := 1, [][]byte{first.append(nil)}
 	for len(frames) > 0 {
 		tr.messages++
-		var reply *message
+		var next step
 		for _, f := range frames {
 			tr.bytes += len(f)
 			meanwhile()
@@ -30,21 +30,19 @@ func reconcile(t rapid.TB, now instant, a, b *replica, meanwhile func()) (tr tra
 			if err != nil {
 				t.Fatal(err)
 			}
-			var out effects
-			if reply, out, err = sessions[at].receive(now, m); err != nil || out.clash {
-				t.Fatalf("%v, %+v", err, out)
+			if next, err = sessions[at].receive(now, m); err != nil || next.clash {
+				t.Fatalf("%v, %+v", err, next.effects)
 			}
 		}
 		frames = nil
-		for {
-			groups := sessions[at].chunk()
-			if groups == nil {
-				break
+		for len(next.records) > 0 {
+			var body []byte
+			if body, next.records = appendChunk(next.records, now.count); body != nil {
+				frames = append(frames, body)
 			}
-			frames = append(frames, appendRecords(nil, groups, now.count))
 		}
-		if reply != nil {
-			frames = append(frames, reply.append(nil))
+		if next.reply != nil {
+			frames = append(frames, next.reply.append(nil))
 		}
 		at = 1 - at
 	}
@@ -207,7 +205,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		r := testReplica("a")
 		set(t, now, []op{{key: "abc", value: "v"}, {key: "b", value: "v"}}, r)
-		s := newSession(r)
+		s := newReconciliation(r)
 		s.salt, s.theirs = make([]byte, saltLength), seenSet{}
 		if m.root != nil {
 			s.salt = nil

@@ -5,7 +5,9 @@ package sync
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"time"
 )
 
 // Errors of writing.
@@ -54,6 +56,21 @@ type op struct {
 	by     *Carried // nil is this peer
 }
 
+// A Carried says who has written something in another network, from which a member carries
+// it over. Nothing of it is proven.
+type Carried struct {
+	Owner string        // LegacyPrefix and who it is
+	Time  time.Time     // when it was written there, by its author's clock
+	Age   time.Duration // of its lease
+}
+
+// An update is operations on different keys of which all take effect, or none.
+type update struct {
+	build func(*replica) ([]op, error) // returns them, as things are when they are decided
+	last  dot                          // of the last record; zero if nothing was written
+	err   error                        // why nothing was written
+}
+
 // A change is what became of a key.
 type change struct {
 	key      string
@@ -63,6 +80,7 @@ type change struct {
 
 // effects are what follows from an event.
 type effects struct {
+	written []*entry // records of this peer, which are to be sealed and sent
 	changes []change
 	writers []string // of whom more has been seen
 	missing bool     // earlier events are: reconcile
@@ -116,8 +134,34 @@ func (r *replica) plan(now instant, ops []op) ([]*entry, error) {
 // room is roughly how much memory an entry takes.
 func (e *entry) room() int64 { return int64(entryRoom + len(e.key) + len(e.value)) }
 
+// write decides updates, one after the other. The effects are those of all that are allowed.
+func (r *replica) write(now instant, updates ...*update) (out effects) {
+	for _, u := range updates {
+		ops, err := u.build(r)
+		var planned []*entry
+		if err == nil {
+			planned, err = r.plan(now, ops)
+		}
+		if u.err = err; err != nil {
+			continue
+		}
+		r.commit(now, planned, &out)
+		if n := len(planned); n > 0 {
+			u.last = planned[n-1].dot
+		}
+	}
+	return out
+}
+
+// mayWrite returns a LeaseError if this peer may not write the key of an entry now.
+func (r *replica) mayWrite(now instant, e *entry) error {
+	_, _, err := r.rules.write(now, e, r.top)
+	return err
+}
+
 // commit lets planned records take effect.
 func (r *replica) commit(now instant, planned []*entry, out *effects) {
+	out.written = append(out.written, planned...)
 	for _, e := range planned {
 		r.apply(now, e, out)
 	}
@@ -353,10 +397,53 @@ func (r *replica) outdated(theirs seenSet) bool {
 	return len(list) > 0 && list[len(list)-1].last >= r.seen.next(r.writer)
 }
 
+// knows tells whether nothing in a batch is new. What bears the name of this writer is
+// looked at anyway: it may be another's.
+func (r *replica) knows(b *batch) bool {
+	if b.writer == r.writer {
+		return false
+	}
+	for _, e := range b.leaves {
+		if !r.seen.has(e.dot) {
+			return false
+		}
+	}
+	return true
+}
+
+// has tells whether an event, and all of its writer before it, was seen.
+func (r *replica) has(d dot) bool { return r.seen.next(d.writer) > d.n }
+
+// get returns the entry of a key, nil if there is none.
+func (r *replica) get(key string) *entry { return r.tree.get(key) }
+
+// all yields the entries from a key on, in the order of their keys. The replica must not
+// change meanwhile.
+func (r *replica) all(from string) iter.Seq[*entry] { return r.tree.all(span{lo: from}) }
+
+// usage is what a replica takes.
+type usage struct {
+	Keys     int
+	Bytes    int64 // of memory, roughly
+	MaxBytes int64
+	Waiting  int    // events that wait for earlier ones
+	Term     uint64 // the highest seen
+}
+
+func (r *replica) usage() usage {
+	return usage{Keys: r.tree.len(), Bytes: r.bytes, MaxBytes: r.maxBytes, Waiting: len(r.waiting), Term: r.top}
+}
+
+// state is the same for equal replicas only.
+func (r *replica) state() string {
+	return fmt.Sprintf("%v %x", r.tree.summarise(span{}), r.seen.hash())
+}
+
 // rename gives the writer another name, after another copy of this peer has used some of
 // its numbers. Those from one on are not what this replica has seen, and the records that
-// it has written under them are returned, to be written again.
-func (r *replica) rename(name string, from uint64) (ops []op) {
+// it has written under them are written again.
+func (r *replica) rename(now instant, name string, from uint64) (out effects, err error) {
+	out.writers = append(out.writers, r.writer)
 	list := r.seen[r.writer]
 	for len(list) > 0 && list[len(list)-1].first >= from {
 		list = list[:len(list)-1]
@@ -367,13 +454,16 @@ func (r *replica) rename(name string, from uint64) (ops []op) {
 	} else {
 		delete(r.seen, r.writer)
 	}
+	var ops []op
 	for e := range r.tree.all(span{}) {
 		if e.dot.writer == r.writer && e.dot.n >= from {
 			ops = append(ops, op{key: e.key, value: e.value})
 		}
 	}
 	r.writer = name
-	return ops
+	planned, err := r.plan(now, ops)
+	r.commit(now, planned, &out)
+	return out, err
 }
 
 // unite adds what another replica has seen, when all of its living records have been

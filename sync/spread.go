@@ -1,60 +1,18 @@
 package sync
 
 import (
-	"crypto/rand"
-	"errors"
-	"fmt"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/internal/dcbor"
-	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
 )
 
-var (
-	errForged = errors.New("records that are not signed by their writer for this network")
-	errValue  = errors.New("a value outside of the data model")
-)
+// sign signs what a batch has to sign.
+func (d *Dict) sign(body []byte) ([]byte, error) { return d.service.Sign(batchPurpose, body) }
 
-// sign puts records under as few signatures as can be, and returns the messages that
-// carry them.
-func (d *Dict) sign(now instant, entries []*entry) (messages [][]byte, err error) {
-	for len(entries) > 0 {
-		n, bytes := 0, 0
-		for n < len(entries) && n < maxBatch && (n == 0 || bytes+entries[n].size() <= batchBytes) {
-			bytes += entries[n].size()
-			n++
-		}
-		var nonce digest
-		rand.Read(nonce[:])
-		b := newBatch(d.replica.writer, nonce, slices.Clone(entries[:n]))
-		if b.sig, err = d.service.Sign(batchPurpose, b.toSign()); err != nil {
-			return nil, err
-		}
-		places := make([]int, n)
-		for i := range places {
-			places[i] = i
-		}
-		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, now.count))
-		for _, e := range entries[:n] {
-			if d.replica.tree.get(e.key) != e { // a delete, or replaced already
-				b.drop(e)
-			}
-		}
-		entries = entries[n:]
-	}
-	return messages, nil
-}
-
-const (
-	batchPurpose = "go2p-sync-batch-1"
-	batchBytes   = 256 << 10 // under one signature, if it is more than one record
-)
+const batchPurpose = "go2p-sync-batch-1"
 
 // publish sends batches to the other members. Nobody may hold mu: pubsub waits for those
 // who judge, who wait for it.
@@ -68,14 +26,7 @@ func (d *Dict) publish(messages [][]byte) {
 
 // judge takes a batch that a neighbour has sent or passed on.
 func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
-	sc := dcbor.Scan(data)
-	b, err := scanBatch(&sc, d.now().count)
-	if err == nil {
-		err = sc.End()
-	}
-	if err == nil && b.alive != len(b.leaves) {
-		err = fmt.Errorf("%w: a part of a batch", errForged)
-	}
+	b, err := parseBatch(data, d.now().count)
 	if err == nil && d.knows(b) {
 		return mesh.Ignore
 	}
@@ -94,41 +45,18 @@ func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
 	return mesh.Pass
 }
 
-// knows tells whether nothing in a batch is new here. What bears the name of this
-// writer is looked at anyway: it may be another's.
 func (d *Dict) knows(b *batch) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if b.writer == d.replica.writer {
-		return false
-	}
-	for _, e := range b.leaves {
-		if !d.replica.seen.has(e.dot) {
-			return false
-		}
-	}
-	return true
+	return d.replica.knows(b)
 }
 
-// check checks who has signed a batch, and that what is in it is what a peer may write.
+// check checks who has signed a batch, and what is in it.
 func (d *Dict) check(b *batch) error {
-	owner, _, _ := strings.Cut(b.writer, "/")
-	by, err := peer.Decode(owner)
-	if err != nil || !d.service.Verify(by, batchPurpose, b.toSign(), b.sig) {
-		return errForged
-	}
-	for _, e := range b.leaves {
-		if e == nil {
-			continue
-		}
-		if e.owner != owner && !isLegacy(e.owner) {
-			return fmt.Errorf("%w: of another owner", errForged)
-		}
-		if !e.deleted && !value.Valid([]byte(e.value)) {
-			return errValue
-		}
-	}
-	return nil
+	return b.verify(func(owner string, body, sig []byte) bool {
+		by, err := peer.Decode(owner)
+		return err == nil && d.service.Verify(by, batchPurpose, body, sig)
+	})
 }
 
 // reject counts what no honest peer sends against a neighbour.
@@ -146,11 +74,11 @@ func (d *Dict) receive(from peer.ID, b *batch) (fresh bool, err error) {
 		return false, d.failed
 	}
 	now := d.now()
-	out := d.replica.receive(now, b.leaves)
+	out := d.replica.receive(now, b.records())
 	if err := d.keep(now, out); err != nil {
 		return false, err
 	}
-	d.stats.received.Add(uint64(len(b.leaves)))
+	d.stats.received.Add(uint64(len(b.records())))
 	if out.missing {
 		d.levelMu.Lock()
 		d.levels.gap(time.Now(), string(from))
@@ -163,7 +91,7 @@ func (d *Dict) receive(from peer.ID, b *batch) (fresh bool, err error) {
 // keep stores effects and does what follows from them. The caller holds mu.
 func (d *Dict) keep(now instant, out effects) error {
 	if d.store != nil && (len(out.changes) > 0 || len(out.writers) > 0) {
-		if err := d.store.write(d.replica, out, now.count, false); err != nil {
+		if err := d.store.write(out, now.count, false); err != nil {
 			d.failed = err
 			d.log.Error("nothing can be written any more", "err", err)
 			return err

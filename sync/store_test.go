@@ -41,7 +41,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 	files := vfs.NewCrashableMem()
 	s, r := mustOpen(t, files)
 	other := testReplica("b")
-	states := map[string]uint64{state(r): 0} // numbers of writes, by what they led to
+	states := map[string]uint64{r.state(): 0} // numbers of writes, by what they led to
 	var written, acknowledged uint64
 	act := func() (out effects, own bool) {
 		key := fmt.Sprint("key", rng.IntN(40))
@@ -79,12 +79,12 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		for range rng.IntN(30) {
 			out, waits := act()
 			now.count += time.Second
-			wait, err := s.begin(r, out, now.count)
+			wait, err := s.begin(out, now.count)
 			if err != nil {
 				t.Fatal(err)
 			}
 			written++
-			states[state(r)] = written
+			states[r.state()] = written
 			if waits {
 				if err := wait(); err != nil {
 					t.Fatal(err)
@@ -99,7 +99,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		s.close()
 		files = crashed
 		s, r = mustOpen(t, files)
-		at, ok := states[state(r)]
+		at, ok := states[r.state()]
 		if !ok || at < acknowledged {
 			t.Fatalf("crash %d: found the state of write %d (known: %v), acknowledged %d of %d", crash, at, ok, acknowledged, written)
 		}
@@ -113,13 +113,10 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		}
 		// What the crash took of the other does not come back, so that it gets another name.
 		other = testReplica(fmt.Sprint("b", crash))
-		written, acknowledged, states = 0, 0, map[string]uint64{state(r): 0}
+		written, acknowledged, states = 0, 0, map[string]uint64{r.state(): 0}
 	}
 	s.close()
 }
-
-// state is the same for equal replicas only.
-func state(r *replica) string { return fmt.Sprintf("%v %x", r.tree.summarise(span{}), r.seen.hash()) }
 
 func upTo(n int) (list []int) {
 	for i := range n {
@@ -145,7 +142,7 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		files := vfs.NewMem()
 		s, r := mustOpen(t, files)
 		set(t, instant{}, []op{{key: "k", value: "v"}}, r)
-		if err := s.write(r, effects{changes: []change{{key: "k", new: r.tree.get("k")}}}, 0, false); err != nil {
+		if err := s.write(effects{changes: []change{{key: "k", new: r.tree.get("k")}}}, 0, false); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.db.Set(rowKey(row, "k"), []byte{0xff}, pebble.Sync); err != nil {
@@ -184,7 +181,7 @@ func BenchmarkLoad(b *testing.B) {
 		newBatch(r.writer, digest{}, entries).sig = make([]byte, 64)
 		var out effects
 		r.commit(instant{}, entries, &out)
-		if err := s.write(r, out, 0, false); err != nil {
+		if err := s.write(out, 0, false); err != nil {
 			b.Fatal(err)
 		}
 	}

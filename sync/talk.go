@@ -19,16 +19,17 @@ type talk struct {
 	stream  network.Stream
 	peer    peer.ID
 	in      *frame.Reader
-	session *session
+	session *reconciliation
 	asked   bool // by this end
 	news    bool // something has changed here
 	useless int  // bytes
+	done    bool // both are level
 }
 
 func (d *Dict) newTalk(s network.Stream, asked bool) *talk {
 	return &talk{
 		d: d, stream: s, peer: s.Conn().RemotePeer(), in: frame.NewReader(s, maxFrame),
-		session: newSession(d.replica), asked: asked,
+		session: newReconciliation(d.replica), asked: asked,
 	}
 }
 
@@ -63,7 +64,7 @@ func (t *talk) bad(err error) error {
 
 // run goes on until both are level.
 func (t *talk) run() error {
-	for !t.session.done {
+	for !t.done {
 		if err := t.turn(); err != nil {
 			return err
 		}
@@ -136,14 +137,15 @@ func (t *talk) step(m message) error {
 		}
 		return errBusy
 	}
-	reply, out, err := t.session.receive(now, m)
-	d.named = d.named || t.session.done && err == nil
-	if kept := d.keep(now, out); kept != nil {
+	next, err := t.session.receive(now, m)
+	t.done = next.done
+	d.named = d.named || next.done && err == nil
+	if kept := d.keep(now, next.effects); kept != nil {
 		err = kept
 	}
 	d.mu.Unlock()
-	t.news = t.news || slices.ContainsFunc(out.changes, func(c change) bool {
-		return c.new == nil || now.count-c.new.renewed > inFlight
+	t.news = t.news || slices.ContainsFunc(next.changes, func(c change) bool {
+		return c.new == nil || c.new.age(now) > inFlight
 	})
 	if errors.Is(err, errReconcile) {
 		return t.bad(err)
@@ -152,15 +154,12 @@ func (t *talk) step(m message) error {
 		return err
 	}
 	if m.proofs != nil {
-		return t.brought(m, out)
+		return t.brought(m, next.effects)
 	}
-	for {
-		d.mu.RLock()
+	for len(next.records) > 0 {
 		var body []byte
-		groups := t.session.chunk()
-		if groups != nil {
-			body = appendRecords(nil, groups, d.now().count)
-		}
+		d.mu.RLock()
+		body, next.records = appendChunk(next.records, d.now().count)
 		d.mu.RUnlock()
 		if body == nil {
 			break
@@ -169,17 +168,17 @@ func (t *talk) step(m message) error {
 			return err
 		}
 	}
-	if reply == nil {
+	if next.reply == nil {
 		return nil
 	}
-	return t.send(nil, reply.append(nil))
+	return t.send(nil, next.reply.append(nil))
 }
 
 // brought notes that records came.
 func (t *talk) brought(m message, out effects) error {
 	if len(out.changes) == 0 {
 		for _, b := range m.proofs {
-			for _, e := range b.leaves {
+			for _, e := range b.records() {
 				if e != nil {
 					t.useless += e.size()
 				}

@@ -5,10 +5,13 @@ package sync
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/value"
 )
 
 const branching = 64 // of a node; half of it after a split
@@ -22,6 +25,18 @@ type entry struct {
 	batch    *batch        // that proves it; nil for what nobody has signed yet
 	leaf     int           // its place there
 }
+
+// decode returns the value of an entry.
+func (e *entry) decode() (any, error) {
+	v, err := value.Decode([]byte(e.value))
+	if err != nil {
+		return nil, fmt.Errorf("value of %q: %w", e.key, err)
+	}
+	return v, nil
+}
+
+// age is for how long the lease of an entry has run, by the count of this replica.
+func (e *entry) age(now instant) time.Duration { return now.count - e.renewed }
 
 // A summary tells what is in a range: how many records, and the sum of their hashes.
 type summary struct {

@@ -57,7 +57,7 @@ func encoded(key string, data []byte) (op, error) {
 
 // do runs a write to its end.
 func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build func(*replica) ([]op, error)) error {
-	w := &write{build: build, bytes: bytes}
+	w := &write{update: update{build: build}, bytes: bytes}
 	for _, o := range opts {
 		o(w)
 	}
@@ -105,7 +105,7 @@ func (d *Dict) Delete(ctx context.Context, key string, opts ...WriteOption) erro
 func (d *Dict) Pop(ctx context.Context, key string, opts ...WriteOption) (any, error) {
 	var held *entry
 	err := d.do(ctx, "pop", len(key), opts, func(r *replica) ([]op, error) {
-		held = r.tree.get(key)
+		held = r.get(key)
 		return []op{{key: key, delete: true}}, nil
 	})
 	if err != nil {
@@ -121,8 +121,8 @@ func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, e
 	var held *entry
 	err := d.do(ctx, "pop item", 0, opts, func(r *replica) ([]op, error) {
 		now, err := d.now(), error(ErrNotFound)
-		for e := range r.tree.all(span{}) {
-			if _, _, err = r.rules.write(now, e, r.top); err == nil {
+		for e := range r.all("") {
+			if err = r.mayWrite(now, e); err == nil {
 				held = e
 				return []op{{key: e.key, delete: true}}, nil
 			}
@@ -146,7 +146,7 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 	}
 	return d.do(ctx, "delta", len(checked.key)+len(checked.value), opts, func(r *replica) ([]op, error) {
 		merged := map[string]any{}
-		if held := r.tree.get(key); held != nil {
+		if held := r.get(key); held != nil {
 			v, err := held.decode()
 			if err != nil {
 				return nil, err
