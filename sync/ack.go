@@ -107,7 +107,7 @@ func (d *Dict) acknowledge(ctx context.Context, t *talk, last dot) error {
 	defer cancel()
 	for {
 		d.mu.RLock()
-		has, heard := d.replica.has(last), d.heard
+		has, heard := d.replica.next(last.writer) > last.n, d.heard
 		d.mu.RUnlock()
 		if has {
 			break

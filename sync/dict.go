@@ -143,7 +143,7 @@ func (d *Dict) load() (err error) {
 	} else {
 		d.replica.writer, d.named = d.newName(), true
 	}
-	d.first = d.replica.seen.next(d.replica.writer)
+	d.first = d.replica.next(d.replica.writer)
 	return nil
 }
 

@@ -83,6 +83,9 @@ func hashNode(nonce, left, right digest) digest {
 	return digest(sum[:])
 }
 
+// newEntry makes an entry of a record.
+func newEntry(r record) *entry { return &entry{record: r, hash: r.hash()} }
+
 // hash is the hash of a part.
 func (b *batch) hash(p part) digest {
 	if h, ok := b.absent[p]; ok {

@@ -411,8 +411,8 @@ func (r *replica) knows(b *batch) bool {
 	return true
 }
 
-// has tells whether an event, and all of its writer before it, was seen.
-func (r *replica) has(d dot) bool { return r.seen.next(d.writer) > d.n }
+// next is the lowest number of a writer that was not seen.
+func (r *replica) next(writer string) uint64 { return r.seen.next(writer) }
 
 // get returns the entry of a key, nil if there is none.
 func (r *replica) get(key string) *entry { return r.tree.get(key) }

@@ -1,6 +1,8 @@
 package sync
 
 import (
+	crand "crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,11 +22,72 @@ func mustOpen(t *testing.T, files vfs.FS) (*store, *replica) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := testReplica("a")
+	r := storedReplica("a")
 	if err := s.load(r); err != nil {
 		t.Fatal(err)
 	}
 	return s, r
+}
+
+func storedReplica(id string) *replica {
+	return newReplica(rules{self: id, lease: time.Hour}, id+"/1", 1<<40)
+}
+
+// sealed has a replica write something, and returns the messages for others. The
+// signatures are hashes.
+func sealed(t testing.TB, r *replica, now instant, ops ...op) (out effects, messages [][]byte) {
+	t.Helper()
+	u := update{build: func(*replica) ([]op, error) { return ops, nil }}
+	out = r.write(now, &u)
+	messages, err := r.seal(now, out.written, crand.Reader, func(body []byte) ([]byte, error) {
+		sum := sha256.Sum256(body)
+		return sum[:], nil
+	})
+	if err := errors.Join(u.err, err); err != nil {
+		t.Fatal(err)
+	}
+	return out, messages
+}
+
+// provesAll checks that a replica can hand on each of its records with its proof.
+func provesAll(t *testing.T, r *replica, now instant) {
+	t.Helper()
+	late := storedReplica("late")
+	sides := [2]*reconciliation{newReconciliation(late), newReconciliation(r)}
+	start := sides[0].start(make([]byte, saltLength))
+	frames := [][]byte{start.append(nil)}
+	for at := 1; len(frames) > 0; at = 1 - at {
+		var next step
+		for _, f := range frames {
+			m, err := scanMessage(f, now.count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range m.proofs {
+				if err := b.verify(func(_ string, body, sig []byte) bool {
+					sum := sha256.Sum256(body)
+					return string(sum[:]) == string(sig)
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if next, err = sides[at].receive(now, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		frames = nil
+		for len(next.records) > 0 {
+			var body []byte
+			body, next.records = appendChunk(next.records, now.count)
+			frames = append(frames, body)
+		}
+		if next.reply != nil {
+			frames = append(frames, next.reply.append(nil))
+		}
+	}
+	if late.state() != r.state() {
+		t.Fatalf("a late joiner has %s of %s", late.state(), r.state())
+	}
 }
 
 // P7: whatever is lost of what was not synced, at whatever moment, all that was
@@ -40,7 +103,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 	now := instant{time.Minute, time.UnixMilli(0)}
 	files := vfs.NewCrashableMem()
 	s, r := mustOpen(t, files)
-	other := testReplica("b")
+	other := storedReplica("b")
 	states := map[string]uint64{r.state(): 0} // numbers of writes, by what they led to
 	var written, acknowledged uint64
 	act := func() (out effects, own bool) {
@@ -51,29 +114,21 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		}
 		var ops []op
 		for i := range 1 + rng.IntN(5) {
-			o := op{key: fmt.Sprint(key, i), value: fmt.Sprint(rng.IntN(1000))}
-			if writer.tree.get(o.key) != nil && rng.IntN(3) == 0 {
+			o := op{key: fmt.Sprint(key, i), value: string(byte(rng.IntN(24)))}
+			if writer.get(o.key) != nil && rng.IntN(3) == 0 {
 				o.value, o.delete = "", true
 			}
 			ops = append(ops, o)
 		}
-		entries, err := writer.plan(now, ops)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := newBatch(writer.writer, digest{9}, entries)
-		b.sig = make([]byte, 64)
+		out, messages := sealed(t, writer, now, ops...)
 		if writer == r {
-			r.commit(now, entries, &out)
 			return out, true
 		}
-		data := b.append(nil, upTo(len(entries)), now.count)
-		other.commit(now, entries, &effects{})
-		there, err := received(data, now.count)
+		there, err := parseBatch(messages[0], now.count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.receive(now, there.leaves), rng.IntN(2) == 0
+		return r.receive(now, there.records()), rng.IntN(2) == 0
 	}
 	for crash := range crashes {
 		for range rng.IntN(30) {
@@ -103,26 +158,15 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		if !ok || at < acknowledged {
 			t.Fatalf("crash %d: found the state of write %d (known: %v), acknowledged %d of %d", crash, at, ok, acknowledged, written)
 		}
-		if at == written && (r.top != before.top || r.bytes != before.bytes) {
-			t.Fatalf("crash %d: the same records, but top %d, not %d; bytes %d, not %d", crash, r.top, before.top, r.bytes, before.bytes)
+		if at == written && r.usage() != before.usage() {
+			t.Fatalf("crash %d: the same records, but %+v, not %+v", crash, r.usage(), before.usage())
 		}
-		for e := range r.tree.all(span{}) {
-			if b := e.batch; b.leaves[e.leaf] != e || len(b.toSign()) == 0 {
-				t.Fatalf("crash %d: %q has no proof", crash, e.key)
-			}
-		}
+		provesAll(t, r, now)
 		// What the crash took of the other does not come back, so that it gets another name.
-		other = testReplica(fmt.Sprint("b", crash))
+		other = storedReplica(fmt.Sprint("b", crash))
 		written, acknowledged, states = 0, 0, map[string]uint64{r.state(): 0}
 	}
 	s.close()
-}
-
-func upTo(n int) (list []int) {
-	for i := range n {
-		list = append(list, i)
-	}
-	return list
 }
 
 // A store of a newer program is refused, and a damaged one is named, and neither is
@@ -138,14 +182,14 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		t.Errorf("a newer store: %v", err)
 	}
 
-	for _, row := range []byte{rowClock, rowSeen, rowBatch, rowRecord} {
+	for _, kind := range rowKinds {
 		files := vfs.NewMem()
 		s, r := mustOpen(t, files)
-		set(t, instant{}, []op{{key: "k", value: "v"}}, r)
-		if err := s.write(effects{changes: []change{{key: "k", new: r.tree.get("k")}}}, 0, false); err != nil {
+		out, _ := sealed(t, r, instant{}, op{key: "k", value: "\x01"})
+		if err := s.write(out, 0, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.db.Set(rowKey(row, "k"), []byte{0xff}, pebble.Sync); err != nil {
+		if err := s.db.Set([]byte{kind, 'k'}, []byte{0xff}, pebble.Sync); err != nil {
 			t.Fatal(err)
 		}
 		s.close()
@@ -153,8 +197,8 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.load(testReplica("a")); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "store cannot be read") {
-			t.Errorf("with a damaged row of kind %c: %v", row, err)
+		if err := s.load(storedReplica("a")); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "store cannot be read") {
+			t.Errorf("with a damaged row of kind %c: %v", kind, err)
 		}
 		s.close()
 	}
@@ -167,26 +211,20 @@ func BenchmarkLoad(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := testReplica("a")
+	r := storedReplica("a")
 	const n = 100_000
-	for first := 0; first < n; first += maxBatch {
+	for first := 0; first < n; first += 256 {
 		var ops []op
-		for i := range maxBatch {
+		for i := range 256 {
 			ops = append(ops, op{key: fmt.Sprintf("sensor/%08x/value", uint32(first+i)*2654435761), value: string(make([]byte, 100))})
 		}
-		entries, err := r.plan(instant{}, ops)
-		if err != nil {
-			b.Fatal(err)
-		}
-		newBatch(r.writer, digest{}, entries).sig = make([]byte, 64)
-		var out effects
-		r.commit(instant{}, entries, &out)
+		out, _ := sealed(b, r, instant{}, ops...)
 		if err := s.write(out, 0, false); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for b.Loop() {
-		if err := s.load(testReplica("a")); err != nil {
+		if err := s.load(storedReplica("a")); err != nil {
 			b.Fatal(err)
 		}
 	}

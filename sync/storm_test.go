@@ -159,6 +159,5 @@ func (l *lab) report(i int) {
 	d := l.dicts[i]
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	h := d.replica.seen.hash()
-	l.t.Logf("%d: %v %x, %d wait, %d neighbours, sessions %d", i, d.replica.tree.summarise(span{}), h[:4], len(d.replica.waiting), len(l.meshes[i].Peers()), d.stats.sessions.Load())
+	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.replica.state(), d.replica.usage().Waiting, len(l.meshes[i].Peers()), d.stats.sessions.Load())
 }
