@@ -18,8 +18,8 @@ var ErrUnacknowledged = errors.New("not acknowledged")
 func Acks(n int) WriteOption { return func(w *write) { w.acks = n } }
 
 // awaitAcks waits until so many neighbours have what was written.
-func (d *Dict) awaitAcks(ctx context.Context, last dot, n int) error {
-	if last.n == 0 {
+func (d *Dict) awaitAcks(ctx context.Context, last Dot, n int) error {
+	if last.N == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -58,9 +58,9 @@ func (d *Dict) awaitAcks(ctx context.Context, last dot, n int) error {
 }
 
 // askAgain asks a neighbour until it answers: a connection may be lost before that shows.
-func (d *Dict) askAgain(ctx context.Context, id string, last dot) error {
+func (d *Dict) askAgain(ctx context.Context, id string, last Dot) error {
 	for pause := firstAsk; ; pause = min(2*pause, lastAsk) {
-		if err := d.askFor(ctx, id, last); err == nil || errors.Is(err, errReconcile) {
+		if err := d.askFor(ctx, id, last); err == nil || errors.Is(err, ErrReconcile) {
 			return err
 		}
 		select {
@@ -78,7 +78,7 @@ const (
 )
 
 // askFor returns nil when a neighbour has a write, and all of its writer before it.
-func (d *Dict) askFor(ctx context.Context, id string, last dot) error {
+func (d *Dict) askFor(ctx context.Context, id string, last Dot) error {
 	s, err := d.service.NewStream(ctx, peer.ID(id), Protocol)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (d *Dict) askFor(ctx context.Context, id string, last dot) error {
 	defer s.Reset()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	t := d.newTalk(s, true)
-	if err := t.send(nil, (&message{ask: &last}).append(nil)); err != nil {
+	if err := t.send(nil, (&Message{Ask: &last}).Append(nil)); err != nil {
 		return err
 	}
 	s.SetReadDeadline(time.Now().Add(ackTime))
@@ -94,20 +94,20 @@ func (d *Dict) askFor(ctx context.Context, id string, last dot) error {
 	if err != nil {
 		return err
 	}
-	if m, err := scanMessage(body, 0); err != nil || !m.have {
-		return t.bad(errReconcile)
+	if m, err := ParseMessage(body, 0); err != nil || !m.Have {
+		return t.bad(ErrReconcile)
 	}
 	return nil
 }
 
 // acknowledge answers when a write, and all of its writer before it, is here, and on
 // disk if there is one.
-func (d *Dict) acknowledge(ctx context.Context, t *talk, last dot) error {
+func (d *Dict) acknowledge(ctx context.Context, t *talk, last Dot) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTime)
 	defer cancel()
 	for {
 		d.mu.RLock()
-		has, heard := d.replica.next(last.writer) > last.n, d.heard
+		has, heard := d.replica.Next(last.Writer) > last.N, d.heard
 		d.mu.RUnlock()
 		if has {
 			break
@@ -121,7 +121,7 @@ func (d *Dict) acknowledge(ctx context.Context, t *talk, last dot) error {
 	if err := d.flush(); err != nil {
 		return err
 	}
-	return t.send(nil, (&message{have: true}).append(nil))
+	return t.send(nil, (&Message{Have: true}).Append(nil))
 }
 
 // flush returns when all that is here is on disk, if there is one.
@@ -131,7 +131,7 @@ func (d *Dict) flush() error {
 		defer d.mu.Unlock()
 		return d.failed
 	}
-	wait, err := d.store.begin(effects{}, d.now().count)
+	wait, err := d.store.begin(Effects{}, d.now().Count)
 	d.mu.Unlock()
 	if err != nil {
 		return err

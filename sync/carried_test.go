@@ -18,14 +18,14 @@ func TestCarriedIsLower(t *testing.T) {
 			i := w.rng.IntN(3)
 			r := w.replicas[i]
 			held := r.tree.get("k")
-			o := op{key: "k", value: fmt.Sprint(step)}
+			o := Op{Key: "k", Value: fmt.Sprint(step)}
 			if w.rng.IntN(2) == 0 {
-				o.by = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().wall, Age: time.Duration(w.rng.IntN(90)) * time.Minute}
+				o.By = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().Wall, Age: time.Duration(w.rng.IntN(90)) * time.Minute}
 			}
-			leased := held != nil && !isLegacy(held.owner) && r.remaining(w.now(), held) > 0
+			leased := held != nil && !isLegacy(held.Owner) && r.Remaining(w.now(), held) > 0
 			w.write(i, o, 0.3)
-			if now := r.tree.get("k"); o.by != nil && leased && now != held {
-				t.Fatalf("%s took a lease of %s that runs for %v", o.by.Owner, held.owner, r.remaining(w.now(), held))
+			if now := r.tree.get("k"); o.By != nil && leased && now != held {
+				t.Fatalf("%s took a lease of %s that runs for %v", o.By.Owner, held.Owner, r.Remaining(w.now(), held))
 			}
 			for len(w.flight) > 0 && w.rng.IntN(3) > 0 {
 				w.land()
@@ -41,8 +41,8 @@ func TestCarriedIsLower(t *testing.T) {
 		w.clock += 2 * time.Hour
 		if held := w.replicas[0].tree.get("k"); held != nil && w.rng.IntN(2) == 0 {
 			for i := range w.replicas {
-				if w.replicas[i].self == held.owner || isLegacy(held.owner) && i == 0 {
-					w.write(i, op{key: "k", delete: true}, 0)
+				if w.replicas[i].Self == held.Owner || isLegacy(held.Owner) && i == 0 {
+					w.write(i, Op{Key: "k", Delete: true}, 0)
 				}
 			}
 			for len(w.flight) > 0 {
@@ -50,12 +50,12 @@ func TestCarriedIsLower(t *testing.T) {
 			}
 		}
 		before := w.replicas[1].tree.get("k")
-		w.write(0, op{key: "k", value: "old", by: &Carried{Owner: "legacy:s/9", Time: w.now().wall}}, 1)
-		w.write(1, op{key: "k", value: "native"}, 1)
+		w.write(0, Op{Key: "k", Value: "old", By: &Carried{Owner: "legacy:s/9", Time: w.now().Wall}}, 1)
+		w.write(1, Op{Key: "k", Value: "native"}, 1)
 		w.level(w.replicas[0], w.replicas[1])
 		for _, r := range w.replicas[:2] {
-			if e := r.tree.get("k"); e.value != "native" && (before == nil || before.owner != "b") { // who has had it goes on in its term
-				t.Fatalf("%s has %q of %s, term %d; before was %v", r.self, e.value, e.owner, e.term, before)
+			if e := r.tree.get("k"); e.Value != "native" && (before == nil || before.Owner != "b") { // who has had it goes on in its term
+				t.Fatalf("%s has %q of %s, term %d; before was %v", r.Self, e.Value, e.Owner, e.Term, before)
 			}
 		}
 	})

@@ -20,13 +20,13 @@ func (d *Dict) Carry(ctx context.Context, by Carried, key string, v any) error {
 	if err != nil {
 		return fmt.Errorf("sync: carry %q: %w", key, err)
 	}
-	o.by = &by
-	return d.do(ctx, "carry", len(o.key)+len(o.value), nil, func(r *replica) ([]op, error) {
-		held := r.get(key)
-		if held != nil && held.owner == by.Owner && held.value == o.value && held.time >= by.Time.UnixMilli() {
+	o.By = &by
+	return d.do(ctx, "carry", len(o.Key)+len(o.Value), nil, func(r *Replica) ([]Op, error) {
+		held := r.Get(key)
+		if held != nil && held.Owner == by.Owner && held.Value == o.Value && held.Time >= by.Time.UnixMilli() {
 			return nil, nil
 		}
-		return []op{o}, nil
+		return []Op{o}, nil
 	})
 }
 
@@ -36,13 +36,13 @@ func (d *Dict) CarryDelete(ctx context.Context, by Carried, key string) error {
 	if err := by.check(); err != nil {
 		return fmt.Errorf("sync: carry %q: %w", key, err)
 	}
-	return d.do(ctx, "carry", len(key), nil, func(*replica) ([]op, error) {
-		return []op{{key: key, delete: true, by: &by}}, nil
+	return d.do(ctx, "carry", len(key), nil, func(*Replica) ([]Op, error) {
+		return []Op{{Key: key, Delete: true, By: &by}}, nil
 	})
 }
 
 func (c *Carried) check() error {
-	if !strings.HasPrefix(c.Owner, LegacyPrefix) || len(c.Owner) > maxName {
+	if !strings.HasPrefix(c.Owner, LegacyPrefix) || len(c.Owner) > MaxName {
 		return fmt.Errorf("%w: %q", errOwner, c.Owner)
 	}
 	return nil

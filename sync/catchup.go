@@ -147,13 +147,13 @@ func (d *Dict) ask(p peer.ID) (news bool, err error) {
 	}
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	t := d.newTalk(s, true)
-	var salt [saltLength]byte
+	var salt [SaltLength]byte
 	rand.Read(salt[:])
-	mine := d.rules.params()
+	mine := d.rules.Params()
 	d.mu.RLock()
-	root := t.session.start(salt[:])
+	root := t.session.Start(salt[:])
 	d.mu.RUnlock()
-	if err = t.send(frame.Append(nil, (&message{params: &mine}).append(nil)), root.append(nil)); err == nil {
+	if err = t.send(frame.Append(nil, (&Message{Params: &mine}).Append(nil)), root.Append(nil)); err == nil {
 		err = t.run()
 	}
 	if err != nil {
@@ -206,18 +206,18 @@ func (d *Dict) answer(ctx context.Context, s network.Stream) error {
 	switch {
 	case err != nil:
 		return err
-	case first.ask != nil:
-		return d.acknowledge(ctx, t, *first.ask)
-	case first.params == nil:
-		return t.bad(errReconcile)
+	case first.Ask != nil:
+		return d.acknowledge(ctx, t, *first.Ask)
+	case first.Params == nil:
+		return t.bad(ErrReconcile)
 	}
-	if mine := d.rules.params(); *first.params != mine {
-		d.refused(&RefusedError{p.String(), mine.duration(), first.params.duration()})
+	if mine := d.rules.Params(); *first.Params != mine {
+		d.refused(&RefusedError{p.String(), mine.Duration(), first.Params.Duration()})
 		d.levelMu.Lock()
-		d.levels.found(time.Now(), string(p), &RefusedError{p.String(), mine.duration(), first.params.duration()})
+		d.levels.found(time.Now(), string(p), &RefusedError{p.String(), mine.Duration(), first.Params.Duration()})
 		d.tellMet()
 		d.levelMu.Unlock()
-		return t.send(nil, (&message{refused: &mine}).append(nil))
+		return t.send(nil, (&Message{Refused: &mine}).Append(nil))
 	}
 	err = t.run()
 	d.levelMu.Lock()
@@ -255,7 +255,7 @@ func (d *Dict) isBusy(p peer.ID) bool {
 	d.levelMu.Lock()
 	defer d.levelMu.Unlock()
 	if with := d.levels.peers[string(p)]; with != nil && with.running {
-		return p.String() > d.rules.self // of two that ask each other one is answered
+		return p.String() > d.rules.Self // of two that ask each other one is answered
 	}
 	return d.levels.busy(time.Now())
 }

@@ -14,7 +14,7 @@ const (
 
 // A write waits to be decided.
 type write struct {
-	update
+	Update
 	bytes int
 	acks  int
 	done  chan struct{}
@@ -45,7 +45,7 @@ func (d *Dict) submit(ctx context.Context, w *write) error {
 		d.queueMu.Unlock()
 		select {
 		case <-w.done:
-			return w.err
+			return w.Err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -60,7 +60,7 @@ func (d *Dict) submit(ctx context.Context, w *write) error {
 		}()
 	}
 	d.queueMu.Unlock()
-	return w.err
+	return w.Err
 }
 
 // round commits what waits, and tells whether there is more. The caller holds queueMu,
@@ -97,7 +97,7 @@ func (d *Dict) awaitRoom(ctx context.Context) bool {
 func (d *Dict) commit(writes []*write) {
 	fail := func(err error) {
 		for _, w := range writes {
-			w.err = cmp.Or(w.err, err)
+			w.Err = cmp.Or(w.Err, err)
 		}
 	}
 	d.mu.Lock()
@@ -107,18 +107,18 @@ func (d *Dict) commit(writes []*write) {
 		return
 	}
 	if !d.named { // it was not compared with others in this run: perhaps it came from a backup
-		d.replica.writer, d.first, d.named = d.newName(), 1, true
+		d.replica.Writer, d.first, d.named = d.newName(), 1, true
 	}
 	now := d.now()
-	updates := make([]*update, len(writes))
+	updates := make([]*Update, len(writes))
 	for i, w := range writes {
-		updates[i] = &w.update
+		updates[i] = &w.Update
 	}
-	out := d.replica.write(now, updates...)
-	messages, err := d.replica.seal(now, out.written, rand.Reader, d.sign)
+	out := d.replica.Write(now, updates...)
+	messages, err := d.replica.Seal(now, out.Written, rand.Reader, d.sign)
 	wait := func() error { return nil }
-	if err == nil && d.store != nil && len(out.written) > 0 {
-		wait, err = d.store.begin(out, now.count)
+	if err == nil && d.store != nil && len(out.Written) > 0 {
+		wait, err = d.store.begin(out, now.Count)
 	}
 	if err != nil {
 		d.failed = err

@@ -31,7 +31,7 @@ type Dict struct {
 	service *mesh.Service // of that mesh
 	opts    Options
 	log     *slog.Logger
-	rules   rules
+	rules   Rules
 	topic   *mesh.Topic
 	events  fanout.Feed[Event]
 	stats   stats
@@ -46,7 +46,7 @@ type Dict struct {
 	wg     sync.WaitGroup
 
 	mu      sync.RWMutex
-	replica *replica
+	replica *Replica
 	store   *store // nil without a directory
 	journal journal
 	failed  error         // why nothing changes any more
@@ -121,14 +121,14 @@ func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 	if d.opts.Lease < MinLease || d.opts.Lease > MaxLease || d.opts.Lease%time.Millisecond != 0 {
 		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, MinLease, MaxLease)
 	}
-	d.rules = rules{self: m.ID().String(), leasing: !d.opts.NoLease, lease: d.opts.Lease}
+	d.rules = Rules{Self: m.ID().String(), Leasing: !d.opts.NoLease, Lease: d.opts.Lease}
 	d.levels = newLevels(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
 	return d, nil
 }
 
 // load reads what is stored.
 func (d *Dict) load() (err error) {
-	d.replica = newReplica(d.rules, "", d.opts.MaxBytes)
+	d.replica = New(d.rules, "", d.opts.MaxBytes)
 	if d.opts.Dir != "" {
 		if d.store, err = openStore(d.opts.Dir, d.opts.files, d.log); err != nil {
 			return err
@@ -136,14 +136,14 @@ func (d *Dict) load() (err error) {
 		if err := d.store.load(d.replica); err != nil {
 			return err
 		}
-		d.before = d.store.rows.count
+		d.before = d.store.rows.Count
 	}
-	if d.store != nil && d.store.rows.incarnation != 0 {
-		d.replica.writer = writerName(d.rules.self, d.store.rows.incarnation)
+	if d.store != nil && d.store.rows.Incarnation != 0 {
+		d.replica.Writer = writerName(d.rules.Self, d.store.rows.Incarnation)
 	} else {
-		d.replica.writer, d.named = d.newName(), true
+		d.replica.Writer, d.named = d.newName(), true
 	}
-	d.first = d.replica.next(d.replica.writer)
+	d.first = d.replica.Next(d.replica.Writer)
 	return nil
 }
 
@@ -153,9 +153,9 @@ func (d *Dict) newName() string {
 	rand.Read(random[:])
 	incarnation := binary.BigEndian.Uint64(random[:])>>16 | 1
 	if d.store != nil {
-		d.store.rows.incarnation = incarnation
+		d.store.rows.Incarnation = incarnation
 	}
-	return writerName(d.rules.self, incarnation)
+	return writerName(d.rules.Self, incarnation)
 }
 
 // writerName names an incarnation of a peer.
@@ -170,7 +170,7 @@ func (d *Dict) start() (err error) {
 	if err := d.metrics.Register(d.opts.Registerer); err != nil {
 		return err
 	}
-	d.topic, err = d.service.JoinTopic(d.rules.params().topic(), d.judge, d.meet)
+	d.topic, err = d.service.JoinTopic(d.rules.Params().Topic(), d.judge, d.meet)
 	if err != nil {
 		return err
 	}
@@ -221,8 +221,8 @@ func (d *Dict) stop() error {
 		return nil
 	}
 	var err error
-	if d.replica.writer != "" { // it was loaded
-		err = d.store.write(effects{}, d.now().count, false)
+	if d.replica.Writer != "" { // it was loaded
+		err = d.store.write(Effects{}, d.now().Count, false)
 	}
 	return errors.Join(err, d.store.close())
 }
@@ -239,76 +239,76 @@ func (d *Dict) begin() bool {
 }
 
 // now is this moment by both clocks.
-func (d *Dict) now() instant { return instant{d.before + time.Since(d.started), wall(d.rules.self)} }
+func (d *Dict) now() Instant { return Instant{d.before + time.Since(d.started), wall(d.rules.Self)} }
 
 // wall is a peer's clock, which a lease is only ever shortened by. Tests put it out.
 var wall = func(string) time.Time { return time.Now() }
 
 // took does what follows from effects that are in the store. The caller holds mu.
-func (d *Dict) took(now instant, out effects) {
-	if len(out.writers) > 0 {
+func (d *Dict) took(now Instant, out Effects) {
+	if len(out.Writers) > 0 {
 		close(d.heard)
 		d.heard = make(chan struct{})
 	}
-	if len(out.changes) > 0 {
-		d.journal.add(now.wall, out.changes)
+	if len(out.Changes) > 0 {
+		d.journal.add(now.Wall, out.Changes)
 		d.levelMu.Lock()
 		if d.levels.change(time.Now()) {
 			d.wakeLoop()
 		}
 		d.levelMu.Unlock()
 	}
-	for _, c := range out.lost {
-		d.log.Info("a key of this peer's is another's, or gone", "key", c.old.key, "owner", ownerOf(c.new))
-		d.happen(Event{Kind: EventLost, Key: c.old.key, Owner: ownerOf(c.new), For: d.rules.remaining(now, c.old)})
+	for _, c := range out.Lost {
+		d.log.Info("a key of this peer's is another's, or gone", "key", c.Old.Key, "owner", ownerOf(c.New))
+		d.happen(Event{Kind: EventLost, Key: c.Old.Key, Owner: ownerOf(c.New), For: d.rules.Remaining(now, c.Old)})
 	}
-	if len(out.buried) > 0 {
-		d.rewrite(func(r *replica) (ops []op) {
-			for _, old := range out.buried {
-				if r.get(old.key) == nil {
-					ops = append(ops, op{key: old.key, value: old.value})
+	if len(out.Buried) > 0 {
+		d.rewrite(func(r *Replica) (ops []Op) {
+			for _, old := range out.Buried {
+				if r.Get(old.Key) == nil {
+					ops = append(ops, Op{Key: old.Key, Value: old.Value})
 				}
 			}
-			out.buried = nil
+			out.Buried = nil
 			return ops
 		})
 	}
-	for _, c := range out.taken {
-		d.log.Info("a lease that still runs here was taken", "key", c.old.key, "from", c.old.owner, "owner", ownerOf(c.new))
-		d.happen(Event{Kind: EventTaken, Key: c.old.key, Owner: ownerOf(c.new), From: c.old.owner, For: d.rules.remaining(now, c.old)})
+	for _, c := range out.Taken {
+		d.log.Info("a lease that still runs here was taken", "key", c.Old.Key, "from", c.Old.Owner, "owner", ownerOf(c.New))
+		d.happen(Event{Kind: EventTaken, Key: c.Old.Key, Owner: ownerOf(c.New), From: c.Old.Owner, For: d.rules.Remaining(now, c.Old)})
 	}
-	if out.full && !d.full {
+	if out.Full && !d.full {
 		d.full = true
 		d.log.Warn("not level", "err", ErrFull)
 		d.happen(Event{Kind: EventFull, Err: ErrFull})
 	}
-	if out.clash {
+	if out.Clash {
 		d.clash(now)
 	}
 }
 
-func ownerOf(e *entry) string {
+func ownerOf(e *Entry) string {
 	if e == nil {
 		return ""
 	}
-	return e.owner
+	return e.Owner
 }
 
 // clash takes another name as a writer, since another copy of this peer has used the
 // numbers of this one, and writes again what was written under them in this run. The
 // caller holds mu.
-func (d *Dict) clash(now instant) {
+func (d *Dict) clash(now Instant) {
 	if !d.renamed.IsZero() && time.Since(d.renamed) < d.pause {
 		return
 	}
 	d.renamed, d.pause = time.Now(), min(max(firstClash, 2*d.pause), lastClash)
-	d.log.Warn("another copy of this peer has written", "writer", d.replica.writer, "err", ErrIdentityClash)
+	d.log.Warn("another copy of this peer has written", "writer", d.replica.Writer, "err", ErrIdentityClash)
 	d.happen(Event{Kind: EventClash, Err: ErrIdentityClash})
-	out, err := d.replica.rename(now, d.newName(), d.first)
+	out, err := d.replica.Rename(now, d.newName(), d.first)
 	d.named, d.first = true, 1
 	var messages [][]byte
 	if err == nil {
-		messages, err = d.replica.seal(now, out.written, rand.Reader, d.sign)
+		messages, err = d.replica.Seal(now, out.Written, rand.Reader, d.sign)
 	}
 	if err == nil {
 		err = d.keep(now, out)
@@ -330,14 +330,14 @@ const (
 )
 
 // rewrite writes what f says, until that is nothing.
-func (d *Dict) rewrite(f func(*replica) []op) {
+func (d *Dict) rewrite(f func(*Replica) []Op) {
 	if !d.begin() {
 		return
 	}
 	go func() {
 		defer d.wg.Done()
 		for more := true; more; {
-			w := &write{update: update{build: func(r *replica) ([]op, error) {
+			w := &write{Update: Update{Build: func(r *Replica) ([]Op, error) {
 				ops := f(r)
 				more = len(ops) > 0
 				return ops, nil

@@ -126,7 +126,7 @@ func (l *lab) equal() bool {
 			continue
 		}
 		d.mu.RLock()
-		s := d.replica.state()
+		s := d.replica.State()
 		d.mu.RUnlock()
 		if first == "" {
 			first = s

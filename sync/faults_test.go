@@ -191,12 +191,12 @@ func TestCopy(t *testing.T) {
 		l.openAll(nil)
 		l.set(0, "mine", 1)
 		d := l.dicts[0]
-		copied := newReplica(d.rules, d.replica.writer, 1<<30)
+		copied := New(d.rules, d.replica.Writer, 1<<30)
 		now := d.now()
-		out := copied.write(now, &update{build: func(*replica) ([]op, error) {
-			return []op{{key: "theirs", value: "\x01"}, {key: "more", value: "\x02"}}, nil
+		out := copied.Write(now, &Update{Build: func(*Replica) ([]Op, error) {
+			return []Op{{Key: "theirs", Value: "\x01"}, {Key: "more", Value: "\x02"}}, nil
 		}})
-		messages, err := copied.seal(now, out.written, crand.Reader, d.sign)
+		messages, err := copied.Seal(now, out.Written, crand.Reader, d.sign)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,31 +22,31 @@ type villain struct {
 	*lab
 	mesh   *mesh.Mesh
 	topic  *mesh.Topic
-	params params
+	params Params
 	n      uint64
 }
 
 // batch is records of the villain's, changed by somebody after they were made and
 // before they are signed.
-func (v *villain) batch(change func(i int, r *record), keys ...string) *batch {
+func (v *villain) batch(change func(i int, r *Record), keys ...string) *Batch {
 	id := v.mesh.ID().String()
-	var entries []*entry
+	var entries []*Entry
 	for i, key := range keys {
 		v.n++
-		r := record{key: key, value: "\x01", owner: id, term: 1, dot: dot{id + "/1", v.n}, time: time.Now().UnixMilli()}
+		r := Record{Key: key, Value: "\x01", Owner: id, Term: 1, Dot: Dot{id + "/1", v.n}, Time: time.Now().UnixMilli()}
 		change(i, &r)
-		entries = append(entries, newEntry(r))
+		entries = append(entries, NewEntry(r))
 	}
-	b := newBatch(id+"/1", digest{byte(v.n)}, entries)
+	b := NewBatch(id+"/1", Digest{byte(v.n)}, entries)
 	var err error
-	if b.sig, err = v.mesh.Service("villain").Sign(batchPurpose, b.toSign()); err != nil {
+	if b.Sig, err = v.mesh.Service("villain").Sign(batchPurpose, b.ToSign()); err != nil {
 		v.t.Fatal(err)
 	}
 	return b
 }
 
-func (v *villain) gossip(b *batch) {
-	v.topic.Publish(v.ctx(), b.append(nil, upTo(len(b.records())), 0))
+func (v *villain) gossip(b *Batch) {
+	v.topic.Publish(v.ctx(), b.Append(nil, upTo(len(b.Records())), 0))
 	pass(20 * time.Millisecond)
 }
 
@@ -68,11 +68,11 @@ func (v *villain) say(frames ...[]byte) network.Stream {
 }
 
 // ask begins a session with the victim.
-func (v *villain) ask(more ...message) network.Stream {
-	root := message{root: &root{make([]byte, saltLength), digest{1}, digest{1}}}
-	frames := [][]byte{(&message{params: &v.params}).append(nil), root.append(nil)}
+func (v *villain) ask(more ...Message) network.Stream {
+	root := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{1}}}
+	frames := [][]byte{(&Message{Params: &v.params}).Append(nil), root.Append(nil)}
 	for _, m := range more {
-		frames = append(frames, m.append(nil))
+		frames = append(frames, m.Append(nil))
 	}
 	return v.say(frames...)
 }
@@ -84,7 +84,7 @@ func upTo(n int) (list []int) {
 	return list
 }
 
-func nothing(int, *record) {}
+func nothing(int, *Record) {}
 
 var villainies = []struct {
 	name string
@@ -93,39 +93,39 @@ var villainies = []struct {
 }{
 	{"a forged owner", func(v *villain) {
 		for range 20 {
-			v.gossip(v.batch(func(_ int, r *record) { r.owner, r.term = v.Hosts[0].ID().String(), 99 }, "mine"))
+			v.gossip(v.batch(func(_ int, r *Record) { r.Owner, r.Term = v.Hosts[0].ID().String(), 99 }, "mine"))
 		}
 	}, ""},
 	{"forged signatures", func(v *villain) {
 		for range 20 {
 			b := v.batch(nothing, "a")
-			b.sig[0] ^= 1
+			b.Sig[0] ^= 1
 			v.gossip(b)
 		}
 	}, ""},
 	{"forged proofs", func(v *villain) {
 		for range 20 {
 			b := v.batch(nothing, "a", "b")
-			b.records()[1].value = "\x02"
+			b.Records()[1].Value = "\x02"
 			v.gossip(b)
 		}
 	}, ""},
 	{"somebody else's writer", func(v *villain) {
 		for range 20 {
 			b := v.batch(nothing, "a")
-			b.writer = v.Hosts[1].ID().String() + "/1"
+			b.Writer = v.Hosts[1].ID().String() + "/1"
 			v.gossip(b)
 		}
 	}, ""},
 	{"absurd terms", func(v *villain) {
 		for i := range 50 {
-			v.gossip(v.batch(func(_ int, r *record) { r.term = 1 << 53 }, fmt.Sprint("absurd", i)))
+			v.gossip(v.batch(func(_ int, r *Record) { r.Term = 1 << 53 }, fmt.Sprint("absurd", i)))
 		}
 	}, ""},
 	{"false ages", func(v *villain) {
 		for i := range 20 {
 			b := v.batch(nothing, fmt.Sprint("old", i))
-			v.topic.Publish(v.ctx(), b.append(nil, upTo(1), 1<<62))
+			v.topic.Publish(v.ctx(), b.Append(nil, upTo(1), 1<<62))
 			pass(20 * time.Millisecond)
 		}
 	}, ""},
@@ -138,19 +138,19 @@ var villainies = []struct {
 	{"large values that wait for what does not come", func(v *villain) {
 		v.n = 1 << 30
 		for i := range 60 {
-			v.gossip(v.batch(func(_ int, r *record) {
-				r.value = "\x5a\x00\x0f\x00\x00" + strings.Repeat("x", 0xf0000)
+			v.gossip(v.batch(func(_ int, r *Record) {
+				r.Value = "\x5a\x00\x0f\x00\x00" + strings.Repeat("x", 0xf0000)
 			}, fmt.Sprint("large", i)))
 		}
 	}, ""},
 	{"values outside of the data model", func(v *villain) {
 		for range 20 {
-			v.gossip(v.batch(func(_ int, r *record) { r.value = "\xc1\x00" }, "a"))
+			v.gossip(v.batch(func(_ int, r *Record) { r.Value = "\xc1\x00" }, "a"))
 		}
 	}, ""},
 	{"keys too large", func(v *villain) {
 		for range 20 {
-			v.gossip(v.batch(func(_ int, r *record) { r.key = strings.Repeat("k", MaxKey+1) }, "a"))
+			v.gossip(v.batch(func(_ int, r *Record) { r.Key = strings.Repeat("k", MaxKey+1) }, "a"))
 		}
 	}, ""},
 	{"noise", func(v *villain) {
@@ -177,38 +177,38 @@ var villainies = []struct {
 	}, ""},
 	{"a seen set that has everything", func(v *villain) {
 		for range 20 {
-			s := seenSet{}
+			s := SeenSet{}
 			for _, d := range v.dicts {
 				if d != nil {
-					s[d.replica.writer] = []stretch{{1, 1 << 60}}
+					s[d.replica.Writer] = []Interval{{1, 1 << 60}}
 				}
 			}
-			v.ask(message{seen: s, ranges: []answer{{kind: rangeList}}})
+			v.ask(Message{Seen: s, Ranges: []Range{{Kind: RangeList}}})
 			pass(50 * time.Millisecond)
 		}
 	}, EventClash},
 	{"a false seen set", func(v *villain) {
 		for range 20 {
-			s := seenSet{v.dicts[0].replica.writer: {{1, v.dicts[0].replica.next(v.dicts[0].replica.writer) - 1}}}
-			v.ask(message{seen: s, ranges: []answer{{kind: rangeList}}})
+			s := SeenSet{v.dicts[0].replica.Writer: {{1, v.dicts[0].replica.Next(v.dicts[0].replica.Writer) - 1}}}
+			v.ask(Message{Seen: s, Ranges: []Range{{Kind: RangeList}}})
 			pass(50 * time.Millisecond)
 		}
 	}, EventLost},
 	{"a seen set of very many writers", func(v *villain) {
-		s := seenSet{}
+		s := SeenSet{}
 		for i := range 1 << 16 {
-			s[fmt.Sprintf("%030d", i)] = []stretch{{1, 1}}
+			s[fmt.Sprintf("%030d", i)] = []Interval{{1, 1}}
 		}
 		for range 5 {
-			v.ask(message{seen: s, ranges: []answer{{kind: rangeList}}})
+			v.ask(Message{Seen: s, Ranges: []Range{{Kind: RangeList}}})
 		}
 	}, ""},
 	{"comparing for ever", func(v *villain) {
 		for range 3 {
-			sums := message{ranges: []answer{{kind: rangeSum, data: make([]byte, 8)}}}
+			sums := Message{Ranges: []Range{{Kind: RangeSum, Data: make([]byte, 8)}}}
 			first := sums
-			first.seen = seenSet{}
-			list := []message{first}
+			first.Seen = SeenSet{}
+			list := []Message{first}
 			for range 200 {
 				list = append(list, sums)
 			}
@@ -220,10 +220,10 @@ var villainies = []struct {
 		for i := range 100 {
 			keys = append(keys, fmt.Sprint("again", i))
 		}
-		b := v.batch(func(_ int, r *record) { r.value = "\x59\x10\x00" + strings.Repeat("x", 0x1000) }, keys...)
-		records, _ := appendChunk([]group{{b, upTo(100)}}, 0)
-		root := message{root: &root{make([]byte, saltLength), digest{1}, digest{1}}}
-		frames := [][]byte{(&message{params: &v.params}).append(nil), root.append(nil)}
+		b := v.batch(func(_ int, r *Record) { r.Value = "\x59\x10\x00" + strings.Repeat("x", 0x1000) }, keys...)
+		records, _ := AppendChunk([]Group{{b, upTo(100)}}, 0)
+		root := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{1}}}
+		frames := [][]byte{(&Message{Params: &v.params}).Append(nil), root.Append(nil)}
 		for range 300 {
 			frames = append(frames, records)
 		}
@@ -231,7 +231,7 @@ var villainies = []struct {
 	}, ""},
 	{"questions for what never comes", func(v *villain) {
 		for range 200 {
-			v.say((&message{ask: &dot{"nobody/1", 1 << 50}}).append(nil))
+			v.say((&Message{Ask: &Dot{"nobody/1", 1 << 50}}).Append(nil))
 		}
 	}, ""},
 }
@@ -250,8 +250,8 @@ func TestHostileMembers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Close()
-				v := &villain{lab: l, mesh: m, params: l.dicts[0].rules.params()}
-				v.topic, err = m.Service("villain").JoinTopic(v.params.topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
+				v := &villain{lab: l, mesh: m, params: l.dicts[0].rules.Params()}
+				v.topic, err = m.Service("villain").JoinTopic(v.params.Topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -39,36 +39,36 @@ func (e *LeaseError) Error() string {
 	return fmt.Sprintf("%q is held by %s for another %s", e.Key, e.Owner, e.For.Round(time.Second))
 }
 
-// An instant is a moment as one replica sees it. The two clocks serve different ends:
+// An Instant is a moment as one replica sees it. The two clocks serve different ends:
 // the count is never wrong by more than what was not saved before a crash, and the
 // wall clock also runs while this peer does not.
-type instant struct {
-	count time.Duration // this replica has run, over all its runs
-	wall  time.Time
+type Instant struct {
+	Count time.Duration // this replica has run, over all its runs
+	Wall  time.Time
 }
 
-// rules decide about leases. All replicas of a dictionary have the same, but for self.
-type rules struct {
-	self    string // the owner that writes here
-	leasing bool
-	lease   time.Duration
+// Rules decide about leases. All replicas of a dictionary have the same, but for self.
+type Rules struct {
+	Self    string // the owner that writes here
+	Leasing bool
+	Lease   time.Duration
 }
 
 // grace is added to the leases of others, since a message takes time and no two clocks
 // run alike.
-func (r rules) grace() time.Duration { return max(2*time.Second, r.lease/20) }
+func (r Rules) grace() time.Duration { return max(2*time.Second, r.Lease/20) }
 
-// remaining says for how long the owner of an entry keeps others from writing it.
+// Remaining says for how long the owner of an entry keeps others from writing it.
 //
 // One's own lease has run out as soon as either clock says so, counted from before the
 // write was sent; that of another one grace later, by the count alone.
-func (r rules) remaining(now instant, e *entry) time.Duration {
-	left := e.renewed + r.lease - now.count
+func (r Rules) Remaining(now Instant, e *Entry) time.Duration {
+	left := e.renewed + r.Lease - now.Count
 	switch {
-	case !r.leasing:
+	case !r.Leasing:
 		return 0
-	case e.owner == r.self:
-		left = min(left, time.UnixMilli(e.time).Add(r.lease).Sub(now.wall))
+	case e.Owner == r.Self:
+		left = min(left, time.UnixMilli(e.Time).Add(r.Lease).Sub(now.Wall))
 	default:
 		left += r.grace()
 	}
@@ -84,26 +84,26 @@ type Lease struct {
 	Signed bool          // the owner has signed it; what came over an old link is not
 }
 
-// leaseOf returns the lease of an entry.
-func (r rules) leaseOf(now instant, e *entry) Lease {
-	left := r.remaining(now, e)
-	return Lease{Owner: e.owner, Term: e.term, For: left, Until: now.wall.Add(left), Signed: !isLegacy(e.owner)}
+// LeaseOf returns the lease of an entry.
+func (r Rules) LeaseOf(now Instant, e *Entry) Lease {
+	left := r.Remaining(now, e)
+	return Lease{Owner: e.Owner, Term: e.Term, For: left, Until: now.Wall.Add(left), Signed: !isLegacy(e.Owner)}
 }
 
 // write says with which term and number the key of an entry may be written now, or
 // deleted. The entry is nil if nobody has the key, and top is what raise has made of the
 // terms seen on any.
-func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err error) {
-	if e != nil && e.owner == r.self {
-		return e.term, e.seq + 1, nil
+func (r Rules) write(now Instant, e *Entry, top uint64) (term, seq uint64, err error) {
+	if e != nil && e.Owner == r.Self {
+		return e.Term, e.Seq + 1, nil
 	}
 	if e != nil {
-		if left := r.remaining(now, e); left > 0 {
-			return 0, 0, &LeaseError{e.key, e.owner, left, now.wall.Add(left)}
+		if left := r.Remaining(now, e); left > 0 {
+			return 0, 0, &LeaseError{e.Key, e.Owner, left, now.Wall.Add(left)}
 		}
 	}
 	if e != nil {
-		top = max(top, e.term)
+		top = max(top, e.Term)
 	}
 	if top >= maxTerm {
 		return 0, 0, errTerms
@@ -114,18 +114,18 @@ func (r rules) write(now instant, e *entry, top uint64) (term, seq uint64, err e
 // carry is write on behalf of an owner of another network, where it has written something
 // at a time. The term is as low as can be: what a peer has written without knowledge of
 // it is higher. The number is that of all who carry the same.
-func (r rules) carry(now instant, e *entry, owner string, at uint64) (term, seq uint64, err error) {
+func (r Rules) carry(now Instant, e *Entry, owner string, at uint64) (term, seq uint64, err error) {
 	switch {
 	case e == nil:
 		return 1, at, nil
-	case e.owner == owner:
-		return e.term, max(at, e.seq+1), nil
+	case e.Owner == owner:
+		return e.Term, max(at, e.Seq+1), nil
 	}
-	if left := r.remaining(now, e); left > 0 {
-		return 0, 0, &LeaseError{e.key, e.owner, left, now.wall.Add(left)}
+	if left := r.Remaining(now, e); left > 0 {
+		return 0, 0, &LeaseError{e.Key, e.Owner, left, now.Wall.Add(left)}
 	}
-	if e.term >= maxTerm {
+	if e.Term >= maxTerm {
 		return 0, 0, errTerms
 	}
-	return e.term + 1, at, nil
+	return e.Term + 1, at, nil
 }

@@ -50,5 +50,5 @@ const (
 // Limits of a lease.
 const (
 	MinLease = time.Second
-	MaxLease = maxAge
+	MaxLease = MaxAge
 )

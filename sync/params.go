@@ -35,31 +35,31 @@ func leaseText(d time.Duration) string {
 	return "leases of " + d.String()
 }
 
-// params are the lease in milliseconds, or that there is none.
-type params struct {
+// Params are the lease in milliseconds, or that there is none.
+type Params struct {
 	leasing bool
 	lease   uint64
 }
 
-func (r rules) params() params {
-	if !r.leasing {
-		return params{}
+func (r Rules) Params() Params {
+	if !r.Leasing {
+		return Params{}
 	}
-	return params{true, uint64(r.lease.Milliseconds())}
+	return Params{true, uint64(r.Lease.Milliseconds())}
 }
 
-func (p params) duration() time.Duration {
-	return time.Duration(min(p.lease, uint64(maxAge.Milliseconds()))) * time.Millisecond
+func (p Params) Duration() time.Duration {
+	return time.Duration(min(p.lease, uint64(MaxAge.Milliseconds()))) * time.Millisecond
 }
 
-func (p params) append(dst []byte) []byte {
+func (p Params) append(dst []byte) []byte {
 	return dcbor.AppendUint(dcbor.AppendBool(dst, p.leasing), p.lease)
 }
 
-func scanParams(s *dcbor.Scanner) *params { return &params{s.Bool(), s.Uint()} }
+func scanParams(s *dcbor.Scanner) *Params { return &Params{s.Bool(), s.Uint()} }
 
-// topic names the topic of dictionaries with these parameters.
-func (p params) topic() string {
+// Topic names the topic of dictionaries with these parameters.
+func (p Params) Topic() string {
 	sum := sha256.Sum256(p.append([]byte("go2p-sync-1")))
 	return "sync/" + hex.EncodeToString(sum[:8])
 }

@@ -28,16 +28,16 @@ var (
 	errValue  = errors.New("a value outside of the data model")
 )
 
-// A batch is records of one writer that were signed together. Its leaves are the hashes
+// A Batch is records of one writer that were signed together. Its leaves are the hashes
 // of the records with a nonce, its root is what was signed. A replica has the records
 // that live, and one hash for each greatest part of the tree without any: so it can
 // prove each record to others, as long as it lives, for a few bytes.
-type batch struct {
-	writer string
-	nonce  digest
-	sig    []byte
-	leaves []*entry        // nil for what is not here
-	absent map[part]digest // greatest parts of which nothing is here
+type Batch struct {
+	Writer string
+	nonce  Digest
+	Sig    []byte
+	leaves []*Entry        // nil for what is not here
+	absent map[part]Digest // greatest parts of which nothing is here
 	alive  int
 	number uint64 // in the store; 0 if it is not there
 }
@@ -55,39 +55,39 @@ func (p part) halves() (part, part) {
 	return part{p.lo, p.lo + n}, part{p.lo + n, p.hi}
 }
 
-// newBatch makes a batch of all of its records. It becomes a proof with a signature of
+// NewBatch makes a batch of all of its records. It becomes a proof with a signature of
 // toSign.
-func newBatch(writer string, nonce digest, entries []*entry) *batch {
-	b := &batch{writer: writer, nonce: nonce, leaves: entries, alive: len(entries)}
+func NewBatch(writer string, nonce Digest, entries []*Entry) *Batch {
+	b := &Batch{Writer: writer, nonce: nonce, leaves: entries, alive: len(entries)}
 	for i, e := range entries {
 		e.batch, e.leaf = b, i
 	}
 	return b
 }
 
-func (b *batch) hashLeaf(e *entry) digest {
-	var buf [1 + 2*len(digest{})]byte
+func (b *Batch) hashLeaf(e *Entry) Digest {
+	var buf [1 + 2*len(Digest{})]byte
 	copy(buf[1:], b.nonce[:])
 	copy(buf[17:], e.hash[:])
 	sum := sha256.Sum256(buf[:])
-	return digest(sum[:])
+	return Digest(sum[:])
 }
 
-func hashNode(nonce, left, right digest) digest {
-	var buf [1 + 3*len(digest{})]byte
+func hashNode(nonce, left, right Digest) Digest {
+	var buf [1 + 3*len(Digest{})]byte
 	buf[0] = 1
 	copy(buf[1:], nonce[:])
 	copy(buf[17:], left[:])
 	copy(buf[33:], right[:])
 	sum := sha256.Sum256(buf[:])
-	return digest(sum[:])
+	return Digest(sum[:])
 }
 
-// newEntry makes an entry of a record.
-func newEntry(r record) *entry { return &entry{record: r, hash: r.hash()} }
+// NewEntry makes an entry of a record.
+func NewEntry(r Record) *Entry { return &Entry{Record: r, hash: r.hash()} }
 
 // hash is the hash of a part.
-func (b *batch) hash(p part) digest {
+func (b *Batch) hash(p part) Digest {
 	if h, ok := b.absent[p]; ok {
 		return h
 	}
@@ -98,38 +98,38 @@ func (b *batch) hash(p part) digest {
 	return hashNode(b.nonce, b.hash(left), b.hash(right))
 }
 
-// toSign is what the signature covers, behind the purpose and the network.
-func (b *batch) toSign() []byte {
+// ToSign is what the signature covers, behind the purpose and the network.
+func (b *Batch) ToSign() []byte {
 	root := b.hash(part{0, len(b.leaves)})
-	buf := append([]byte(b.writer), b.nonce[:]...)
+	buf := append([]byte(b.Writer), b.nonce[:]...)
 	buf = binary.BigEndian.AppendUint16(buf, uint16(len(b.leaves)))
 	return append(buf, root[:]...)
 }
 
-// seal puts records that were written here under as few signatures as can be, and returns
+// Seal puts records that were written here under as few signatures as can be, and returns
 // the messages that carry them.
-func (r *replica) seal(now instant, written []*entry, entropy io.Reader, sign func([]byte) ([]byte, error)) (messages [][]byte, err error) {
+func (r *Replica) Seal(now Instant, written []*Entry, entropy io.Reader, sign func([]byte) ([]byte, error)) (messages [][]byte, err error) {
 	for len(written) > 0 {
 		n, bytes := 0, 0
-		for n < len(written) && n < maxBatch && (n == 0 || bytes+written[n].size() <= batchBytes) {
-			bytes += written[n].size()
+		for n < len(written) && n < maxBatch && (n == 0 || bytes+written[n].Size() <= batchBytes) {
+			bytes += written[n].Size()
 			n++
 		}
-		var nonce digest
+		var nonce Digest
 		if _, err := io.ReadFull(entropy, nonce[:]); err != nil {
 			return nil, err
 		}
-		b := newBatch(r.writer, nonce, slices.Clone(written[:n]))
-		if b.sig, err = sign(b.toSign()); err != nil {
+		b := NewBatch(r.Writer, nonce, slices.Clone(written[:n]))
+		if b.Sig, err = sign(b.ToSign()); err != nil {
 			return nil, err
 		}
 		places := make([]int, n)
 		for i := range places {
 			places[i] = i
 		}
-		messages = append(messages, b.append(make([]byte, 0, b.size(places)), places, now.count))
+		messages = append(messages, b.Append(make([]byte, 0, b.size(places)), places, now.Count))
 		for _, e := range written[:n] {
-			if r.tree.get(e.key) != e { // a delete, or replaced already
+			if r.tree.get(e.Key) != e { // a delete, or replaced already
 				b.drop(e)
 			}
 		}
@@ -138,8 +138,8 @@ func (r *replica) seal(now instant, written []*entry, entropy io.Reader, sign fu
 	return messages, nil
 }
 
-// parseBatch reads a message of seal. The signature is not checked yet.
-func parseBatch(data []byte, count time.Duration) (*batch, error) {
+// ParseBatch reads a message of seal. The signature is not checked yet.
+func ParseBatch(data []byte, count time.Duration) (*Batch, error) {
 	s := dcbor.Scan(data)
 	b, err := scanBatch(&s, count)
 	if err == nil {
@@ -151,31 +151,31 @@ func parseBatch(data []byte, count time.Duration) (*batch, error) {
 	return b, err
 }
 
-// verify checks who has signed a batch, and that what is in it is what a peer may write.
-func (b *batch) verify(signed func(by string, body, sig []byte) bool) error {
-	owner, _, _ := strings.Cut(b.writer, "/")
-	if !signed(owner, b.toSign(), b.sig) {
+// Verify checks who has signed a batch, and that what is in it is what a peer may write.
+func (b *Batch) Verify(signed func(by string, body, sig []byte) bool) error {
+	owner, _, _ := strings.Cut(b.Writer, "/")
+	if !signed(owner, b.ToSign(), b.Sig) {
 		return errForged
 	}
 	for _, e := range b.leaves {
 		if e == nil {
 			continue
 		}
-		if e.owner != owner && !isLegacy(e.owner) {
+		if e.Owner != owner && !isLegacy(e.Owner) {
 			return fmt.Errorf("%w: of another owner", errForged)
 		}
-		if !e.deleted && !value.Valid([]byte(e.value)) {
+		if !e.Deleted && !value.Valid([]byte(e.Value)) {
 			return errValue
 		}
 	}
 	return nil
 }
 
-// records are those that are here, by their places; nil for the others.
-func (b *batch) records() []*entry { return b.leaves }
+// Records are those that are here, by their places; nil for the others.
+func (b *Batch) Records() []*Entry { return b.leaves }
 
 // drop takes a record out that has died.
-func (b *batch) drop(e *entry) {
+func (b *Batch) drop(e *Entry) {
 	b.alive--
 	hash := b.hashLeaf(e)
 	b.leaves[e.leaf] = nil
@@ -183,22 +183,22 @@ func (b *batch) drop(e *entry) {
 }
 
 // miss notes that a record is not here, of which the hash is known.
-func (b *batch) miss(leaf int, hash digest) {
+func (b *Batch) miss(leaf int, hash Digest) {
 	b.lack(part{leaf, leaf + 1}, hash)
 	b.merge(part{0, len(b.leaves)}, leaf)
 }
 
 // lack notes that nothing of a part is here.
-func (b *batch) lack(p part, hash digest) {
+func (b *Batch) lack(p part, hash Digest) {
 	if b.absent == nil {
-		b.absent = map[part]digest{}
+		b.absent = map[part]Digest{}
 	}
 	b.absent[p] = hash
 }
 
 // merge joins the absent parts on the way to a leaf, and tells whether all of a part is
 // absent.
-func (b *batch) merge(p part, leaf int) bool {
+func (b *Batch) merge(p part, leaf int) bool {
 	if _, ok := b.absent[p]; ok {
 		return true
 	}
@@ -222,34 +222,34 @@ func (b *batch) merge(p part, leaf int) bool {
 }
 
 // size is how many bytes append takes, roughly: rather too many.
-func (b *batch) size(places []int) int {
+func (b *Batch) size(places []int) int {
 	n := 256 + 17*16
 	for _, i := range places {
-		n += b.leaves[i].size()
+		n += b.leaves[i].Size()
 	}
 	return n
 }
 
-// append appends some of the records that are here, by their places in order, with
+// Append appends some of the records that are here, by their places in order, with
 // their proof and the ages of their leases:
 //
 //	[writer, nonce, signature, count, [[place, age in ms, record] …], [hash …]]
 //
 // The hashes are those of the greatest parts without any of the records, from left to
 // right.
-func (b *batch) append(dst []byte, places []int, count time.Duration) []byte {
-	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 6), b.writer)
-	dst = dcbor.AppendBytes(dcbor.AppendBytes(dst, b.nonce[:]), b.sig)
+func (b *Batch) Append(dst []byte, places []int, count time.Duration) []byte {
+	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 6), b.Writer)
+	dst = dcbor.AppendBytes(dcbor.AppendBytes(dst, b.nonce[:]), b.Sig)
 	dst = dcbor.AppendUint(dst, uint64(len(b.leaves)))
 	dst = dcbor.AppendArray(dst, len(places))
-	by := namesOf(b.writer)
+	by := namesOf(b.Writer)
 	for _, i := range places {
 		e := b.leaves[i]
 		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), uint64(i))
 		dst = dcbor.AppendUint(dst, uint64(max(0, count-e.renewed).Milliseconds()))
-		dst = e.record.append(dst, by)
+		dst = e.Record.append(dst, by)
 	}
-	var hashes []digest
+	var hashes []Digest
 	walk(part{0, len(b.leaves)}, places, func(p part) { hashes = append(hashes, b.hash(p)) })
 	dst = dcbor.AppendArray(dst, len(hashes))
 	for i := range hashes {
@@ -275,20 +275,20 @@ func walk(p part, places []int, visit func(part)) {
 }
 
 // scanBatch reads what append writes. The signature is not checked yet.
-func scanBatch(s *dcbor.Scanner, count time.Duration) (*batch, error) {
-	b := &batch{}
+func scanBatch(s *dcbor.Scanner, count time.Duration) (*Batch, error) {
+	b := &Batch{}
 	s.Tuple(6)
-	b.writer = string(s.Bytes())
+	b.Writer = string(s.Bytes())
 	nonce, sig := s.Bytes(), s.Bytes()
 	n := s.Uint()
 	k := s.Array(maxBatch)
-	if s.Bad() || len(b.writer) > maxName || len(nonce) != len(b.nonce) || len(sig) > maxSignature || n > maxBatch || k == 0 || uint64(k) > n {
+	if s.Bad() || len(b.Writer) > MaxName || len(nonce) != len(b.nonce) || len(sig) > maxSignature || n > maxBatch || k == 0 || uint64(k) > n {
 		return nil, dcbor.ErrForm
 	}
 	copy(b.nonce[:], nonce)
-	b.sig = append([]byte(nil), sig...)
-	b.leaves, b.alive = make([]*entry, n), k
-	places, by := make([]int, k), namesOf(b.writer)
+	b.Sig = append([]byte(nil), sig...)
+	b.leaves, b.alive = make([]*Entry, n), k
+	places, by := make([]int, k), namesOf(b.Writer)
 	for i := range places {
 		s.Tuple(3)
 		place, age := s.Uint(), s.Uint()
@@ -296,12 +296,12 @@ func scanBatch(s *dcbor.Scanner, count time.Duration) (*batch, error) {
 			return nil, dcbor.ErrForm
 		}
 		places[i] = int(place)
-		e := &entry{batch: b, leaf: int(place)}
+		e := &Entry{batch: b, leaf: int(place)}
 		var err error
 		if e.hash, err = e.scan(s, by); err != nil {
 			return nil, err
 		}
-		e.renewed = count - time.Duration(min(age, uint64(maxAge/time.Millisecond)))*time.Millisecond
+		e.renewed = count - time.Duration(min(age, uint64(MaxAge/time.Millisecond)))*time.Millisecond
 		b.leaves[place] = e
 	}
 	hashes := s.Array(maxBatch)
@@ -311,14 +311,14 @@ func scanBatch(s *dcbor.Scanner, count time.Duration) (*batch, error) {
 		return nil, dcbor.ErrForm
 	}
 	if len(parts) > 0 {
-		b.absent = make(map[part]digest, len(parts))
+		b.absent = make(map[part]Digest, len(parts))
 	}
 	for _, p := range parts {
 		h := s.Bytes()
-		if len(h) != len(digest{}) {
+		if len(h) != len(Digest{}) {
 			return nil, dcbor.ErrForm
 		}
-		b.absent[p] = digest(h)
+		b.absent[p] = Digest(h)
 	}
 	if s.Bad() {
 		return nil, dcbor.ErrForm
@@ -327,4 +327,4 @@ func scanBatch(s *dcbor.Scanner, count time.Duration) (*batch, error) {
 }
 
 // maxAge is the highest age that makes a difference: no lease is longer.
-const maxAge = 366 * 24 * time.Hour
+const MaxAge = 366 * 24 * time.Hour

@@ -13,26 +13,26 @@ import (
 )
 
 // batchOf is a batch of n records.
-func batchOf(n int) *batch {
-	var entries []*entry
+func batchOf(n int) *Batch {
+	var entries []*Entry
 	for i := range n {
-		e := &entry{record: record{
-			key: fmt.Sprint("key", i), value: "value", owner: "a", term: 1, dot: dot{"a/1", uint64(i) + 1}, time: 1 << 40,
+		e := &Entry{Record: Record{
+			Key: fmt.Sprint("key", i), Value: "value", Owner: "a", Term: 1, Dot: Dot{"a/1", uint64(i) + 1}, Time: 1 << 40,
 		}}
 		if i%5 == 4 {
-			e.over = dot{"b/1", 7}
+			e.Over = Dot{"b/1", 7}
 		}
-		e.hash = e.record.hash()
+		e.hash = e.Record.hash()
 		entries = append(entries, e)
 	}
-	b := newBatch("a/1", digest{1, 2, 3}, entries)
-	b.sig = bytes.Repeat([]byte{7}, 64)
+	b := NewBatch("a/1", Digest{1, 2, 3}, entries)
+	b.Sig = bytes.Repeat([]byte{7}, 64)
 	return b
 }
 
-func sent(b *batch, places []int, now time.Duration) []byte { return b.append(nil, places, now) }
+func sent(b *Batch, places []int, now time.Duration) []byte { return b.Append(nil, places, now) }
 
-func received(data []byte, now time.Duration) (*batch, error) {
+func received(data []byte, now time.Duration) (*Batch, error) {
 	s := dcbor.Scan(data)
 	b, err := scanBatch(&s, now)
 	if err == nil {
@@ -46,7 +46,7 @@ func received(data []byte, now time.Duration) (*batch, error) {
 func TestAnyPartOfABatchIsProven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := batchOf(rapid.IntRange(1, maxBatch).Draw(t, "records"))
-		signed := b.toSign()
+		signed := b.ToSign()
 		for hop := range 3 {
 			var here []int
 			for i, e := range b.leaves {
@@ -59,7 +59,7 @@ func TestAnyPartOfABatchIsProven(t *testing.T) {
 					here = append(here, i)
 				}
 			}
-			if got := b.toSign(); !bytes.Equal(got, signed) {
+			if got := b.ToSign(); !bytes.Equal(got, signed) {
 				t.Fatalf("after deaths the root is another: %x, not %x", got, signed)
 			}
 			if len(here) == 0 {
@@ -70,7 +70,7 @@ func TestAnyPartOfABatchIsProven(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := next.toSign(); !bytes.Equal(got, signed) || !bytes.Equal(next.sig, b.sig) {
+			if got := next.ToSign(); !bytes.Equal(got, signed) || !bytes.Equal(next.Sig, b.Sig) {
 				t.Fatalf("after hop %d the root is another", hop)
 			}
 			var there []int
@@ -93,14 +93,14 @@ func TestAnyPartOfABatchIsProven(t *testing.T) {
 // Of what is changed on the way the root is another.
 func TestAForgedRecordIsFoundOut(t *testing.T) {
 	b := batchOf(10)
-	signed := b.toSign()
+	signed := b.ToSign()
 	forged, err := received(sent(b, []int{3, 4}, 0), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged.leaves[4].value = "another"
-	forged.leaves[4].hash = forged.leaves[4].record.hash()
-	if bytes.Equal(forged.toSign(), signed) {
+	forged.leaves[4].Value = "another"
+	forged.leaves[4].hash = forged.leaves[4].Record.hash()
+	if bytes.Equal(forged.ToSign(), signed) {
 		t.Error("the root is the same")
 	}
 }
@@ -114,7 +114,7 @@ func TestBytesOfProof(t *testing.T) {
 		for i, e := range b.leaves {
 			if i%int(c.one) == 0 {
 				here = append(here, i)
-				records += len(e.record.append(nil, namesOf(e.dot.writer)))
+				records += len(e.Record.append(nil, namesOf(e.Dot.Writer)))
 			} else {
 				b.drop(e)
 			}
@@ -123,7 +123,7 @@ func TestBytesOfProof(t *testing.T) {
 		if proof > c.most {
 			t.Errorf("with one of %v alive a record takes %.1f bytes of proof", c.one, proof)
 		}
-		if memory := float64(len(b.absent)*len(digest{})) / float64(len(here)); memory > c.most {
+		if memory := float64(len(b.absent)*len(Digest{})) / float64(len(here)); memory > c.most {
 			t.Errorf("with one of %v alive %.1f bytes of hashes are kept a record", c.one, memory)
 		}
 	}
@@ -131,21 +131,21 @@ func TestBytesOfProof(t *testing.T) {
 
 // A batch keeps no more of its records than the replica does.
 func TestWhatIsNotTakenIsNotKept(t *testing.T) {
-	now := instant{time.Minute, time.UnixMilli(0)}
+	now := Instant{time.Minute, time.UnixMilli(0)}
 	a, b := testReplica("a"), testReplica("b")
-	set(t, now, []op{{key: "k", value: "v"}, {key: "l", value: "v"}}, a, b)
-	entries, err := a.plan(now, []op{{key: "m", value: "v"}, {key: "k", delete: true}})
+	set(t, now, []Op{{Key: "k", Value: "v"}, {Key: "l", Value: "v"}}, a, b)
+	entries, err := a.plan(now, []Op{{Key: "m", Value: "v"}, {Key: "k", Delete: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	newBatch(a.writer, digest{9}, entries).sig = make([]byte, 64)
-	data := entries[0].batch.append(nil, []int{0, 1}, now.count)
+	NewBatch(a.Writer, Digest{9}, entries).Sig = make([]byte, 64)
+	data := entries[0].batch.Append(nil, []int{0, 1}, now.Count)
 	for i, want := range []int{1, 0} { // it comes twice
-		again, err := received(data, now.count)
+		again, err := received(data, now.Count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.receive(now, again.leaves); again.alive != want {
+		if b.Receive(now, again.leaves); again.alive != want {
 			t.Errorf("time %d: %d of 2 records are kept, not %d", i+1, again.alive, want)
 		}
 	}
@@ -170,7 +170,7 @@ func FuzzBatch(f *testing.F) {
 	b.drop(b.leaves[3])
 	f.Add(sent(b, []int{1, 4}, time.Minute))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := received(data, maxAge)
+		b, err := received(data, MaxAge)
 		if err != nil {
 			return
 		}
@@ -180,15 +180,15 @@ func FuzzBatch(f *testing.F) {
 				places = append(places, i)
 			}
 		}
-		again, err := received(sent(b, places, maxAge), maxAge)
-		if err != nil || !bytes.Equal(again.toSign(), b.toSign()) {
+		again, err := received(sent(b, places, MaxAge), MaxAge)
+		if err != nil || !bytes.Equal(again.ToSign(), b.ToSign()) {
 			t.Fatalf("%x came back as another batch: %v", data, err)
 		}
 	})
 }
 
 func FuzzSeen(f *testing.F) {
-	s := seenSet{"a/1": {{1, 5}, {7, 7}}, "b/1": {{1, 1 << 40}}}
+	s := SeenSet{"a/1": {{1, 5}, {7, 7}}, "b/1": {{1, 1 << 40}}}
 	f.Add(s.append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sc := dcbor.Scan(data)
@@ -200,7 +200,7 @@ func FuzzSeen(f *testing.F) {
 			t.Fatalf("%x came back as %x", data, again)
 		}
 		for w, list := range s {
-			clone := seenSet{}
+			clone := SeenSet{}
 			for _, st := range slices.Backward(list) {
 				clone[w] = join(clone[w], st)
 			}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-func (d *Dict) get(key string) *entry {
+func (d *Dict) get(key string) *Entry {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.replica.get(key)
+	return d.replica.Get(key)
 }
 
 // Get returns the value of a key, as this replica has it, which is the caller's. The
@@ -20,7 +20,7 @@ func (d *Dict) Get(key string) (any, error) {
 	if e == nil {
 		return nil, fmt.Errorf("sync: get: %w: %q", ErrNotFound, key)
 	}
-	return e.decode()
+	return e.Decode()
 }
 
 // An Item is a key with its value and whose it is.
@@ -40,8 +40,8 @@ func (d *Dict) Lease(key string) (Lease, error) {
 	return d.lease(e), nil
 }
 
-func (d *Dict) lease(e *entry) Lease {
-	return d.rules.leaseOf(d.now(), e)
+func (d *Dict) lease(e *Entry) Lease {
+	return d.rules.LeaseOf(d.now(), e)
 }
 
 // Item returns a key with its value and whose it is. The error is ErrNotFound if there
@@ -54,28 +54,28 @@ func (d *Dict) Item(key string) (Item, error) {
 	return d.item(e)
 }
 
-func (d *Dict) item(e *entry) (Item, error) {
-	v, err := e.decode()
-	return Item{Key: e.key, Value: v, Lease: d.lease(e), Time: time.UnixMilli(e.time)}, err
+func (d *Dict) item(e *Entry) (Item, error) {
+	v, err := e.Decode()
+	return Item{Key: e.Key, Value: v, Lease: d.lease(e), Time: time.UnixMilli(e.Time)}, err
 }
 
 // Len returns the number of keys.
 func (d *Dict) Len() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.replica.usage().Keys
+	return d.replica.Usage().Keys
 }
 
 // entries yields those whose keys begin with a prefix, in the order of their keys. The
 // lock is not held while the loop runs: what changes meanwhile is seen or not.
-func (d *Dict) entries(prefix string) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		chunk := make([]*entry, 0, watchChunk)
-		for next := prefix; ; next = chunk[len(chunk)-1].key + "\x00" {
+func (d *Dict) entries(prefix string) iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		chunk := make([]*Entry, 0, watchChunk)
+		for next := prefix; ; next = chunk[len(chunk)-1].Key + "\x00" {
 			chunk = chunk[:0]
 			d.mu.RLock()
-			for e := range d.replica.all(next) {
-				if !strings.HasPrefix(e.key, prefix) {
+			for e := range d.replica.All(next) {
+				if !strings.HasPrefix(e.Key, prefix) {
 					break
 				}
 				if chunk = append(chunk, e); len(chunk) == cap(chunk) {
@@ -100,7 +100,7 @@ func (d *Dict) entries(prefix string) iter.Seq[*entry] {
 func (d *Dict) Keys() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for e := range d.entries("") {
-			if !yield(e.key) {
+			if !yield(e.Key) {
 				return
 			}
 		}
@@ -111,8 +111,8 @@ func (d *Dict) Keys() iter.Seq[string] {
 func (d *Dict) All() iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		for e := range d.entries("") {
-			v, err := e.decode()
-			if err == nil && !yield(e.key, v) {
+			v, err := e.Decode()
+			if err == nil && !yield(e.Key, v) {
 				return
 			}
 		}
@@ -145,15 +145,15 @@ func (d *Dict) Items(prefix string) iter.Seq[Item] {
 // Copy returns all keys and values as they are at one moment.
 func (d *Dict) Copy() map[string]any {
 	d.mu.RLock()
-	entries := make([]*entry, 0, d.replica.usage().Keys)
-	for e := range d.replica.all("") {
+	entries := make([]*Entry, 0, d.replica.Usage().Keys)
+	for e := range d.replica.All("") {
 		entries = append(entries, e)
 	}
 	d.mu.RUnlock()
 	m := make(map[string]any, len(entries))
 	for _, e := range entries {
-		if v, err := e.decode(); err == nil {
-			m[e.key] = v
+		if v, err := e.Decode(); err == nil {
+			m[e.Key] = v
 		}
 	}
 	return m

@@ -18,16 +18,16 @@ const (
 	maxRounds   = 64       // of one session
 	sumLength   = 8        // bytes of a fingerprint in a range
 	shortLength = 6        // bytes of a record's hash in a list
-	saltLength  = 8
+	SaltLength  = 8
 )
 
 // errReconcile says that the other replica does not keep to the protocol.
-var errReconcile = errors.New("the other replica does not keep to the rules of reconciliation")
+var ErrReconcile = errors.New("the other replica does not keep to the rules of reconciliation")
 
 // errClash says that another copy of this peer has written.
 var errClash = errors.New("the other replica knows more of what this peer has written than it does itself")
 
-// A reconciliation compares this replica with another one. The messages go to and fro:
+// A Reconciliation compares this replica with another one. The messages go to and fro:
 //
 //	A → B  root: a fingerprint of everything. If B has the same, it says so: the end.
 //	B → A  what B has seen, and fingerprints of ranges
@@ -39,142 +39,142 @@ var errClash = errors.New("the other replica knows more of what this peer has wr
 //
 // Then each counts as seen what the other had seen when it said so. Both may change
 // meanwhile: what one lacks of what it has seen is dead at any later time, too.
-type reconciliation struct {
-	r      *replica
+type Reconciliation struct {
+	r      *Replica
 	salt   []byte
-	theirs seenSet // nil until they told
+	theirs SeenSet // nil until they told
 	told   bool    // they were told what this replica has seen
 	rounds int
-	lists  [][]*entry // that wait for their answers, in order
-	queue  []*entry   // to be sent before the next message
+	lists  [][]*Entry // that wait for their answers, in order
+	queue  []*Entry   // to be sent before the next message
 	done   bool
 }
 
 // What is said of a range.
 const (
-	rangeSkip = 0 // nothing
-	rangeSum  = 1 // its fingerprint: a question
-	rangeList = 2 // all of its records, as short hashes: a question
-	rangeDead = 3 // which of those that the other has listed are dead, by their places
+	RangeSkip = 0 // nothing
+	RangeSum  = 1 // its fingerprint: a question
+	RangeList = 2 // all of its records, as short hashes: a question
+	RangeDead = 3 // which of those that the other has listed are dead, by their places
 )
 
-// An answer says something of a range, which begins where the last one ended.
-type answer struct {
-	hi   string // its end; "" for that of everything
-	kind uint64
-	data []byte   // of a sum, or a list: short hashes, one after the other
-	dead []uint64 // places in the list, ascending
+// A Range says something of a range, which begins where the last one ended.
+type Range struct {
+	Hi   string // its end; "" for that of everything
+	Kind uint64
+	Data []byte   // of a sum, or a list: short hashes, one after the other
+	Dead []uint64 // places in the list, ascending
 }
 
-func (a *answer) asks() bool { return a.kind == rangeSum || a.kind == rangeList }
+func (a *Range) asks() bool { return a.Kind == RangeSum || a.Kind == RangeList }
 
-// A message of a session is a root, equal, records with their proofs, or ranges; the
+// A Message of a session is a root, equal, records with their proofs, or ranges; the
 // others are not for the session.
-type message struct {
-	root   *root
-	equal  bool
-	proofs []*batch
-	seen   seenSet // with the first ranges
-	ranges []answer
+type Message struct {
+	Root   *Root
+	Equal  bool
+	Proofs []*Batch
+	Seen   SeenSet // with the first ranges
+	Ranges []Range
 
-	params  *params // the first: those of the one who asks
-	refused *params // the answer to others: one's own
-	busy    bool    // the answer of one who catches up with somebody else
-	ask     *dot    // the first and only: tell me when you have this, and all before it
-	have    bool    // the answer
+	Params  *Params // the first: those of the one who asks
+	Refused *Params // the answer to others: one's own
+	Busy    bool    // the answer of one who catches up with somebody else
+	Ask     *Dot    // the first and only: tell me when you have this, and all before it
+	Have    bool    // the answer
 }
 
-type root struct {
-	salt      []byte
-	sum, seen digest
+type Root struct {
+	Salt      []byte
+	Sum, Seen Digest
 }
 
-func newReconciliation(r *replica) *reconciliation { return &reconciliation{r: r} }
+func NewReconciliation(r *Replica) *Reconciliation { return &Reconciliation{r: r} }
 
-// start begins a session, as the one who asks.
-func (s *reconciliation) start(salt []byte) message {
+// Start begins a session, as the one who asks.
+func (s *Reconciliation) Start(salt []byte) Message {
 	s.salt = salt
-	return message{root: s.root(salt)}
+	return Message{Root: s.root(salt)}
 }
 
-func (s *reconciliation) root(salt []byte) *root {
-	return &root{salt, s.r.tree.summarise(span{}).fingerprint(salt), s.r.seen.hash()}
+func (s *Reconciliation) root(salt []byte) *Root {
+	return &Root{salt, s.r.tree.summarise(span{}).fingerprint(salt), s.r.seen.hash()}
 }
 
-// equals tells whether a root is the one of this replica.
-func (s *reconciliation) equals(m message) bool {
-	mine := s.root(m.root.salt)
-	return mine.sum == m.root.sum && mine.seen == m.root.seen
+// Equals tells whether a root is the one of this replica.
+func (s *Reconciliation) Equals(m Message) bool {
+	mine := s.root(m.Root.Salt)
+	return mine.Sum == m.Root.Sum && mine.Seen == m.Root.Seen
 }
 
-// A step is what follows from a message of a reconciliation.
-type step struct {
-	effects
-	records []group  // to be sent before the reply, with appendChunk
-	reply   *message // nil if none is due
-	done    bool     // the two are level
+// A Step is what follows from a message of a reconciliation.
+type Step struct {
+	Effects
+	Records []Group  // to be sent before the reply, with appendChunk
+	Reply   *Message // nil if none is due
+	Done    bool     // the two are level
 }
 
-// receive takes a message whose proofs have been checked.
-func (s *reconciliation) receive(now instant, m message) (next step, err error) {
-	next.reply, err = s.answer(now, m, &next.effects)
-	next.records, next.done = s.regroup(), s.done
+// Receive takes a message whose proofs have been checked.
+func (s *Reconciliation) Receive(now Instant, m Message) (next Step, err error) {
+	next.Reply, err = s.answer(now, m, &next.Effects)
+	next.Records, next.Done = s.regroup(), s.done
 	return next, err
 }
 
-func (s *reconciliation) answer(now instant, m message, out *effects) (reply *message, err error) {
+func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Message, err error) {
 	switch {
 	case s.done:
-		return nil, errReconcile
-	case m.root != nil:
-		if s.salt != nil || len(m.root.salt) != saltLength {
-			return nil, errReconcile
+		return nil, ErrReconcile
+	case m.Root != nil:
+		if s.salt != nil || len(m.Root.Salt) != SaltLength {
+			return nil, ErrReconcile
 		}
-		s.salt = m.root.salt
-		if s.equals(m) {
+		s.salt = m.Root.Salt
+		if s.Equals(m) {
 			s.done = true
-			return &message{equal: true}, nil
+			return &Message{Equal: true}, nil
 		}
-		reply = &message{}
+		reply = &Message{}
 		s.split(reply, span{}, firstSplit)
 		s.tell(reply)
 		return reply, nil
-	case m.equal:
+	case m.Equal:
 		s.done = true
 		return nil, nil
-	case m.proofs != nil:
-		for _, b := range m.proofs {
-			out.changes = slices.Grow(out.changes, b.alive)
+	case m.Proofs != nil:
+		for _, b := range m.Proofs {
+			out.Changes = slices.Grow(out.Changes, b.alive)
 			for _, e := range b.leaves {
 				if e != nil {
 					s.r.adopt(now, e, out)
 				}
 			}
 		}
-		if out.full {
+		if out.Full {
 			err = ErrFull // and what is not here is not dead
 		}
 		return nil, err
 	}
 	if s.rounds++; s.rounds > maxRounds {
-		return nil, errReconcile
+		return nil, ErrReconcile
 	}
-	if m.seen != nil {
-		s.theirs = m.seen
-		if s.r.outdated(m.seen) {
-			out.clash = true
+	if m.Seen != nil {
+		s.theirs = m.Seen
+		if s.r.outdated(m.Seen) {
+			out.Clash = true
 			return nil, errClash
 		}
 	}
 	if s.theirs == nil || s.salt == nil {
-		return nil, errReconcile
+		return nil, ErrReconcile
 	}
-	reply, err = s.compare(now, m.ranges, out)
+	reply, err = s.compare(now, m.Ranges, out)
 	if err != nil {
 		return nil, err
 	}
-	asking := slices.ContainsFunc(reply.ranges, func(a answer) bool { return a.asks() })
-	if asked := slices.ContainsFunc(m.ranges, func(a answer) bool { return a.asks() }); asked {
+	asking := slices.ContainsFunc(reply.Ranges, func(a Range) bool { return a.asks() })
+	if asked := slices.ContainsFunc(m.Ranges, func(a Range) bool { return a.asks() }); asked {
 		s.tell(reply)
 	} else {
 		reply = nil
@@ -187,78 +187,78 @@ func (s *reconciliation) answer(now instant, m message, out *effects) (reply *me
 }
 
 // tell adds what this replica has seen to its first ranges.
-func (s *reconciliation) tell(reply *message) {
+func (s *Reconciliation) tell(reply *Message) {
 	if !s.told {
-		s.told, reply.seen = true, s.r.seen.clone()
+		s.told, reply.Seen = true, s.r.seen.clone()
 	}
 }
 
 // compare answers ranges.
-func (s *reconciliation) compare(now instant, ranges []answer, out *effects) (*message, error) {
-	reply := &message{}
+func (s *Reconciliation) compare(now Instant, ranges []Range, out *Effects) (*Message, error) {
+	reply := &Message{}
 	lists := s.lists
 	s.lists = nil
 	lo, bytes := "", 0
 	for i, a := range ranges {
-		in := span{lo, a.hi}
-		if lo != "" && a.hi != "" && a.hi <= lo || a.hi == "" && i+1 < len(ranges) {
-			return nil, errReconcile
+		in := span{lo, a.Hi}
+		if lo != "" && a.Hi != "" && a.Hi <= lo || a.Hi == "" && i+1 < len(ranges) {
+			return nil, ErrReconcile
 		}
-		lo = a.hi
-		switch a.kind {
-		case rangeSkip:
-			reply.skip(a.hi)
-		case rangeSum:
+		lo = a.Hi
+		switch a.Kind {
+		case RangeSkip:
+			reply.skip(a.Hi)
+		case RangeSum:
 			sum := s.sum(in)
 			switch n := s.r.tree.summarise(in).count; {
-			case string(sum) == string(a.data):
-				reply.skip(a.hi)
+			case string(sum) == string(a.Data):
+				reply.skip(a.Hi)
 			case bytes > listBytes:
-				reply.ranges = append(reply.ranges, answer{hi: a.hi, kind: rangeSum, data: sum})
+				reply.Ranges = append(reply.Ranges, Range{Hi: a.Hi, Kind: RangeSum, Data: sum})
 			case n <= maxListed:
 				bytes += s.list(reply, in)
 			default:
 				s.split(reply, in, laterSplit)
 			}
-		case rangeList:
+		case RangeList:
 			s.answerList(now, reply, in, a, out)
-		case rangeDead:
+		case RangeDead:
 			if len(lists) == 0 {
-				return nil, errReconcile
+				return nil, ErrReconcile
 			}
-			for _, place := range a.dead {
+			for _, place := range a.Dead {
 				if place < uint64(len(lists[0])) {
 					e := lists[0][place]
-					s.r.bury(now, e.key, e.dot, s.theirs, out)
+					s.r.bury(now, e.Key, e.Dot, s.theirs, out)
 				}
 			}
 			lists = lists[1:]
-			reply.skip(a.hi)
+			reply.skip(a.Hi)
 		}
 	}
 	if len(lists) > 0 {
-		return nil, errReconcile
+		return nil, ErrReconcile
 	}
 	return reply, nil
 }
 
 // skip says nothing of a range.
-func (m *message) skip(hi string) {
-	if n := len(m.ranges); n > 0 && m.ranges[n-1].kind == rangeSkip {
-		m.ranges[n-1].hi = hi
+func (m *Message) skip(hi string) {
+	if n := len(m.Ranges); n > 0 && m.Ranges[n-1].Kind == RangeSkip {
+		m.Ranges[n-1].Hi = hi
 		return
 	}
-	m.ranges = append(m.ranges, answer{hi: hi})
+	m.Ranges = append(m.Ranges, Range{Hi: hi})
 }
 
-func (s *reconciliation) sum(in span) []byte {
+func (s *Reconciliation) sum(in span) []byte {
 	sum := s.r.tree.summarise(in).fingerprint(s.salt)
 	return sum[:sumLength]
 }
 
 // split says the fingerprints of parts of a range, which have about as many records
 // each.
-func (s *reconciliation) split(reply *message, in span, parts int) {
+func (s *Reconciliation) split(reply *Message, in span, parts int) {
 	t := &s.r.tree
 	n := t.summarise(in).count
 	parts = max(1, min(parts, n/(maxListed/2)))
@@ -271,9 +271,9 @@ func (s *reconciliation) split(reply *message, in span, parts int) {
 		hi := in.hi
 		if i < parts {
 			at := first + i*n/parts
-			hi = between(t.at(at-1).key, t.at(at).key)
+			hi = between(t.at(at-1).Key, t.at(at).Key)
 		}
-		reply.ranges = append(reply.ranges, answer{hi: hi, kind: rangeSum, data: s.sum(span{lo, hi})})
+		reply.Ranges = append(reply.Ranges, Range{Hi: hi, Kind: RangeSum, Data: s.sum(span{lo, hi})})
 		lo = hi
 	}
 }
@@ -288,7 +288,7 @@ func between(a, b string) string {
 }
 
 // short is a record's hash in lists of this session.
-func (s *reconciliation) short(e *entry) (h [shortLength]byte) {
+func (s *Reconciliation) short(e *Entry) (h [shortLength]byte) {
 	sum := sha256.Sum256(append(append(make([]byte, 0, 32), s.salt...), e.hash[:]...))
 	copy(h[:], sum[:])
 	return h
@@ -296,35 +296,35 @@ func (s *reconciliation) short(e *entry) (h [shortLength]byte) {
 
 // list lists the records of a range, and sends those that the other has not seen. A
 // range without any goes together with one before it.
-func (s *reconciliation) list(reply *message, in span) (bytes int) {
-	var listed []*entry
-	a := answer{hi: in.hi, kind: rangeList}
+func (s *Reconciliation) list(reply *Message, in span) (bytes int) {
+	var listed []*Entry
+	a := Range{Hi: in.hi, Kind: RangeList}
 	for e := range s.r.tree.all(in) {
 		h := s.short(e)
-		a.data = append(a.data, h[:]...)
+		a.Data = append(a.Data, h[:]...)
 		listed = append(listed, e)
-		if !s.theirs.has(e.dot) {
+		if !s.theirs.has(e.Dot) {
 			s.queue = append(s.queue, e)
 		}
 	}
-	if n := len(reply.ranges); n > 0 && len(listed) == 0 && reply.ranges[n-1].kind == rangeList && len(reply.ranges[n-1].data) == 0 {
-		reply.ranges[n-1].hi = in.hi
+	if n := len(reply.Ranges); n > 0 && len(listed) == 0 && reply.Ranges[n-1].Kind == RangeList && len(reply.Ranges[n-1].Data) == 0 {
+		reply.Ranges[n-1].Hi = in.hi
 		return 0
 	}
 	s.lists = append(s.lists, listed)
-	reply.ranges = append(reply.ranges, a)
-	return len(a.data) + len(in.hi)
+	reply.Ranges = append(reply.Ranges, a)
+	return len(a.Data) + len(in.hi)
 }
 
 // answerList sends what is not in a list and was not seen by the other, buries what it
 // has seen, and says which of the listed are dead: those that are not here, for all that
 // this replica has not seen came with the list.
-func (s *reconciliation) answerList(now instant, reply *message, in span, a answer, out *effects) {
+func (s *Reconciliation) answerList(now Instant, reply *Message, in span, a Range, out *Effects) {
 	places := map[[shortLength]byte]int{}
-	for i := 0; i+shortLength <= len(a.data); i += shortLength {
-		places[[shortLength]byte(a.data[i:])] = i / shortLength
+	for i := 0; i+shortLength <= len(a.Data); i += shortLength {
+		places[[shortLength]byte(a.Data[i:])] = i / shortLength
 	}
-	var dead []*entry
+	var dead []*Entry
 	for e := range s.r.tree.all(in) {
 		listed := false
 		if len(places) > 0 {
@@ -334,51 +334,51 @@ func (s *reconciliation) answerList(now instant, reply *message, in span, a answ
 		}
 		switch {
 		case listed:
-		case s.theirs.has(e.dot):
+		case s.theirs.has(e.Dot):
 			dead = append(dead, e)
 		default:
 			s.queue = append(s.queue, e)
 		}
 	}
 	for _, e := range dead {
-		s.r.bury(now, e.key, e.dot, s.theirs, out)
+		s.r.bury(now, e.Key, e.Dot, s.theirs, out)
 	}
 	gone := make([]uint64, 0, len(places))
 	for _, place := range places {
 		gone = append(gone, uint64(place))
 	}
 	slices.Sort(gone)
-	reply.ranges = append(reply.ranges, answer{hi: in.hi, kind: rangeDead, dead: gone})
+	reply.Ranges = append(reply.Ranges, Range{Hi: in.hi, Kind: RangeDead, Dead: gone})
 }
 
-// A group is some of the records of a batch, by their places.
-type group struct {
-	batch  *batch
-	places []int
+// A Group is some of the records of a batch, by their places.
+type Group struct {
+	Batch  *Batch
+	Places []int
 }
 
 // regroup returns what is queued in groups: records of one batch share most of their
 // proof.
-func (s *reconciliation) regroup() (groups []group) {
+func (s *Reconciliation) regroup() (groups []Group) {
 	if len(s.queue) == 0 {
 		return nil
 	}
 	type chosen [maxBatch]bool
-	of := map[*batch]*chosen{}
+	of := map[*Batch]*chosen{}
 	for _, e := range s.queue {
 		c := of[e.batch]
 		if c == nil {
 			c = &chosen{}
 			of[e.batch] = c
-			groups = append(groups, group{batch: e.batch})
+			groups = append(groups, Group{Batch: e.batch})
 		}
 		c[e.leaf] = true
 	}
 	for i := range groups {
 		g := &groups[i]
-		for place := range g.batch.leaves {
-			if of[g.batch][place] {
-				g.places = append(g.places, place)
+		for place := range g.Batch.leaves {
+			if of[g.Batch][place] {
+				g.Places = append(g.Places, place)
 			}
 		}
 	}
@@ -386,17 +386,17 @@ func (s *reconciliation) regroup() (groups []group) {
 	return groups
 }
 
-// appendChunk returns a message with the first of some records, and the records that are
+// AppendChunk returns a message with the first of some records, and the records that are
 // left. The message is nil if none of them lives any more.
-func appendChunk(groups []group, count time.Duration) (body []byte, rest []group) {
-	var chunk []group
+func AppendChunk(groups []Group, count time.Duration) (body []byte, rest []Group) {
+	var chunk []Group
 	for bytes := 0; len(groups) > 0 && bytes < chunkBytes; groups = groups[1:] {
 		g := groups[0]
-		g.places = slices.DeleteFunc(g.places, func(i int) bool { return g.batch.leaves[i] == nil }) // dead meanwhile
-		for _, i := range g.places {
-			bytes += int(g.batch.leaves[i].room())
+		g.Places = slices.DeleteFunc(g.Places, func(i int) bool { return g.Batch.leaves[i] == nil }) // dead meanwhile
+		for _, i := range g.Places {
+			bytes += int(g.Batch.leaves[i].room())
 		}
-		if len(g.places) > 0 {
+		if len(g.Places) > 0 {
 			chunk = append(chunk, g)
 		}
 	}

@@ -15,34 +15,34 @@ type traffic struct{ messages, bytes int }
 
 // reconcile lets two replicas run a session over the wire. Before each message
 // something may happen.
-func reconcile(t rapid.TB, now instant, a, b *replica, meanwhile func()) (tr traffic) {
+func reconcile(t rapid.TB, now Instant, a, b *Replica, meanwhile func()) (tr traffic) {
 	t.Helper()
-	sessions := [2]*reconciliation{newReconciliation(a), newReconciliation(b)}
-	first := sessions[0].start([]byte("saltsalt"))
-	at, frames := 1, [][]byte{first.append(nil)}
+	sessions := [2]*Reconciliation{NewReconciliation(a), NewReconciliation(b)}
+	first := sessions[0].Start([]byte("saltsalt"))
+	at, frames := 1, [][]byte{first.Append(nil)}
 	for len(frames) > 0 {
 		tr.messages++
-		var next step
+		var next Step
 		for _, f := range frames {
 			tr.bytes += len(f)
 			meanwhile()
-			m, err := scanMessage(f, now.count)
+			m, err := ParseMessage(f, now.Count)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if next, err = sessions[at].receive(now, m); err != nil || next.clash {
-				t.Fatalf("%v, %+v", err, next.effects)
+			if next, err = sessions[at].Receive(now, m); err != nil || next.Clash {
+				t.Fatalf("%v, %+v", err, next.Effects)
 			}
 		}
 		frames = nil
-		for len(next.records) > 0 {
+		for len(next.Records) > 0 {
 			var body []byte
-			if body, next.records = appendChunk(next.records, now.count); body != nil {
+			if body, next.Records = AppendChunk(next.Records, now.Count); body != nil {
 				frames = append(frames, body)
 			}
 		}
-		if next.reply != nil {
-			frames = append(frames, next.reply.append(nil))
+		if next.Reply != nil {
+			frames = append(frames, next.Reply.Append(nil))
 		}
 		at = 1 - at
 	}
@@ -55,66 +55,66 @@ func reconcile(t rapid.TB, now instant, a, b *replica, meanwhile func()) (tr tra
 }
 
 // populate has a writer set n keys in batches, at all of the replicas.
-func populate(t rapid.TB, now instant, n int, replicas ...*replica) {
+func populate(t rapid.TB, now Instant, n int, replicas ...*Replica) {
 	t.Helper()
 	for first := 0; first < n; first += maxBatch {
-		var ops []op
+		var ops []Op
 		for i := first; i < min(n, first+maxBatch); i++ {
-			ops = append(ops, op{key: fmt.Sprintf("sensor/%08x/value", uint32(i)*2654435761), value: string(make([]byte, 100))})
+			ops = append(ops, Op{Key: fmt.Sprintf("sensor/%08x/value", uint32(i)*2654435761), Value: string(make([]byte, 100))})
 		}
 		set(t, now, ops, replicas...)
 	}
 }
 
 // set has the first replica do some things in one batch, which the others get as well.
-func set(t rapid.TB, now instant, ops []op, replicas ...*replica) {
+func set(t rapid.TB, now Instant, ops []Op, replicas ...*Replica) {
 	t.Helper()
 	entries, err := replicas[0].plan(now, ops)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBatch(replicas[0].writer, digest{9}, entries)
-	b.sig = make([]byte, 64)
+	b := NewBatch(replicas[0].Writer, Digest{9}, entries)
+	b.Sig = make([]byte, 64)
 	var places []int
 	for i := range entries {
 		places = append(places, i)
 	}
-	data := b.append(nil, places, now.count)
-	replicas[0].commit(now, entries, &effects{})
+	data := b.Append(nil, places, now.Count)
+	replicas[0].commit(now, entries, &Effects{})
 	for _, r := range replicas[1:] {
-		there, err := received(data, now.count)
+		there, err := received(data, now.Count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.receive(now, slices.Clone(there.leaves))
+		r.Receive(now, slices.Clone(there.leaves))
 	}
 }
 
-func testReplica(id string) *replica {
-	return newReplica(rules{id, false, time.Hour}, id+"/1", 1<<40)
+func testReplica(id string) *Replica {
+	return New(Rules{id, false, time.Hour}, id+"/1", 1<<40)
 }
 
 // Reconciliation ends with what comparing all keys ends with, also when both sides
 // change meanwhile.
 func TestReconciliationLevels(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		now := instant{time.Minute, time.UnixMilli(0)}
-		rs := []*replica{testReplica("a"), testReplica("b"), testReplica("c")}
+		now := Instant{time.Minute, time.UnixMilli(0)}
+		rs := []*Replica{testReplica("a"), testReplica("b"), testReplica("c")}
 		act := func(i int) {
-			var ops []op
+			var ops []Op
 			seen := map[string]bool{}
 			for range rapid.IntRange(1, 20).Draw(rt, "ops") {
-				o := op{key: rapid.StringMatching(`[a-c]{0,6}`).Draw(rt, "key"), value: "v"}
-				if seen[o.key] {
+				o := Op{Key: rapid.StringMatching(`[a-c]{0,6}`).Draw(rt, "key"), Value: "v"}
+				if seen[o.Key] {
 					continue
 				}
-				seen[o.key] = true
-				if rs[i].tree.get(o.key) != nil && rapid.Bool().Draw(rt, "delete") {
-					o.value, o.delete = "", true
+				seen[o.Key] = true
+				if rs[i].tree.get(o.Key) != nil && rapid.Bool().Draw(rt, "delete") {
+					o.Value, o.Delete = "", true
 				}
 				ops = append(ops, o)
 			}
-			order := []*replica{rs[i]}
+			order := []*Replica{rs[i]}
 			for j, r := range rs {
 				if j != i && rapid.IntRange(0, 2).Draw(rt, "arrives") == 0 {
 					order = append(order, r)
@@ -158,11 +158,11 @@ func TestReconciliationIsCheap(t *testing.T) {
 	if os.Getenv("GO2P_LONG") == "1" {
 		n = 1_000_000
 	}
-	now := instant{time.Minute, time.UnixMilli(0)}
+	now := Instant{time.Minute, time.UnixMilli(0)}
 	a, b := testReplica("a"), testReplica("b")
 	populate(t, now, n, a, b)
-	mine := rules{"a", true, time.Hour}.params() // the longer ones
-	first := (&message{params: &mine}).append(nil)
+	mine := Rules{"a", true, time.Hour}.Params() // the longer ones
+	first := (&Message{Params: &mine}).Append(nil)
 	tr := reconcile(t, now, a, b, func() {})
 	wire := tr.bytes + len(first) + tr.messages + 1 // with the lengths of the frames
 	if wire > 64 || tr.messages != 2 {
@@ -170,8 +170,8 @@ func TestReconciliationIsCheap(t *testing.T) {
 	}
 	t.Logf("equal replicas of %d keys: %d bytes", n, wire)
 	for i := range 50 {
-		for _, r := range []*replica{a, b} {
-			set(t, now, []op{{key: fmt.Sprintf("sensor/%08x/%s", uint32(i)*85899345, r.self), value: string(make([]byte, 100))}}, r)
+		for _, r := range []*Replica{a, b} {
+			set(t, now, []Op{{Key: fmt.Sprintf("sensor/%08x/%s", uint32(i)*85899345, r.Self), Value: string(make([]byte, 100))}}, r)
 		}
 	}
 	start := time.Now()
@@ -190,27 +190,27 @@ func TestReconciliationIsCheap(t *testing.T) {
 }
 
 func FuzzMessage(f *testing.F) {
-	m := message{root: &root{make([]byte, saltLength), digest{1}, digest{2}}}
-	f.Add(m.append(nil))
-	m = message{seen: seenSet{"a": {{1, 2}}}, ranges: []answer{
-		{hi: "abc", kind: rangeSum, data: make([]byte, sumLength)}, {hi: "abd", kind: rangeDead, dead: []uint64{1, 5}},
-		{hi: "b"}, {kind: rangeList, data: make([]byte, 2*shortLength)},
+	m := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{2}}}
+	f.Add(m.Append(nil))
+	m = Message{Seen: SeenSet{"a": {{1, 2}}}, Ranges: []Range{
+		{Hi: "abc", Kind: RangeSum, Data: make([]byte, sumLength)}, {Hi: "abd", Kind: RangeDead, Dead: []uint64{1, 5}},
+		{Hi: "b"}, {Kind: RangeList, Data: make([]byte, 2*shortLength)},
 	}}
-	f.Add(m.append(nil))
+	f.Add(m.Append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		now := instant{maxAge, time.UnixMilli(0)}
-		m, err := scanMessage(data, now.count)
+		now := Instant{MaxAge, time.UnixMilli(0)}
+		m, err := ParseMessage(data, now.Count)
 		if err != nil {
 			return
 		}
 		r := testReplica("a")
-		set(t, now, []op{{key: "abc", value: "v"}, {key: "b", value: "v"}}, r)
-		s := newReconciliation(r)
-		s.salt, s.theirs = make([]byte, saltLength), seenSet{}
-		if m.root != nil {
+		set(t, now, []Op{{Key: "abc", Value: "v"}, {Key: "b", Value: "v"}}, r)
+		s := NewReconciliation(r)
+		s.salt, s.theirs = make([]byte, SaltLength), SeenSet{}
+		if m.Root != nil {
 			s.salt = nil
 		}
-		s.receive(now, m)
+		s.Receive(now, m)
 		check(t, r.tree.root)
 	})
 }

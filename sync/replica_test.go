@@ -16,38 +16,38 @@ import (
 type world struct {
 	t        *rapid.T
 	rng      *rand.Rand
-	replicas []*replica
+	replicas []*Replica
 	flight   []flight
 	clock    time.Duration
-	killers  map[dot][]dot // what was written in knowledge of a dot
+	killers  map[Dot][]Dot // what was written in knowledge of a dot
 }
 
 // flight is an event on its way.
 type flight struct {
 	to     int
-	events []*entry
+	events []*Entry
 }
 
 func newWorld(t *rapid.T, n int, leasing bool) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), killers: map[dot][]dot{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), killers: map[Dot][]Dot{}}
 	for i := range n {
 		id := string(rune('a' + i))
-		w.replicas = append(w.replicas, newReplica(rules{id, leasing, time.Hour}, id+"/1", 1<<30))
+		w.replicas = append(w.replicas, New(Rules{id, leasing, time.Hour}, id+"/1", 1<<30))
 	}
 	return w
 }
 
-func (w *world) now() instant { return instant{w.clock, time.UnixMilli(0).Add(w.clock)} }
+func (w *world) now() Instant { return Instant{w.clock, time.UnixMilli(0).Add(w.clock)} }
 
 // copied is an event as it comes over the wire, with the age of its lease.
-func copied(e *entry, renewed time.Duration) *entry {
-	return &entry{record: e.record, hash: e.hash, renewed: renewed}
+func copied(e *Entry, renewed time.Duration) *Entry {
+	return &Entry{Record: e.Record, hash: e.hash, renewed: renewed}
 }
 
 // write lets a replica do something and sends it to most of the others.
-func (w *world) write(i int, o op, loss float64) {
+func (w *world) write(i int, o Op, loss float64) {
 	r := w.replicas[i]
-	planned, err := r.plan(w.now(), []op{o})
+	planned, err := r.plan(w.now(), []Op{o})
 	if err != nil {
 		if lease := (*LeaseError)(nil); !errors.As(err, &lease) && !errors.Is(err, ErrNotFound) {
 			w.t.Fatal(err)
@@ -55,11 +55,11 @@ func (w *world) write(i int, o op, loss float64) {
 		return
 	}
 	for _, e := range planned {
-		if e.over.n != 0 {
-			w.killers[e.over] = append(w.killers[e.over], e.dot)
+		if e.Over.N != 0 {
+			w.killers[e.Over] = append(w.killers[e.Over], e.Dot)
 		}
 	}
-	r.commit(w.now(), planned, &effects{})
+	r.commit(w.now(), planned, &Effects{})
 	for j := range w.replicas {
 		if j != i && w.rng.Float64() >= loss {
 			w.flight = append(w.flight, flight{j, planned})
@@ -74,24 +74,24 @@ func (w *world) land() {
 	if w.rng.Float64() >= 0.1 {
 		w.flight = slices.Delete(w.flight, k, k+1)
 	}
-	var events []*entry
+	var events []*Entry
 	for _, e := range f.events {
 		events = append(events, copied(e, w.clock))
 	}
-	w.replicas[f.to].receive(w.now(), events)
+	w.replicas[f.to].Receive(w.now(), events)
 }
 
 // level reconciles two replicas, by comparing all of their keys.
-func (w *world) level(a, b *replica) {
-	var out effects
+func (w *world) level(a, b *Replica) {
+	var out Effects
 	seenA, seenB := a.seen.clone(), b.seen.clone()
-	give := func(from, to *replica, fromSeen, toSeen seenSet) {
+	give := func(from, to *Replica, fromSeen, toSeen SeenSet) {
 		for _, e := range slices.Collect(from.tree.all(span{})) {
-			held := to.tree.get(e.key)
+			held := to.tree.get(e.Key)
 			switch {
-			case held != nil && held.dot == e.dot:
-			case toSeen.has(e.dot):
-				from.bury(w.now(), e.key, e.dot, toSeen, &out)
+			case held != nil && held.Dot == e.Dot:
+			case toSeen.has(e.Dot):
+				from.bury(w.now(), e.Key, e.Dot, toSeen, &out)
 			default:
 				to.adopt(w.now(), copied(e, e.renewed), &out)
 			}
@@ -107,9 +107,9 @@ func (w *world) level(a, b *replica) {
 func (w *world) noGhosts() {
 	for _, r := range w.replicas {
 		for e := range r.tree.all(span{}) {
-			for _, killer := range w.killers[e.dot] {
+			for _, killer := range w.killers[e.Dot] {
 				if r.seen.has(killer) {
-					w.t.Fatalf("%s shows %v of %q although it has seen %v", r.self, e.dot, e.key, killer)
+					w.t.Fatalf("%s shows %v of %q although it has seen %v", r.Self, e.Dot, e.Key, killer)
 				}
 			}
 		}
@@ -122,22 +122,22 @@ func (w *world) equal() {
 	first := w.replicas[0]
 	for _, r := range w.replicas {
 		if r.tree.summarise(span{}) != first.tree.summarise(span{}) || r.seen.hash() != first.seen.hash() {
-			w.t.Fatalf("%s and %s differ: %v and %v", first.self, r.self, show(first), show(r))
+			w.t.Fatalf("%s and %s differ: %v and %v", first.Self, r.Self, show(first), show(r))
 		}
 		if len(r.waiting) != 0 || r.waited != 0 {
-			w.t.Fatalf("%d events, %d bytes, still wait at %s", len(r.waiting), r.waited, r.self)
+			w.t.Fatalf("%d events, %d bytes, still wait at %s", len(r.waiting), r.waited, r.Self)
 		}
 	}
 	for e := range first.tree.all(span{}) {
-		if len(w.killers[e.dot]) > 0 {
-			w.t.Fatalf("%v of %q came back", e.dot, e.key)
+		if len(w.killers[e.Dot]) > 0 {
+			w.t.Fatalf("%v of %q came back", e.Dot, e.Key)
 		}
 	}
 }
 
-func show(r *replica) (list []string) {
+func show(r *Replica) (list []string) {
 	for e := range r.tree.all(span{}) {
-		list = append(list, fmt.Sprint(e.key, e.dot, e.term, e.owner, e.seq))
+		list = append(list, fmt.Sprint(e.Key, e.Dot, e.Term, e.Owner, e.Seq))
 	}
 	return list
 }
@@ -152,12 +152,12 @@ func TestReplicasConverge(t *testing.T) {
 			w.clock += time.Duration(w.rng.IntN(20)) * time.Minute
 			switch x := w.rng.Float64(); {
 			case x < 0.45:
-				o := op{key: fmt.Sprint("k", w.rng.IntN(keys)), value: fmt.Sprint(step), delete: w.rng.Float64() < 0.3}
-				if o.delete {
-					o.value = ""
+				o := Op{Key: fmt.Sprint("k", w.rng.IntN(keys)), Value: fmt.Sprint(step), Delete: w.rng.Float64() < 0.3}
+				if o.Delete {
+					o.Value = ""
 				}
 				if w.rng.Float64() < 0.2 {
-					o.by = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().wall}
+					o.By = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().Wall}
 				}
 				w.write(w.rng.IntN(len(w.replicas)), o, 0.3)
 			case x < 0.9 && len(w.flight) > 0:
@@ -186,11 +186,11 @@ func TestReplicasConverge(t *testing.T) {
 // above it.
 func TestOrderIsTotal(t *testing.T) {
 	few := rapid.Uint64Range(1, 3)
-	rec := rapid.Custom(func(t *rapid.T) record {
-		return record{
-			key: "k", value: rapid.SampledFrom([]string{"", "x"}).Draw(t, "value"),
-			owner: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "owner"),
-			term:  few.Draw(t, "term"), seq: few.Draw(t, "seq"), dot: dot{"w", few.Draw(t, "n")},
+	rec := rapid.Custom(func(t *rapid.T) Record {
+		return Record{
+			Key: "k", Value: rapid.SampledFrom([]string{"", "x"}).Draw(t, "value"),
+			Owner: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "owner"),
+			Term:  few.Draw(t, "term"), Seq: few.Draw(t, "seq"), Dot: Dot{"w", few.Draw(t, "n")},
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
@@ -201,15 +201,15 @@ func TestOrderIsTotal(t *testing.T) {
 		if a.compare(&b) <= 0 && b.compare(&c) <= 0 && a.compare(&c) > 0 {
 			t.Fatalf("%v, %v, %v go round", a, b, c)
 		}
-		r := newReplica(rules{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "self"), false, time.Hour}, "w", 1<<20)
-		r.tree.put(&entry{record: a}, func(*entry) bool { return true })
-		r.top = max(a.term, b.term)
-		planned, err := r.plan(instant{}, []op{{key: "k", value: "new"}})
+		r := New(Rules{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "self"), false, time.Hour}, "w", 1<<20)
+		r.tree.put(&Entry{Record: a}, func(*Entry) bool { return true })
+		r.top = max(a.Term, b.Term)
+		planned, err := r.plan(Instant{}, []Op{{Key: "k", Value: "new"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if planned[0].record.compare(&a) <= 0 {
-			t.Fatalf("%v was written in knowledge of %v and is not above it", planned[0].record, a)
+		if planned[0].Record.compare(&a) <= 0 {
+			t.Fatalf("%v was written in knowledge of %v and is not above it", planned[0].Record, a)
 		}
 	})
 }
@@ -217,14 +217,14 @@ func TestOrderIsTotal(t *testing.T) {
 // The table of design and docs: who may write, and with which term and number.
 func TestWhoMayWrite(t *testing.T) {
 	const minute = time.Minute
-	at := func(count, wall time.Duration) instant { return instant{count, time.UnixMilli(0).Add(wall)} }
-	held := func(owner string) *entry {
-		return &entry{record: record{key: "k", owner: owner, term: 7, seq: 3, time: 0}}
+	at := func(count, wall time.Duration) Instant { return Instant{count, time.UnixMilli(0).Add(wall)} }
+	held := func(owner string) *Entry {
+		return &Entry{Record: Record{Key: "k", Owner: owner, Term: 7, Seq: 3, Time: 0}}
 	}
 	for name, c := range map[string]struct {
 		leasing   bool
-		held      *entry
-		now       instant
+		held      *Entry
+		now       Instant
 		term, seq uint64
 		left      time.Duration // if it may not
 	}{
@@ -238,114 +238,114 @@ func TestWhoMayWrite(t *testing.T) {
 		"another's without leasing":            {false, held("y"), at(0, 0), 10, 0, 0},
 		"an old node's":                        {true, held("legacy:s/1"), at(0, 0), 0, 0, 63 * minute},
 	} {
-		term, seq, err := rules{"x", c.leasing, time.Hour}.write(c.now, c.held, 9)
+		term, seq, err := Rules{"x", c.leasing, time.Hour}.write(c.now, c.held, 9)
 		var lease *LeaseError
-		if errors.As(err, &lease) != (c.left > 0) || lease != nil && (lease.For != c.left || lease.Owner != c.held.owner || lease.Key != "k") {
+		if errors.As(err, &lease) != (c.left > 0) || lease != nil && (lease.For != c.left || lease.Owner != c.held.Owner || lease.Key != "k") {
 			t.Errorf("%s: %v", name, err)
 		} else if term != c.term || seq != c.seq {
 			t.Errorf("%s: term %d, seq %d", name, term, seq)
 		}
 	}
 	absurd := held("y")
-	absurd.term = maxTerm
-	if _, _, err := (rules{"x", true, time.Hour}).write(at(3*time.Hour, 0), absurd, 9); !errors.Is(err, errTerms) {
+	absurd.Term = maxTerm
+	if _, _, err := (Rules{"x", true, time.Hour}).write(at(3*time.Hour, 0), absurd, 9); !errors.Is(err, errTerms) {
 		t.Errorf("beyond the highest term: %v", err)
 	}
 	if raise(9, 12) != 12 || raise(9, 7) != 9 || raise(9, maxTerm) != 9 {
 		t.Error("terms that nobody counts to count")
 	}
-	own := rules{"x", true, time.Hour}
-	if left := own.remaining(at(0, 24*time.Hour), held("x")); left != 0 {
+	own := Rules{"x", true, time.Hour}
+	if left := own.Remaining(at(0, 24*time.Hour), held("x")); left != 0 {
 		t.Errorf("a day later by the wall clock its own lease runs for %v", left)
 	}
-	if left := own.remaining(at(24*time.Hour, 0), held("x")); left != 0 {
+	if left := own.Remaining(at(24*time.Hour, 0), held("x")); left != 0 {
 		t.Errorf("a day later by the count its own lease runs for %v", left)
 	}
 }
 
 // Who loses a record is told, and who sees a lease taken that still runs.
 func TestLosersAreTold(t *testing.T) {
-	w := map[string]*replica{}
+	w := map[string]*Replica{}
 	for _, id := range []string{"a", "b", "c"} {
-		w[id] = newReplica(rules{id, true, time.Hour}, id+"/1", 1<<20)
+		w[id] = New(Rules{id, true, time.Hour}, id+"/1", 1<<20)
 	}
-	now := instant{0, time.UnixMilli(0)}
-	write := func(id, value string) *entry {
-		planned, err := w[id].plan(now, []op{{key: "k", value: value}})
+	now := Instant{0, time.UnixMilli(0)}
+	write := func(id, value string) *Entry {
+		planned, err := w[id].plan(now, []Op{{Key: "k", Value: value}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w[id].commit(now, planned, &effects{})
+		w[id].commit(now, planned, &Effects{})
 		return planned[0]
 	}
 	one, two := write("a", "1"), write("b", "2") // at once, without knowledge of each other
-	if out := w["b"].receive(now, []*entry{copied(one, 0)}); len(out.lost) != 1 || out.lost[0].old.dot != two.dot || len(out.taken) != 0 {
+	if out := w["b"].Receive(now, []*Entry{copied(one, 0)}); len(out.Lost) != 1 || out.Lost[0].Old.Dot != two.Dot || len(out.Taken) != 0 {
 		t.Errorf("the loser is told %+v", out)
 	}
-	if out := w["a"].receive(now, []*entry{copied(two, 0)}); len(out.lost) != 0 || len(out.changes) != 0 || len(out.writers) != 1 {
+	if out := w["a"].Receive(now, []*Entry{copied(two, 0)}); len(out.Lost) != 0 || len(out.Changes) != 0 || len(out.Writers) != 1 {
 		t.Errorf("the winner is told %+v", out)
 	}
-	if out := w["c"].receive(now, []*entry{copied(two, 0), copied(one, 0)}); len(out.lost) != 0 || len(out.taken) != 1 {
+	if out := w["c"].Receive(now, []*Entry{copied(two, 0), copied(one, 0)}); len(out.Lost) != 0 || len(out.Taken) != 1 {
 		t.Errorf("a bystander is told %+v", out)
 	}
 }
 
 // A number of one's own that comes from elsewhere is noticed.
 func TestClash(t *testing.T) {
-	now := instant{0, time.UnixMilli(0)}
-	a, b := newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20), newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20)
-	for i, r := range []*replica{a, b} {
-		planned, err := r.plan(now, []op{{key: "k", value: fmt.Sprint(i)}})
+	now := Instant{0, time.UnixMilli(0)}
+	a, b := New(Rules{"a", true, time.Hour}, "a/1", 1<<20), New(Rules{"a", true, time.Hour}, "a/1", 1<<20)
+	for i, r := range []*Replica{a, b} {
+		planned, err := r.plan(now, []Op{{Key: "k", Value: fmt.Sprint(i)}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.commit(now, planned, &effects{})
+		r.commit(now, planned, &Effects{})
 	}
-	if out := a.receive(now, []*entry{copied(b.tree.get("k"), 0)}); !out.clash {
+	if out := a.Receive(now, []*Entry{copied(b.tree.get("k"), 0)}); !out.Clash {
 		t.Error("another use of a number went unnoticed")
 	}
-	if out := a.receive(now, []*entry{copied(a.tree.get("k"), 0)}); out.clash {
+	if out := a.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); out.Clash {
 		t.Error("its own event clashed")
 	}
-	fresh := newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20) // from a backup
-	if out := fresh.receive(now, []*entry{copied(a.tree.get("k"), 0)}); !out.clash {
+	fresh := New(Rules{"a", true, time.Hour}, "a/1", 1<<20) // from a backup
+	if out := fresh.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); !out.Clash {
 		t.Error("a number that it has forgotten went unnoticed")
 	}
 }
 
 // A seen set that could not be written down, and read again, is not taken over.
 func TestScatteredSeenSet(t *testing.T) {
-	r, scattered := testReplica("a"), seenSet{}
+	r, scattered := testReplica("a"), SeenSet{}
 	for i := range uint64(maxStretch) {
-		scattered["b/1"] = append(scattered["b/1"], stretch{4*i + 1, 4*i + 1})
+		scattered["b/1"] = append(scattered["b/1"], Interval{4*i + 1, 4*i + 1})
 	}
-	var out effects
-	if r.unite(instant{}, scattered, &out); out.full || len(r.seen["b/1"]) != maxStretch {
-		t.Errorf("a set at the limit: %v, %d stretches", out.full, len(r.seen["b/1"]))
+	var out Effects
+	if r.unite(Instant{}, scattered, &out); out.Full || len(r.seen["b/1"]) != maxStretch {
+		t.Errorf("a set at the limit: %v, %d stretches", out.Full, len(r.seen["b/1"]))
 	}
-	if r.unite(instant{}, seenSet{"b/1": {{3, 3}}}, &out); !out.full || len(r.seen["b/1"]) != maxStretch {
-		t.Errorf("a set beyond it: %v, %d stretches", out.full, len(r.seen["b/1"]))
+	if r.unite(Instant{}, SeenSet{"b/1": {{3, 3}}}, &out); !out.Full || len(r.seen["b/1"]) != maxStretch {
+		t.Errorf("a set beyond it: %v, %d stretches", out.Full, len(r.seen["b/1"]))
 	}
 }
 
 // What there is no room for is not counted as seen.
 func TestFullReplica(t *testing.T) {
-	now := instant{0, time.UnixMilli(0)}
-	big, small := newReplica(rules{"a", true, time.Hour}, "a/1", 1<<20), newReplica(rules{"b", true, time.Hour}, "b/1", 1000)
-	var events []*entry
+	now := Instant{0, time.UnixMilli(0)}
+	big, small := New(Rules{"a", true, time.Hour}, "a/1", 1<<20), New(Rules{"b", true, time.Hour}, "b/1", 1000)
+	var events []*Entry
 	for i := range 4 {
-		planned, err := big.plan(now, []op{{key: fmt.Sprint(i), value: "v"}})
+		planned, err := big.plan(now, []Op{{Key: fmt.Sprint(i), Value: "v"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		big.commit(now, planned, &effects{})
+		big.commit(now, planned, &Effects{})
 		events = append(events, copied(planned[0], 0))
 	}
-	out := small.receive(now, events)
-	if !out.full || small.tree.len() != 2 || small.seen.next("a/1") != 3 {
+	out := small.Receive(now, events)
+	if !out.Full || small.tree.len() != 2 || small.seen.next("a/1") != 3 {
 		t.Errorf("%d entries, next %d, %+v", small.tree.len(), small.seen.next("a/1"), out)
 	}
-	if _, err := small.plan(now, []op{{key: "mine", value: "v"}}); !errors.Is(err, ErrFull) {
+	if _, err := small.plan(now, []Op{{Key: "mine", Value: "v"}}); !errors.Is(err, ErrFull) {
 		t.Errorf("writing to a full replica: %v", err)
 	}
 }

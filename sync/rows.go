@@ -20,26 +20,26 @@ const (
 )
 
 // rowKinds are the kinds in the order in which they are loaded.
-var rowKinds = [...]byte{rowClock, rowSeen, rowBatch, rowRecord}
+var RowKinds = [...]byte{rowClock, rowSeen, rowBatch, rowRecord}
 
-// rows turn a replica into rows, and back.
-type rows struct {
-	incarnation uint64        // of the writer; 0 if there is none yet
-	count       time.Duration // the replica has run
-	replica     *replica
+// Rows turn a replica into rows, and back.
+type Rows struct {
+	Incarnation uint64        // of the writer; 0 if there is none yet
+	Count       time.Duration // the replica has run
+	replica     *Replica
 	last        uint64             // number of the last batch
 	batches     map[uint64]*stored // by number; nil when all is loaded
 }
 
-// newRows returns the rows of a replica, which is empty and gets what is loaded.
-func newRows(r *replica) *rows { return &rows{replica: r, batches: map[uint64]*stored{}} }
+// NewRows returns the rows of a replica, which is empty and gets what is loaded.
+func NewRows(r *Replica) *Rows { return &Rows{replica: r, batches: map[uint64]*stored{}} }
 
-// load reads a row, whose key is given without its kind.
-func (s *rows) load(kind byte, key string, row *dcbor.Scanner) error {
+// Load reads a row, whose key is given without its kind.
+func (s *Rows) Load(kind byte, key string, row *dcbor.Scanner) error {
 	switch kind {
 	case rowClock:
 		row.Tuple(3)
-		s.incarnation, s.count, s.replica.top = row.Uint(), milliseconds(row.Uint()), row.Uint()
+		s.Incarnation, s.Count, s.replica.top = row.Uint(), milliseconds(row.Uint()), row.Uint()
 		return nil
 	case rowSeen:
 		s.replica.seen[s.replica.name(key)] = scanStretches(row)
@@ -50,7 +50,7 @@ func (s *rows) load(kind byte, key string, row *dcbor.Scanner) error {
 	return s.loadRecord(key, row)
 }
 
-func (s *rows) loadBatch(key string, row *dcbor.Scanner) error {
+func (s *Rows) loadBatch(key string, row *dcbor.Scanner) error {
 	if len(key) != 8 {
 		return dcbor.ErrForm
 	}
@@ -64,15 +64,15 @@ func (s *rows) loadBatch(key string, row *dcbor.Scanner) error {
 	return nil
 }
 
-func (s *rows) loadRecord(key string, row *dcbor.Scanner) (err error) {
+func (s *Rows) loadRecord(key string, row *dcbor.Scanner) (err error) {
 	row.Tuple(4)
 	renewed, number, place := milliseconds(row.Uint()), row.Uint(), row.Uint()
 	b := s.batches[number]
 	if b == nil || place >= uint64(len(b.batch.leaves)) {
 		return dcbor.ErrForm
 	}
-	e := &entry{renewed: renewed, batch: b.batch, leaf: int(place)}
-	if e.hash, err = e.scan(row, b.by); err != nil || e.key != key {
+	e := &Entry{renewed: renewed, batch: b.batch, leaf: int(place)}
+	if e.hash, err = e.scan(row, b.by); err != nil || e.Key != key {
 		return cmp.Or(err, dcbor.ErrForm)
 	}
 	b.batch.leaves[place] = e
@@ -81,8 +81,8 @@ func (s *rows) loadRecord(key string, row *dcbor.Scanner) (err error) {
 	return nil
 }
 
-// loaded says that all rows were loaded.
-func (s *rows) loaded() {
+// Loaded says that all rows were loaded.
+func (s *Rows) Loaded() {
 	for _, b := range s.batches {
 		b.bury()
 	}
@@ -91,9 +91,9 @@ func (s *rows) loaded() {
 
 // A stored batch still has the hashes of all leaves that were there when it was stored.
 type stored struct {
-	batch  *batch
+	batch  *Batch
 	by     names
-	leaves map[int]digest
+	leaves map[int]Digest
 }
 
 // bury makes absent what has died since the batch was stored.
@@ -105,9 +105,9 @@ func (b *stored) bury() {
 	}
 }
 
-func (b *batch) appendStored(dst []byte) []byte {
-	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 6), b.writer)
-	dst = dcbor.AppendBytes(dcbor.AppendBytes(dst, b.nonce[:]), b.sig)
+func (b *Batch) appendStored(dst []byte) []byte {
+	dst = dcbor.AppendBytes(dcbor.AppendArray(dst, 6), b.Writer)
+	dst = dcbor.AppendBytes(dcbor.AppendBytes(dst, b.nonce[:]), b.Sig)
 	dst = dcbor.AppendUint(dst, uint64(len(b.leaves)))
 	dst = dcbor.AppendArray(dst, len(b.absent))
 	for p, h := range b.absent {
@@ -125,50 +125,50 @@ func (b *batch) appendStored(dst []byte) []byte {
 }
 
 func scanStored(sc *dcbor.Scanner) (*stored, error) {
-	b := &batch{}
+	b := &Batch{}
 	sc.Tuple(6)
-	b.writer = string(sc.Bytes())
+	b.Writer = string(sc.Bytes())
 	nonce, sig, n := sc.Bytes(), sc.Bytes(), sc.Uint()
 	if sc.Bad() || len(nonce) != len(b.nonce) || n > maxBatch {
 		return nil, dcbor.ErrForm
 	}
 	copy(b.nonce[:], nonce)
-	b.sig = slices.Clone(sig)
-	b.leaves = make([]*entry, n)
+	b.Sig = slices.Clone(sig)
+	b.leaves = make([]*Entry, n)
 	for range sc.Array(maxBatch) {
 		sc.Tuple(3)
 		p := part{int(sc.Uint()), int(sc.Uint())}
 		hash := sc.Bytes()
-		if sc.Bad() || len(hash) != len(digest{}) || p.lo < 0 || p.lo >= p.hi || uint64(p.hi) > n {
+		if sc.Bad() || len(hash) != len(Digest{}) || p.lo < 0 || p.lo >= p.hi || uint64(p.hi) > n {
 			return nil, dcbor.ErrForm
 		}
-		b.lack(p, digest(hash))
+		b.lack(p, Digest(hash))
 	}
-	st := &stored{b, namesOf(b.writer), map[int]digest{}}
+	st := &stored{b, namesOf(b.Writer), map[int]Digest{}}
 	for range sc.Array(maxBatch) {
 		sc.Tuple(2)
 		place, hash := sc.Uint(), sc.Bytes()
-		if sc.Bad() || len(hash) != len(digest{}) || place >= n {
+		if sc.Bad() || len(hash) != len(Digest{}) || place >= n {
 			return nil, dcbor.ErrForm
 		}
-		st.leaves[int(place)] = digest(hash)
+		st.leaves[int(place)] = Digest(hash)
 	}
 	return st, nil
 }
 
-// change returns the rows of what has changed, at a count. The order of calls is that of
+// Change returns the rows of what has changed, at a count. The order of calls is that of
 // the changes.
-func (s *rows) change(out effects, count time.Duration, set func(key, row []byte), remove func(key []byte)) {
+func (s *Rows) Change(out Effects, count time.Duration, set func(key, row []byte), remove func(key []byte)) {
 	r := s.replica
-	touched := map[*batch]bool{}
+	touched := map[*Batch]bool{}
 	var by names // of the last record's writer
-	for _, ch := range out.changes {
-		if ch.old != nil && ch.old.batch != nil {
-			touched[ch.old.batch] = true
+	for _, ch := range out.Changes {
+		if ch.Old != nil && ch.Old.batch != nil {
+			touched[ch.Old.batch] = true
 		}
-		e := ch.new
+		e := ch.New
 		if e == nil {
-			remove(rowKey(rowRecord, ch.key))
+			remove(rowKey(rowRecord, ch.Key))
 			continue
 		}
 		if b := e.batch; b.number == 0 {
@@ -176,23 +176,23 @@ func (s *rows) change(out effects, count time.Duration, set func(key, row []byte
 			b.number = s.last
 			set(batchKey(b.number), b.appendStored(nil))
 		}
-		if by.writer != e.dot.writer {
-			by = namesOf(e.dot.writer)
+		if by.writer != e.Dot.Writer {
+			by = namesOf(e.Dot.Writer)
 		}
 		row := dcbor.AppendUint(dcbor.AppendArray(nil, 4), uint64(max(0, e.renewed).Milliseconds()))
 		row = dcbor.AppendUint(dcbor.AppendUint(row, e.batch.number), uint64(e.leaf))
-		set(rowKey(rowRecord, ch.key), e.record.append(row, by))
+		set(rowKey(rowRecord, ch.Key), e.Record.append(row, by))
 	}
 	for b := range touched {
 		if b.alive == 0 && b.number != 0 {
 			remove(batchKey(b.number))
 		}
 	}
-	slices.Sort(out.writers)
-	for _, writer := range slices.Compact(out.writers) {
+	slices.Sort(out.Writers)
+	for _, writer := range slices.Compact(out.Writers) {
 		set(rowKey(rowSeen, writer), appendStretches(nil, r.seen[writer]))
 	}
-	s.count = count
+	s.Count = count
 	set([]byte{rowClock}, s.appendClock(nil))
 }
 
@@ -200,11 +200,11 @@ func rowKey(kind byte, rest string) []byte { return append([]byte{kind}, rest...
 
 func batchKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{rowBatch}, n) }
 
-func (s *rows) appendClock(dst []byte) []byte {
-	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), s.incarnation)
-	return dcbor.AppendUint(dcbor.AppendUint(dst, uint64(s.count.Milliseconds())), s.replica.top)
+func (s *Rows) appendClock(dst []byte) []byte {
+	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), s.Incarnation)
+	return dcbor.AppendUint(dcbor.AppendUint(dst, uint64(s.Count.Milliseconds())), s.replica.top)
 }
 
 func milliseconds(n uint64) time.Duration {
-	return time.Duration(min(n, uint64(100*maxAge/time.Millisecond))) * time.Millisecond
+	return time.Duration(min(n, uint64(100*MaxAge/time.Millisecond))) * time.Millisecond
 }

@@ -26,7 +26,7 @@ func (d *Dict) publish(messages [][]byte) {
 
 // judge takes a batch that a neighbour has sent or passed on.
 func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
-	b, err := parseBatch(data, d.now().count)
+	b, err := ParseBatch(data, d.now().Count)
 	if err == nil && d.knows(b) {
 		return mesh.Ignore
 	}
@@ -45,15 +45,15 @@ func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
 	return mesh.Pass
 }
 
-func (d *Dict) knows(b *batch) bool {
+func (d *Dict) knows(b *Batch) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.replica.knows(b)
+	return d.replica.Knows(b)
 }
 
 // check checks who has signed a batch, and what is in it.
-func (d *Dict) check(b *batch) error {
-	return b.verify(func(owner string, body, sig []byte) bool {
+func (d *Dict) check(b *Batch) error {
+	return b.Verify(func(owner string, body, sig []byte) bool {
 		by, err := peer.Decode(owner)
 		return err == nil && d.service.Verify(by, batchPurpose, body, sig)
 	})
@@ -67,31 +67,31 @@ func (d *Dict) reject(from peer.ID, err error) {
 }
 
 // receive takes a batch that has been checked, and tells whether there is news in it.
-func (d *Dict) receive(from peer.ID, b *batch) (fresh bool, err error) {
+func (d *Dict) receive(from peer.ID, b *Batch) (fresh bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failed != nil {
 		return false, d.failed
 	}
 	now := d.now()
-	out := d.replica.receive(now, b.records())
+	out := d.replica.Receive(now, b.Records())
 	if err := d.keep(now, out); err != nil {
 		return false, err
 	}
-	d.stats.received.Add(uint64(len(b.records())))
-	if out.missing {
+	d.stats.received.Add(uint64(len(b.Records())))
+	if out.Missing {
 		d.levelMu.Lock()
 		d.levels.gap(time.Now(), string(from))
 		d.levelMu.Unlock()
 		d.wakeLoop()
 	}
-	return len(out.writers) > 0 || out.missing, nil
+	return len(out.Writers) > 0 || out.Missing, nil
 }
 
 // keep stores effects and does what follows from them. The caller holds mu.
-func (d *Dict) keep(now instant, out effects) error {
-	if d.store != nil && (len(out.changes) > 0 || len(out.writers) > 0) {
-		if err := d.store.write(out, now.count, false); err != nil {
+func (d *Dict) keep(now Instant, out Effects) error {
+	if d.store != nil && (len(out.Changes) > 0 || len(out.Writers) > 0) {
+		if err := d.store.write(out, now.Count, false); err != nil {
 			d.failed = err
 			d.log.Error("nothing can be written any more", "err", err)
 			return err

@@ -43,9 +43,9 @@ type PeerStatus struct {
 // Status returns a snapshot, which is the caller's.
 func (d *Dict) Status() Status {
 	d.mu.RLock()
-	has := d.replica.usage()
+	has := d.replica.Usage()
 	s := Status{
-		Writer: d.replica.writer, Lease: d.rules.params().duration(), Keys: has.Keys, Bytes: has.Bytes, MaxBytes: has.MaxBytes,
+		Writer: d.replica.Writer, Lease: d.rules.Params().Duration(), Keys: has.Keys, Bytes: has.Bytes, MaxBytes: has.MaxBytes,
 		Full: d.full, Waiting: has.Waiting, Term: has.Term, Durable: d.store != nil, Failed: d.failed,
 		Received: d.stats.received.Load(), Rejected: d.stats.rejected.Load(), Sessions: d.stats.sessions.Load(),
 	}
@@ -92,18 +92,18 @@ type stats struct{ received, rejected, sessions atomic.Uint64 }
 
 // offer returns the counters and what else can be measured.
 func (d *Dict) offer() *metrics.Set {
-	gauge := func(f func(usage) float64) func() float64 {
+	gauge := func(f func(Usage) float64) func() float64 {
 		return func() float64 {
 			d.mu.RLock()
 			defer d.mu.RUnlock()
-			return f(d.replica.usage())
+			return f(d.replica.Usage())
 		}
 	}
 	s := metrics.New("sync", d.mesh.Network())
 	s.Counter("received_total", "Records in the batches that came.", &d.stats.received)
 	s.Counter("rejected_total", "Batches and messages that no honest peer sends.", &d.stats.rejected)
 	s.Counter("sessions_total", "Comparisons that this peer asked for.", &d.stats.sessions)
-	s.Gauge("keys", "Keys in the dictionary.", gauge(func(has usage) float64 { return float64(has.Keys) }))
-	s.Gauge("bytes", "Memory that counts towards the limit.", gauge(func(has usage) float64 { return float64(has.Bytes) }))
+	s.Gauge("keys", "Keys in the dictionary.", gauge(func(has Usage) float64 { return float64(has.Keys) }))
+	s.Gauge("bytes", "Memory that counts towards the limit.", gauge(func(has Usage) float64 { return float64(has.Bytes) }))
 	return s
 }

@@ -29,7 +29,7 @@ var ErrStore = errors.New("store")
 type store struct {
 	db   *pebble.DB
 	dir  string
-	rows *rows
+	rows *Rows
 }
 
 // openStore opens the store in a directory, which is made if there is none.
@@ -85,14 +85,14 @@ func (s *store) get(key []byte) ([]byte, error) {
 }
 
 // load fills an empty replica, which is from then on the one that is stored.
-func (s *store) load(r *replica) error {
-	s.rows = newRows(r)
-	for _, kind := range rowKinds {
+func (s *store) load(r *Replica) error {
+	s.rows = NewRows(r)
+	for _, kind := range RowKinds {
 		if err := s.loadKind(kind); err != nil {
 			return err
 		}
 	}
-	s.rows.loaded()
+	s.rows.Loaded()
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (s *store) loadKind(kind byte) error {
 		value, err := it.ValueAndErr()
 		if err == nil {
 			sc := dcbor.Scan(value)
-			if err = s.rows.load(kind, string(it.Key()[1:]), &sc); err == nil {
+			if err = s.rows.Load(kind, string(it.Key()[1:]), &sc); err == nil {
 				err = sc.End()
 			}
 		}
@@ -122,7 +122,7 @@ func (s *store) loadKind(kind byte) error {
 
 // write stores what has changed. The order of calls is that of the changes. What is not
 // synced is on disk before anything later is that is, and before the store is closed.
-func (s *store) write(out effects, count time.Duration, synced bool) error {
+func (s *store) write(out Effects, count time.Duration, synced bool) error {
 	tx := s.fill(out, count)
 	defer tx.Close()
 	how := pebble.NoSync
@@ -137,7 +137,7 @@ func (s *store) write(out effects, count time.Duration, synced bool) error {
 
 // begin is a synced write that is in its place when begin returns, and on disk, with
 // all before it, when wait does.
-func (s *store) begin(out effects, count time.Duration) (wait func() error, err error) {
+func (s *store) begin(out Effects, count time.Duration) (wait func() error, err error) {
 	tx := s.fill(out, count)
 	if err := s.db.ApplyNoSyncWait(tx, pebble.Sync); err != nil {
 		return nil, errors.Join(damaged(s.dir, err), tx.Close())
@@ -152,9 +152,9 @@ func (s *store) begin(out effects, count time.Duration) (wait func() error, err 
 }
 
 // fill makes a transaction of what has changed.
-func (s *store) fill(out effects, count time.Duration) *pebble.Batch {
+func (s *store) fill(out Effects, count time.Duration) *pebble.Batch {
 	tx := s.db.NewBatch()
-	s.rows.change(out, count, func(key, row []byte) { tx.Set(key, row, nil) }, func(key []byte) { tx.Delete(key, nil) })
+	s.rows.Change(out, count, func(key, row []byte) { tx.Set(key, row, nil) }, func(key []byte) { tx.Delete(key, nil) })
 	return tx
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-func mustOpen(t *testing.T, files vfs.FS) (*store, *replica) {
+func mustOpen(t *testing.T, files vfs.FS) (*store, *Replica) {
 	t.Helper()
 	s, err := openStore("store", files, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -29,64 +29,64 @@ func mustOpen(t *testing.T, files vfs.FS) (*store, *replica) {
 	return s, r
 }
 
-func storedReplica(id string) *replica {
-	return newReplica(rules{self: id, lease: time.Hour}, id+"/1", 1<<40)
+func storedReplica(id string) *Replica {
+	return New(Rules{Self: id, Lease: time.Hour}, id+"/1", 1<<40)
 }
 
 // sealed has a replica write something, and returns the messages for others. The
 // signatures are hashes.
-func sealed(t testing.TB, r *replica, now instant, ops ...op) (out effects, messages [][]byte) {
+func sealed(t testing.TB, r *Replica, now Instant, ops ...Op) (out Effects, messages [][]byte) {
 	t.Helper()
-	u := update{build: func(*replica) ([]op, error) { return ops, nil }}
-	out = r.write(now, &u)
-	messages, err := r.seal(now, out.written, crand.Reader, func(body []byte) ([]byte, error) {
+	u := Update{Build: func(*Replica) ([]Op, error) { return ops, nil }}
+	out = r.Write(now, &u)
+	messages, err := r.Seal(now, out.Written, crand.Reader, func(body []byte) ([]byte, error) {
 		sum := sha256.Sum256(body)
 		return sum[:], nil
 	})
-	if err := errors.Join(u.err, err); err != nil {
+	if err := errors.Join(u.Err, err); err != nil {
 		t.Fatal(err)
 	}
 	return out, messages
 }
 
 // provesAll checks that a replica can hand on each of its records with its proof.
-func provesAll(t *testing.T, r *replica, now instant) {
+func provesAll(t *testing.T, r *Replica, now Instant) {
 	t.Helper()
 	late := storedReplica("late")
-	sides := [2]*reconciliation{newReconciliation(late), newReconciliation(r)}
-	start := sides[0].start(make([]byte, saltLength))
-	frames := [][]byte{start.append(nil)}
+	sides := [2]*Reconciliation{NewReconciliation(late), NewReconciliation(r)}
+	start := sides[0].Start(make([]byte, SaltLength))
+	frames := [][]byte{start.Append(nil)}
 	for at := 1; len(frames) > 0; at = 1 - at {
-		var next step
+		var next Step
 		for _, f := range frames {
-			m, err := scanMessage(f, now.count)
+			m, err := ParseMessage(f, now.Count)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, b := range m.proofs {
-				if err := b.verify(func(_ string, body, sig []byte) bool {
+			for _, b := range m.Proofs {
+				if err := b.Verify(func(_ string, body, sig []byte) bool {
 					sum := sha256.Sum256(body)
 					return string(sum[:]) == string(sig)
 				}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if next, err = sides[at].receive(now, m); err != nil {
+			if next, err = sides[at].Receive(now, m); err != nil {
 				t.Fatal(err)
 			}
 		}
 		frames = nil
-		for len(next.records) > 0 {
+		for len(next.Records) > 0 {
 			var body []byte
-			body, next.records = appendChunk(next.records, now.count)
+			body, next.Records = AppendChunk(next.Records, now.Count)
 			frames = append(frames, body)
 		}
-		if next.reply != nil {
-			frames = append(frames, next.reply.append(nil))
+		if next.Reply != nil {
+			frames = append(frames, next.Reply.Append(nil))
 		}
 	}
-	if late.state() != r.state() {
-		t.Fatalf("a late joiner has %s of %s", late.state(), r.state())
+	if late.State() != r.State() {
+		t.Fatalf("a late joiner has %s of %s", late.State(), r.State())
 	}
 }
 
@@ -100,23 +100,23 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	now := instant{time.Minute, time.UnixMilli(0)}
+	now := Instant{time.Minute, time.UnixMilli(0)}
 	files := vfs.NewCrashableMem()
 	s, r := mustOpen(t, files)
 	other := storedReplica("b")
-	states := map[string]uint64{r.state(): 0} // numbers of writes, by what they led to
+	states := map[string]uint64{r.State(): 0} // numbers of writes, by what they led to
 	var written, acknowledged uint64
-	act := func() (out effects, own bool) {
+	act := func() (out Effects, own bool) {
 		key := fmt.Sprint("key", rng.IntN(40))
 		writer := r
 		if rng.IntN(3) == 0 {
 			writer = other
 		}
-		var ops []op
+		var ops []Op
 		for i := range 1 + rng.IntN(5) {
-			o := op{key: fmt.Sprint(key, i), value: string(byte(rng.IntN(24)))}
-			if writer.get(o.key) != nil && rng.IntN(3) == 0 {
-				o.value, o.delete = "", true
+			o := Op{Key: fmt.Sprint(key, i), Value: string(byte(rng.IntN(24)))}
+			if writer.Get(o.Key) != nil && rng.IntN(3) == 0 {
+				o.Value, o.Delete = "", true
 			}
 			ops = append(ops, o)
 		}
@@ -124,22 +124,22 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		if writer == r {
 			return out, true
 		}
-		there, err := parseBatch(messages[0], now.count)
+		there, err := ParseBatch(messages[0], now.Count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.receive(now, there.records()), rng.IntN(2) == 0
+		return r.Receive(now, there.Records()), rng.IntN(2) == 0
 	}
 	for crash := range crashes {
 		for range rng.IntN(30) {
 			out, waits := act()
-			now.count += time.Second
-			wait, err := s.begin(out, now.count)
+			now.Count += time.Second
+			wait, err := s.begin(out, now.Count)
 			if err != nil {
 				t.Fatal(err)
 			}
 			written++
-			states[r.state()] = written
+			states[r.State()] = written
 			if waits {
 				if err := wait(); err != nil {
 					t.Fatal(err)
@@ -154,17 +154,17 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		s.close()
 		files = crashed
 		s, r = mustOpen(t, files)
-		at, ok := states[r.state()]
+		at, ok := states[r.State()]
 		if !ok || at < acknowledged {
 			t.Fatalf("crash %d: found the state of write %d (known: %v), acknowledged %d of %d", crash, at, ok, acknowledged, written)
 		}
-		if at == written && r.usage() != before.usage() {
-			t.Fatalf("crash %d: the same records, but %+v, not %+v", crash, r.usage(), before.usage())
+		if at == written && r.Usage() != before.Usage() {
+			t.Fatalf("crash %d: the same records, but %+v, not %+v", crash, r.Usage(), before.Usage())
 		}
 		provesAll(t, r, now)
 		// What the crash took of the other does not come back, so that it gets another name.
 		other = storedReplica(fmt.Sprint("b", crash))
-		written, acknowledged, states = 0, 0, map[string]uint64{r.state(): 0}
+		written, acknowledged, states = 0, 0, map[string]uint64{r.State(): 0}
 	}
 	s.close()
 }
@@ -182,10 +182,10 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		t.Errorf("a newer store: %v", err)
 	}
 
-	for _, kind := range rowKinds {
+	for _, kind := range RowKinds {
 		files := vfs.NewMem()
 		s, r := mustOpen(t, files)
-		out, _ := sealed(t, r, instant{}, op{key: "k", value: "\x01"})
+		out, _ := sealed(t, r, Instant{}, Op{Key: "k", Value: "\x01"})
 		if err := s.write(out, 0, false); err != nil {
 			t.Fatal(err)
 		}
@@ -214,11 +214,11 @@ func BenchmarkLoad(b *testing.B) {
 	r := storedReplica("a")
 	const n = 100_000
 	for first := 0; first < n; first += 256 {
-		var ops []op
+		var ops []Op
 		for i := range 256 {
-			ops = append(ops, op{key: fmt.Sprintf("sensor/%08x/value", uint32(first+i)*2654435761), value: string(make([]byte, 100))})
+			ops = append(ops, Op{Key: fmt.Sprintf("sensor/%08x/value", uint32(first+i)*2654435761), Value: string(make([]byte, 100))})
 		}
-		out, _ := sealed(b, r, instant{}, ops...)
+		out, _ := sealed(b, r, Instant{}, ops...)
 		if err := s.write(out, 0, false); err != nil {
 			b.Fatal(err)
 		}

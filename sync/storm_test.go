@@ -159,5 +159,5 @@ func (l *lab) report(i int) {
 	d := l.dicts[i]
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.replica.state(), d.replica.usage().Waiting, len(l.meshes[i].Peers()), d.stats.sessions.Load())
+	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.replica.State(), d.replica.Usage().Waiting, len(l.meshes[i].Peers()), d.stats.sessions.Load())
 }

@@ -19,7 +19,7 @@ type talk struct {
 	stream  network.Stream
 	peer    peer.ID
 	in      *frame.Reader
-	session *reconciliation
+	session *Reconciliation
 	asked   bool // by this end
 	news    bool // something has changed here
 	useless int  // bytes
@@ -29,7 +29,7 @@ type talk struct {
 func (d *Dict) newTalk(s network.Stream, asked bool) *talk {
 	return &talk{
 		d: d, stream: s, peer: s.Conn().RemotePeer(), in: frame.NewReader(s, maxFrame),
-		session: newReconciliation(d.replica), asked: asked,
+		session: NewReconciliation(d.replica), asked: asked,
 	}
 }
 
@@ -40,15 +40,15 @@ func (t *talk) send(before, body []byte) error {
 	return err
 }
 
-func (t *talk) receive() (message, error) {
+func (t *talk) receive() (Message, error) {
 	t.stream.SetReadDeadline(time.Now().Add(frameTime))
 	body, err := t.in.Next()
 	if err != nil {
-		return message{}, err
+		return Message{}, err
 	}
-	m, err := scanMessage(body, t.d.now().count)
-	for i := 0; err == nil && i < len(m.proofs); i++ {
-		err = t.d.check(m.proofs[i])
+	m, err := ParseMessage(body, t.d.now().Count)
+	for i := 0; err == nil && i < len(m.Proofs); i++ {
+		err = t.d.check(m.Proofs[i])
 	}
 	if err != nil {
 		return m, t.bad(err)
@@ -75,7 +75,7 @@ func (t *talk) run() error {
 // turn takes what the other end sends until that waits for an answer, and answers.
 // Records are read and proven while those before them are applied.
 func (t *talk) turn() error {
-	ahead := make(chan message, 2)
+	ahead := make(chan Message, 2)
 	stop := make(chan struct{})
 	var failed error
 	go func() {
@@ -91,7 +91,7 @@ func (t *talk) turn() error {
 			case <-stop:
 				return
 			}
-			more = m.proofs != nil
+			more = m.Proofs != nil
 		}
 	}()
 	for m := range ahead {
@@ -109,20 +109,20 @@ func (t *talk) turn() error {
 	return failed
 }
 
-func (t *talk) take(m message) error {
+func (t *talk) take(m Message) error {
 	switch {
-	case m.busy && t.asked:
+	case m.Busy && t.asked:
 		return errBusy
-	case m.refused != nil && t.asked:
-		return &RefusedError{t.peer.String(), t.d.rules.params().duration(), m.refused.duration()}
-	case m.busy || m.refused != nil || m.params != nil || m.ask != nil || m.have:
-		return t.bad(errReconcile)
+	case m.Refused != nil && t.asked:
+		return &RefusedError{t.peer.String(), t.d.rules.Params().Duration(), m.Refused.Duration()}
+	case m.Busy || m.Refused != nil || m.Params != nil || m.Ask != nil || m.Have:
+		return t.bad(ErrReconcile)
 	}
 	return t.step(m)
 }
 
 // step takes a message and sends what is to be sent after it.
-func (t *talk) step(m message) error {
+func (t *talk) step(m Message) error {
 	d := t.d
 	d.mu.Lock()
 	if failed := d.failed; failed != nil {
@@ -130,36 +130,36 @@ func (t *talk) step(m message) error {
 		return failed
 	}
 	now := d.now()
-	if m.root != nil && !t.asked && d.isBusy(t.peer) && !t.session.equals(m) {
+	if m.Root != nil && !t.asked && d.isBusy(t.peer) && !t.session.Equals(m) {
 		d.mu.Unlock()
-		if err := t.send(nil, (&message{busy: true}).append(nil)); err != nil {
+		if err := t.send(nil, (&Message{Busy: true}).Append(nil)); err != nil {
 			return err
 		}
 		return errBusy
 	}
-	next, err := t.session.receive(now, m)
-	t.done = next.done
-	d.named = d.named || next.done && err == nil
-	if kept := d.keep(now, next.effects); kept != nil {
+	next, err := t.session.Receive(now, m)
+	t.done = next.Done
+	d.named = d.named || next.Done && err == nil
+	if kept := d.keep(now, next.Effects); kept != nil {
 		err = kept
 	}
 	d.mu.Unlock()
-	t.news = t.news || slices.ContainsFunc(next.changes, func(c change) bool {
-		return c.new == nil || c.new.age(now) > inFlight
+	t.news = t.news || slices.ContainsFunc(next.Changes, func(c ChangeX) bool {
+		return c.New == nil || c.New.Age(now) > inFlight
 	})
-	if errors.Is(err, errReconcile) {
+	if errors.Is(err, ErrReconcile) {
 		return t.bad(err)
 	}
 	if err != nil {
 		return err
 	}
-	if m.proofs != nil {
-		return t.brought(m, next.effects)
+	if m.Proofs != nil {
+		return t.brought(m, next.Effects)
 	}
-	for len(next.records) > 0 {
+	for len(next.Records) > 0 {
 		var body []byte
 		d.mu.RLock()
-		body, next.records = appendChunk(next.records, d.now().count)
+		body, next.Records = AppendChunk(next.Records, d.now().Count)
 		d.mu.RUnlock()
 		if body == nil {
 			break
@@ -168,24 +168,24 @@ func (t *talk) step(m message) error {
 			return err
 		}
 	}
-	if next.reply == nil {
+	if next.Reply == nil {
 		return nil
 	}
-	return t.send(nil, next.reply.append(nil))
+	return t.send(nil, next.Reply.Append(nil))
 }
 
 // brought notes that records came.
-func (t *talk) brought(m message, out effects) error {
-	if len(out.changes) == 0 {
-		for _, b := range m.proofs {
-			for _, e := range b.records() {
+func (t *talk) brought(m Message, out Effects) error {
+	if len(out.Changes) == 0 {
+		for _, b := range m.Proofs {
+			for _, e := range b.Records() {
 				if e != nil {
-					t.useless += e.size()
+					t.useless += e.Size()
 				}
 			}
 		}
 		if t.useless > maxUseless {
-			return t.bad(fmt.Errorf("%w: it sends what is known, again and again", errReconcile))
+			return t.bad(fmt.Errorf("%w: it sends what is known, again and again", ErrReconcile))
 		}
 	}
 	if t.asked {

@@ -16,27 +16,27 @@ import (
 
 const branching = 64 // of a node; half of it after a split
 
-// An entry is a record as a replica holds it.
-type entry struct {
-	record
-	hash     digest
+// An Entry is a record as a replica holds it.
+type Entry struct {
+	Record
+	hash     Digest
 	renewed  time.Duration // when its lease began, by the count of this replica
-	revision uint64        // of the change that brought it
-	batch    *batch        // that proves it; nil for what nobody has signed yet
+	Revision uint64        // of the change that brought it
+	batch    *Batch        // that proves it; nil for what nobody has signed yet
 	leaf     int           // its place there
 }
 
-// decode returns the value of an entry.
-func (e *entry) decode() (any, error) {
-	v, err := value.Decode([]byte(e.value))
+// Decode returns the value of an entry.
+func (e *Entry) Decode() (any, error) {
+	v, err := value.Decode([]byte(e.Value))
 	if err != nil {
-		return nil, fmt.Errorf("value of %q: %w", e.key, err)
+		return nil, fmt.Errorf("value of %q: %w", e.Key, err)
 	}
 	return v, nil
 }
 
-// age is for how long the lease of an entry has run, by the count of this replica.
-func (e *entry) age(now instant) time.Duration { return now.count - e.renewed }
+// Age is for how long the lease of an entry has run, by the count of this replica.
+func (e *Entry) Age(now Instant) time.Duration { return now.Count - e.renewed }
 
 // A summary tells what is in a range: how many records, and the sum of their hashes.
 type summary struct {
@@ -58,19 +58,19 @@ func (s *summary) sub(o summary) {
 	s.hi, _ = bits.Sub64(s.hi, o.hi, borrow)
 }
 
-func (e *entry) summary() summary {
+func (e *Entry) summary() summary {
 	return summary{1, binary.BigEndian.Uint64(e.hash[:8]), binary.BigEndian.Uint64(e.hash[8:])}
 }
 
 // fingerprint is a hash of the summary, so that whoever picks records cannot pick
 // their sum.
-func (s summary) fingerprint(salt []byte) digest {
+func (s summary) fingerprint(salt []byte) Digest {
 	b := append(make([]byte, 0, 64), salt...)
 	b = binary.BigEndian.AppendUint64(b, uint64(s.count))
 	b = binary.BigEndian.AppendUint64(b, s.hi)
 	b = binary.BigEndian.AppendUint64(b, s.lo)
 	sum := sha256.Sum256(b)
-	return digest(sum[:])
+	return Digest(sum[:])
 }
 
 // A tree is a B+ tree of entries by key, each node of which knows its summary.
@@ -79,7 +79,7 @@ type tree struct{ root *node }
 type node struct {
 	summary
 	low      string   // at most the lowest key below it, and above all keys before it
-	entries  []*entry // of a leaf, sorted by key
+	entries  []*Entry // of a leaf, sorted by key
 	children []*node  // of an inner node, none empty
 }
 
@@ -99,17 +99,17 @@ func (n *node) child(key string) int {
 func (n *node) find(key string) (int, bool) {
 	lo, hi := 0, len(n.entries)
 	for lo < hi {
-		if at := (lo + hi) / 2; n.entries[at].key < key {
+		if at := (lo + hi) / 2; n.entries[at].Key < key {
 			lo = at + 1
 		} else {
 			hi = at
 		}
 	}
-	return lo, lo < len(n.entries) && n.entries[lo].key == key
+	return lo, lo < len(n.entries) && n.entries[lo].Key == key
 }
 
 // get returns the entry of a key, nil if there is none.
-func (t *tree) get(key string) *entry {
+func (t *tree) get(key string) *Entry {
 	if t.root == nil {
 		return nil
 	}
@@ -125,12 +125,12 @@ func (t *tree) get(key string) *entry {
 
 // put puts an entry in, if whoever is asked agrees to what it replaces, nil for nothing.
 // It returns that, and whether the entry is in.
-func (t *tree) put(e *entry, agree func(old *entry) bool) (old *entry, in bool) {
+func (t *tree) put(e *Entry, agree func(old *Entry) bool) (old *Entry, in bool) {
 	if t.root == nil {
 		if !agree(nil) {
 			return nil, false
 		}
-		t.root = &node{entries: []*entry{e}, summary: e.summary()}
+		t.root = &node{entries: []*Entry{e}, summary: e.summary()}
 		return nil, true
 	}
 	old, sibling, in := t.root.put(e, agree)
@@ -142,9 +142,9 @@ func (t *tree) put(e *entry, agree func(old *entry) bool) (old *entry, in bool) 
 	return old, in
 }
 
-func (n *node) put(e *entry, agree func(old *entry) bool) (old *entry, sibling *node, in bool) {
+func (n *node) put(e *Entry, agree func(old *Entry) bool) (old *Entry, sibling *node, in bool) {
 	if n.children == nil {
-		i, found := n.find(e.key)
+		i, found := n.find(e.Key)
 		if found {
 			old = n.entries[i]
 		}
@@ -160,7 +160,7 @@ func (n *node) put(e *entry, agree func(old *entry) bool) (old *entry, sibling *
 		n.add(e.summary())
 		return old, n.split(), true
 	}
-	i := n.child(e.key)
+	i := n.child(e.Key)
 	if old, sibling, in = n.children[i].put(e, agree); !in {
 		return old, nil, false
 	}
@@ -184,7 +184,7 @@ func (n *node) split() *node {
 		half := len(n.entries) / 2
 		s.entries = slices.Clone(n.entries[half:])
 		n.entries = slices.Clone(n.entries[:half])
-		s.low = s.entries[0].key
+		s.low = s.entries[0].Key
 		for _, e := range s.entries {
 			s.add(e.summary())
 		}
@@ -202,7 +202,7 @@ func (n *node) split() *node {
 }
 
 // remove takes the entry of a key out and returns it; nil if there is none.
-func (t *tree) remove(key string) *entry {
+func (t *tree) remove(key string) *Entry {
 	if t.root == nil {
 		return nil
 	}
@@ -216,7 +216,7 @@ func (t *tree) remove(key string) *entry {
 	return e
 }
 
-func (n *node) remove(key string) (e *entry) {
+func (n *node) remove(key string) (e *Entry) {
 	if n.children == nil {
 		if i, found := n.find(key); found {
 			e = n.entries[i]
@@ -291,7 +291,7 @@ func (n *node) below(key string) (sum summary) {
 }
 
 // at returns the i-th entry, from 0.
-func (t *tree) at(i int) *entry {
+func (t *tree) at(i int) *Entry {
 	n := t.root
 	for n.children != nil {
 		for _, c := range n.children {
@@ -314,19 +314,19 @@ func (t *tree) len() int {
 }
 
 // all returns the entries of a range in order. The tree must not change meanwhile.
-func (t *tree) all(in span) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
+func (t *tree) all(in span) iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
 		if t.root != nil {
 			t.root.all(in, yield)
 		}
 	}
 }
 
-func (n *node) all(in span, yield func(*entry) bool) bool {
+func (n *node) all(in span, yield func(*Entry) bool) bool {
 	if n.children == nil {
 		i, _ := n.find(in.lo)
 		for _, e := range n.entries[i:] {
-			if in.hi != "" && e.key >= in.hi {
+			if in.hi != "" && e.Key >= in.hi {
 				return false
 			}
 			if !yield(e) {

@@ -11,15 +11,15 @@ import (
 func TestTreeIsASortedMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var tr tree
-		model := map[string]*entry{}
+		model := map[string]*Entry{}
 		key := rapid.StringMatching(`[a-d]{0,5}`)
 		for i := range rapid.IntRange(0, 3000).Draw(t, "steps") {
 			k := key.Draw(t, "key")
 			if rapid.IntRange(0, 9).Draw(t, "what") < 6 {
-				e := &entry{record: record{key: k, seq: uint64(i)}}
-				e.hash = e.record.hash()
+				e := &Entry{Record: Record{Key: k, Seq: uint64(i)}}
+				e.hash = e.Record.hash()
 				agree := rapid.IntRange(0, 4).Draw(t, "agree") > 0
-				if old, in := tr.put(e, func(old *entry) bool { return agree && old == model[k] }); old != model[k] || in != agree {
+				if old, in := tr.put(e, func(old *Entry) bool { return agree && old == model[k] }); old != model[k] || in != agree {
 					t.Fatalf("put %q met %v, not %v, and is in: %v", k, old, model[k], in)
 				}
 				if agree {
@@ -59,7 +59,7 @@ func TestTreeIsASortedMap(t *testing.T) {
 				}
 			}
 			for e := range tr.all(in) {
-				got = append(got, e.key)
+				got = append(got, e.Key)
 			}
 			if sum := tr.summarise(in); sum != want || !slices.Equal(got, inside) {
 				t.Fatalf("%+v has %+v %q, not %+v %q", in, sum, got, want, inside)

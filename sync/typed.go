@@ -27,20 +27,20 @@ func NewTyped[K ~string, V any](d *Dict, prefix string) *Typed[K, V] {
 
 var typedDecoder = dcbor.Decoder(value.MaxValues, value.MaxDepth+2)
 
-func (t *Typed[K, V]) decode(e *entry) (v V, err error) {
-	if err := typedDecoder.Unmarshal([]byte(e.value), &v); err != nil {
-		return v, fmt.Errorf("sync: %q is no %T: %w", e.key, v, err)
+func (t *Typed[K, V]) decode(e *Entry) (v V, err error) {
+	if err := typedDecoder.Unmarshal([]byte(e.Value), &v); err != nil {
+		return v, fmt.Errorf("sync: %q is no %T: %w", e.Key, v, err)
 	}
 	return v, nil
 }
 
-func (t *Typed[K, V]) setting(key K, v V) (op, error) {
+func (t *Typed[K, V]) setting(key K, v V) (Op, error) {
 	data, err := dcbor.Marshal(v)
 	if err != nil {
-		return op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
+		return Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
 	}
 	if !value.Valid(data) {
-		return op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), &TypeError{Reason: fmt.Sprintf("%T is not of the data model in CBOR", v)})
+		return Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), &TypeError{Reason: fmt.Sprintf("%T is not of the data model in CBOR", v)})
 	}
 	return encoded(t.prefix+string(key), data)
 }
@@ -63,7 +63,7 @@ func (t *Typed[K, V]) Set(ctx context.Context, key K, v V, opts ...WriteOption) 
 // Update gives several keys their values, all or none of them. Errors: those of
 // [Dict.Set].
 func (t *Typed[K, V]) Update(ctx context.Context, items map[K]V, opts ...WriteOption) error {
-	ops := make([]op, 0, len(items))
+	ops := make([]Op, 0, len(items))
 	for _, key := range slices.Sorted(maps.Keys(items)) {
 		o, err := t.setting(key, items[key])
 		if err != nil {
@@ -85,7 +85,7 @@ func (t *Typed[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for e := range t.dict.entries(t.prefix) {
 			v, err := t.decode(e)
-			if err == nil && !yield(K(e.key[len(t.prefix):]), v) {
+			if err == nil && !yield(K(e.Key[len(t.prefix):]), v) {
 				return
 			}
 		}

@@ -56,31 +56,31 @@ type journal struct {
 
 // noted is a change and when it was heard of.
 type noted struct {
-	change
+	ChangeX
 	time time.Time
 }
 
 func newJournal() journal { return journal{run: mathrand.Uint64(), news: make(chan struct{})} }
 
-func (c *change) bytes() int {
+func (c *ChangeX) bytes() int {
 	n := 0
-	for _, e := range []*entry{c.old, c.new} {
+	for _, e := range []*Entry{c.Old, c.New} {
 		if e != nil {
-			n += e.size()
+			n += e.Size()
 		}
 	}
 	return n
 }
 
-func (j *journal) add(now time.Time, changes []change) {
+func (j *journal) add(now time.Time, changes []ChangeX) {
 	for _, c := range changes {
 		j.changes = append(j.changes, noted{c, now})
 		j.bytes += c.bytes()
-		j.last = c.revision
+		j.last = c.Revision
 	}
 	for len(j.changes)-j.cut > maxJournal || j.bytes > maxJournalBytes {
 		j.bytes -= j.changes[j.cut].bytes()
-		j.lost = j.changes[j.cut].revision
+		j.lost = j.changes[j.cut].Revision
 		j.changes[j.cut] = noted{}
 		j.cut++
 	}
@@ -163,7 +163,7 @@ func (w *watcher) tell(c Change) error {
 
 // anew says that changes were missed, and begins again.
 func (w *watcher) anew() (at uint64, err error) {
-	if err := w.tell(Change{Kind: Reset, Time: wall(w.d.rules.self)}); err != nil {
+	if err := w.tell(Change{Kind: Reset, Time: wall(w.d.rules.Self)}); err != nil {
 		return 0, err
 	}
 	return w.all()
@@ -176,10 +176,10 @@ func (w *watcher) all() (at uint64, err error) {
 	at = w.d.journal.last
 	w.d.mu.RUnlock()
 	for e := range w.d.entries(w.prefix) {
-		if e.revision > at {
+		if e.Revision > at {
 			continue
 		}
-		c, err := w.d.changed(noted{change{key: e.key, new: e, revision: at}, time.Time{}})
+		c, err := w.d.changed(noted{ChangeX{Key: e.Key, New: e, Revision: at}, time.Time{}})
 		if err != nil {
 			return at, err
 		}
@@ -215,7 +215,7 @@ func (w *watcher) more(ctx context.Context, after uint64) (at uint64, err error)
 		}
 	}
 	for _, c := range changes {
-		if after = c.revision; !strings.HasPrefix(c.key, w.prefix) {
+		if after = c.Revision; !strings.HasPrefix(c.Key, w.prefix) {
 			continue
 		}
 		told, err := d.changed(c)
@@ -234,16 +234,16 @@ func (w *watcher) more(ctx context.Context, after uint64) (at uint64, err error)
 
 // changed is a change as it is told.
 func (d *Dict) changed(n noted) (c Change, err error) {
-	c = Change{Kind: Deleted, Key: n.key, Time: n.time, Revision: d.journal.revision(n.revision)}
-	if n.old != nil {
-		c.Owner = n.old.owner
-		if c.Old, err = n.old.decode(); err != nil {
+	c = Change{Kind: Deleted, Key: n.Key, Time: n.time, Revision: d.journal.revision(n.Revision)}
+	if n.Old != nil {
+		c.Owner = n.Old.Owner
+		if c.Old, err = n.Old.Decode(); err != nil {
 			return c, err
 		}
 	}
-	if e := n.new; e != nil {
-		c.Kind, c.Owner, c.Term, c.Time = Updated, e.owner, e.term, time.UnixMilli(e.time)
-		c.Value, err = e.decode()
+	if e := n.New; e != nil {
+		c.Kind, c.Owner, c.Term, c.Time = Updated, e.Owner, e.Term, time.UnixMilli(e.Time)
+		c.Value, err = e.Decode()
 	}
 	return c, err
 }

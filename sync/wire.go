@@ -27,85 +27,85 @@ const (
 	wireHave    = 8 // [8]
 )
 
-// append appends a message without records. The end of a range is told by how many bytes
+// Append appends a message without records. The end of a range is told by how many bytes
 // it shares with the one before.
-func (m *message) append(dst []byte) []byte {
+func (m *Message) Append(dst []byte) []byte {
 	switch {
-	case m.root != nil:
+	case m.Root != nil:
 		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 4), wireRoot)
-		dst = dcbor.AppendBytes(dst, m.root.salt)
-		return dcbor.AppendBytes(dcbor.AppendBytes(dst, m.root.sum[:]), m.root.seen[:])
-	case m.equal:
+		dst = dcbor.AppendBytes(dst, m.Root.Salt)
+		return dcbor.AppendBytes(dcbor.AppendBytes(dst, m.Root.Sum[:]), m.Root.Seen[:])
+	case m.Equal:
 		return dcbor.AppendUint(dcbor.AppendArray(dst, 1), wireEqual)
-	case m.params != nil:
-		return m.params.append(dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireParams))
-	case m.refused != nil:
-		return m.refused.append(dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireRefused))
-	case m.busy:
+	case m.Params != nil:
+		return m.Params.append(dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireParams))
+	case m.Refused != nil:
+		return m.Refused.append(dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireRefused))
+	case m.Busy:
 		return dcbor.AppendUint(dcbor.AppendArray(dst, 1), wireBusy)
-	case m.ask != nil:
+	case m.Ask != nil:
 		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireAsk)
-		return dcbor.AppendUint(dcbor.AppendBytes(dst, m.ask.writer), m.ask.n)
-	case m.have:
+		return dcbor.AppendUint(dcbor.AppendBytes(dst, m.Ask.Writer), m.Ask.N)
+	case m.Have:
 		return dcbor.AppendUint(dcbor.AppendArray(dst, 1), wireHave)
 	}
 	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), wireRanges)
-	if m.seen == nil {
+	if m.Seen == nil {
 		dst = dcbor.AppendArray(dst, 0)
 	} else {
-		dst = m.seen.append(dcbor.AppendArray(dst, 1))
+		dst = m.Seen.append(dcbor.AppendArray(dst, 1))
 	}
-	dst = dcbor.AppendArray(dst, len(m.ranges))
+	dst = dcbor.AppendArray(dst, len(m.Ranges))
 	last := ""
-	for _, a := range m.ranges {
+	for _, a := range m.Ranges {
 		shared := 0
-		for shared < min(len(last), len(a.hi)) && last[shared] == a.hi[shared] {
+		for shared < min(len(last), len(a.Hi)) && last[shared] == a.Hi[shared] {
 			shared++
 		}
 		dst = dcbor.AppendUint(dcbor.AppendArray(dst, 4), uint64(shared))
-		dst = dcbor.AppendUint(dcbor.AppendBytes(dst, a.hi[shared:]), a.kind)
-		if a.kind == rangeDead {
-			dst = dcbor.AppendArray(dst, len(a.dead))
-			for _, place := range a.dead {
+		dst = dcbor.AppendUint(dcbor.AppendBytes(dst, a.Hi[shared:]), a.Kind)
+		if a.Kind == RangeDead {
+			dst = dcbor.AppendArray(dst, len(a.Dead))
+			for _, place := range a.Dead {
 				dst = dcbor.AppendUint(dst, place)
 			}
 		} else {
-			dst = dcbor.AppendBytes(dst, a.data)
+			dst = dcbor.AppendBytes(dst, a.Data)
 		}
-		last = a.hi
+		last = a.Hi
 	}
 	return dst
 }
 
 // appendRecords appends a message of records, with the ages that their leases have at a
 // moment.
-func appendRecords(dst []byte, groups []group, count time.Duration) []byte {
+func appendRecords(dst []byte, groups []Group, count time.Duration) []byte {
 	size := 0
 	for _, g := range groups {
-		size += g.batch.size(g.places)
+		size += g.Batch.size(g.Places)
 	}
 	dst = slices.Grow(dst, size)
 	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 2), wireRecords)
 	dst = dcbor.AppendArray(dst, len(groups))
 	for _, g := range groups {
-		dst = g.batch.append(dst, g.places, count)
+		dst = g.Batch.Append(dst, g.Places, count)
 	}
 	return dst
 }
 
-// scanMessage reads a message; the proofs are not checked yet.
-func scanMessage(data []byte, count time.Duration) (m message, err error) {
+// ParseMessage reads a message; the proofs are not checked yet.
+func ParseMessage(data []byte, count time.Duration) (m Message, err error) {
 	s := dcbor.Scan(data)
 	fields := s.Array(4)
 	switch kind := s.Uint(); {
 	case kind == wireRoot && fields == 4:
 		salt, sum, seen := s.Bytes(), s.Bytes(), s.Bytes()
-		if len(salt) != saltLength || len(sum) != len(digest{}) || len(seen) != len(digest{}) {
+		if len(salt) != SaltLength || len(sum) != len(Digest{}) || len(seen) != len(Digest{}) {
 			return m, dcbor.ErrForm
 		}
-		m.root = &root{append([]byte(nil), salt...), digest(sum), digest(seen)}
+		m.Root = &Root{append([]byte(nil), salt...), Digest(sum), Digest(seen)}
 	case kind == wireEqual && fields == 1:
-		m.equal = true
+		m.Equal = true
 	case kind == wireRecords && fields == 2:
 		n := s.Array(maxGroups)
 		for range n {
@@ -113,61 +113,61 @@ func scanMessage(data []byte, count time.Duration) (m message, err error) {
 			if err != nil {
 				return m, err
 			}
-			m.proofs = append(m.proofs, b)
+			m.Proofs = append(m.Proofs, b)
 		}
-		if len(m.proofs) == 0 {
+		if len(m.Proofs) == 0 {
 			return m, dcbor.ErrForm
 		}
 	case kind == wireRanges && fields == 3:
 		if s.Array(1) == 1 {
-			if m.seen, err = scanSeen(&s); err != nil {
+			if m.Seen, err = scanSeen(&s); err != nil {
 				return m, err
 			}
 		}
-		if m.ranges, err = scanRanges(&s); err != nil {
+		if m.Ranges, err = scanRanges(&s); err != nil {
 			return m, err
 		}
 	case kind == wireParams && fields == 3:
-		m.params = scanParams(&s)
+		m.Params = scanParams(&s)
 	case kind == wireRefused && fields == 3:
-		m.refused = scanParams(&s)
+		m.Refused = scanParams(&s)
 	case kind == wireBusy && fields == 1:
-		m.busy = true
+		m.Busy = true
 	case kind == wireAsk && fields == 3:
-		m.ask = &dot{string(s.Bytes()), s.Uint()}
-		if len(m.ask.writer) > maxName {
+		m.Ask = &Dot{string(s.Bytes()), s.Uint()}
+		if len(m.Ask.Writer) > MaxName {
 			return m, dcbor.ErrForm
 		}
 	case kind == wireHave && fields == 1:
-		m.have = true
+		m.Have = true
 	default:
 		return m, dcbor.ErrForm
 	}
 	return m, s.End()
 }
 
-func scanRanges(s *dcbor.Scanner) ([]answer, error) {
+func scanRanges(s *dcbor.Scanner) ([]Range, error) {
 	n := s.Array(maxRanges)
-	ranges := make([]answer, 0, min(n, 1<<10))
+	ranges := make([]Range, 0, min(n, 1<<10))
 	last := ""
 	for range n {
 		s.Tuple(4)
 		shared, suffix := s.Uint(), s.Bytes()
-		a := answer{kind: s.Uint()}
+		a := Range{Kind: s.Uint()}
 		if s.Bad() || shared > uint64(len(last)) || int(shared)+len(suffix) > MaxKey {
 			return nil, dcbor.ErrForm
 		}
-		a.hi = last[:shared] + string(suffix)
-		switch a.kind {
-		case rangeSkip, rangeSum, rangeList:
-			a.data = append([]byte(nil), s.Bytes()...)
-		case rangeDead:
+		a.Hi = last[:shared] + string(suffix)
+		switch a.Kind {
+		case RangeSkip, RangeSum, RangeList:
+			a.Data = append([]byte(nil), s.Bytes()...)
+		case RangeDead:
 			k := s.Array(listBytes / shortLength)
 			for range k {
 				if s.Bad() {
 					return nil, dcbor.ErrForm
 				}
-				a.dead = append(a.dead, s.Uint())
+				a.Dead = append(a.Dead, s.Uint())
 			}
 		default:
 			return nil, dcbor.ErrForm
@@ -175,7 +175,7 @@ func scanRanges(s *dcbor.Scanner) ([]answer, error) {
 		if s.Bad() {
 			return nil, dcbor.ErrForm
 		}
-		ranges, last = append(ranges, a), a.hi
+		ranges, last = append(ranges, a), a.Hi
 	}
 	return ranges, nil
 }

@@ -32,38 +32,38 @@ func (d *Dict) Set(ctx context.Context, key string, v any, opts ...WriteOption) 
 	if err != nil {
 		return fmt.Errorf("sync: set %q: %w", key, err)
 	}
-	return d.do(ctx, "set", len(o.key)+len(o.value), opts, func(*replica) ([]op, error) { return []op{o}, nil })
+	return d.do(ctx, "set", len(o.Key)+len(o.Value), opts, func(*Replica) ([]Op, error) { return []Op{o}, nil })
 }
 
 // setting checks a key and a value.
-func setting(key string, v any) (op, error) {
+func setting(key string, v any) (Op, error) {
 	data, err := value.Encode(v)
 	if err != nil {
-		return op{}, err
+		return Op{}, err
 	}
 	return encoded(key, data)
 }
 
 // encoded checks a key, and the size of a value.
-func encoded(key string, data []byte) (op, error) {
+func encoded(key string, data []byte) (Op, error) {
 	switch {
 	case len(key) > MaxKey:
-		return op{}, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), MaxKey)
+		return Op{}, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), MaxKey)
 	case len(data) > MaxValue:
-		return op{}, fmt.Errorf("%w: a value of %d bytes, at most %d", ErrTooLarge, len(data), MaxValue)
+		return Op{}, fmt.Errorf("%w: a value of %d bytes, at most %d", ErrTooLarge, len(data), MaxValue)
 	}
-	return op{key: key, value: string(data)}, nil
+	return Op{Key: key, Value: string(data)}, nil
 }
 
 // do runs a write to its end.
-func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build func(*replica) ([]op, error)) error {
-	w := &write{update: update{build: build}, bytes: bytes}
+func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build func(*Replica) ([]Op, error)) error {
+	w := &write{Update: Update{Build: build}, bytes: bytes}
 	for _, o := range opts {
 		o(w)
 	}
 	err := d.submit(ctx, w)
 	if err == nil && w.acks > 0 {
-		err = d.awaitAcks(ctx, w.last, w.acks)
+		err = d.awaitAcks(ctx, w.Last, w.acks)
 	}
 	if err != nil {
 		err = fmt.Errorf("sync: %s: %w", what, err)
@@ -74,7 +74,7 @@ func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOptio
 // Update gives several keys their values, all or none of them: with an error nothing has
 // changed. Others may see one before another. Errors: those of Set.
 func (d *Dict) Update(ctx context.Context, items map[string]any, opts ...WriteOption) error {
-	ops := make([]op, 0, len(items))
+	ops := make([]Op, 0, len(items))
 	for _, key := range slices.Sorted(maps.Keys(items)) {
 		o, err := setting(key, items[key])
 		if err != nil {
@@ -85,46 +85,46 @@ func (d *Dict) Update(ctx context.Context, items map[string]any, opts ...WriteOp
 	return d.update(ctx, ops, opts)
 }
 
-func (d *Dict) update(ctx context.Context, ops []op, opts []WriteOption) error {
+func (d *Dict) update(ctx context.Context, ops []Op, opts []WriteOption) error {
 	bytes := 0
 	for _, o := range ops {
-		bytes += len(o.key) + len(o.value)
+		bytes += len(o.Key) + len(o.Value)
 	}
 	if bytes > MaxUpdate {
 		return fmt.Errorf("sync: update: %w: more than %d bytes", ErrTooLarge, MaxUpdate)
 	}
-	return d.do(ctx, "update", bytes, opts, func(*replica) ([]op, error) { return ops, nil })
+	return d.do(ctx, "update", bytes, opts, func(*Replica) ([]Op, error) { return ops, nil })
 }
 
 // Delete removes a key, and with it the lease. Errors: ErrNotFound, and those of Set.
 func (d *Dict) Delete(ctx context.Context, key string, opts ...WriteOption) error {
-	return d.do(ctx, "delete", len(key), opts, func(*replica) ([]op, error) { return []op{{key: key, delete: true}}, nil })
+	return d.do(ctx, "delete", len(key), opts, func(*Replica) ([]Op, error) { return []Op{{Key: key, Delete: true}}, nil })
 }
 
 // Pop removes a key and returns the value that it had. Errors: those of Delete.
 func (d *Dict) Pop(ctx context.Context, key string, opts ...WriteOption) (any, error) {
-	var held *entry
-	err := d.do(ctx, "pop", len(key), opts, func(r *replica) ([]op, error) {
-		held = r.get(key)
-		return []op{{key: key, delete: true}}, nil
+	var held *Entry
+	err := d.do(ctx, "pop", len(key), opts, func(r *Replica) ([]Op, error) {
+		held = r.Get(key)
+		return []Op{{Key: key, Delete: true}}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return held.decode()
+	return held.Decode()
 }
 
 // PopItem removes a key that this peer may write, the first if there are several, and
 // returns it with the value that it had. Errors: ErrNotFound if there is no key,
 // *LeaseError if all are others', and those of Set.
 func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, error) {
-	var held *entry
-	err := d.do(ctx, "pop item", 0, opts, func(r *replica) ([]op, error) {
+	var held *Entry
+	err := d.do(ctx, "pop item", 0, opts, func(r *Replica) ([]Op, error) {
 		now, err := d.now(), error(ErrNotFound)
-		for e := range r.all("") {
-			if err = r.mayWrite(now, e); err == nil {
+		for e := range r.All("") {
+			if err = r.MayWrite(now, e); err == nil {
 				held = e
-				return []op{{key: e.key, delete: true}}, nil
+				return []Op{{Key: e.Key, Delete: true}}, nil
 			}
 		}
 		return nil, err
@@ -132,8 +132,8 @@ func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, e
 	if err != nil {
 		return "", nil, err
 	}
-	v, err := held.decode()
-	return held.key, v, err
+	v, err := held.Decode()
+	return held.Key, v, err
 }
 
 // ApplyDelta puts the entries of a map into the map that a key has as its value, one
@@ -144,10 +144,10 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 	if err != nil {
 		return fmt.Errorf("sync: delta %q: %w", key, err)
 	}
-	return d.do(ctx, "delta", len(checked.key)+len(checked.value), opts, func(r *replica) ([]op, error) {
+	return d.do(ctx, "delta", len(checked.Key)+len(checked.Value), opts, func(r *Replica) ([]Op, error) {
 		merged := map[string]any{}
-		if held := r.get(key); held != nil {
-			v, err := held.decode()
+		if held := r.Get(key); held != nil {
+			v, err := held.Decode()
 			if err != nil {
 				return nil, err
 			}
@@ -159,7 +159,7 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 		}
 		maps.Copy(merged, delta)
 		o, err := setting(key, merged)
-		return []op{o}, err
+		return []Op{o}, err
 	})
 }
 
