@@ -71,16 +71,7 @@ var coreFiles = []string{
 	// mesh
 
 	// sync
-	"sync/lease.go",
 	"sync/level.go",
-	"sync/params.go",
-	"sync/proof.go",
-	"sync/reconcile.go",
-	"sync/record.go",
-	"sync/replica.go",
-	"sync/seen.go",
-	"sync/tree.go",
-	"sync/wire.go",
 }
 
 // computing are the primitives that a core may use: they compute, and touch nothing either.

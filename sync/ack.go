@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // ErrUnacknowledged says that a write was not acknowledged by as many members as were
@@ -18,7 +20,7 @@ var ErrUnacknowledged = errors.New("not acknowledged")
 func Acks(n int) WriteOption { return func(w *write) { w.acks = n } }
 
 // awaitAcks waits until so many neighbours have what was written.
-func (d *Dict) awaitAcks(ctx context.Context, last Dot, n int) error {
+func (d *Dict) awaitAcks(ctx context.Context, last replica.Dot, n int) error {
 	if last.N == 0 {
 		return nil
 	}
@@ -58,9 +60,9 @@ func (d *Dict) awaitAcks(ctx context.Context, last Dot, n int) error {
 }
 
 // askAgain asks a neighbour until it answers: a connection may be lost before that shows.
-func (d *Dict) askAgain(ctx context.Context, id string, last Dot) error {
+func (d *Dict) askAgain(ctx context.Context, id string, last replica.Dot) error {
 	for pause := firstAsk; ; pause = min(2*pause, lastAsk) {
-		if err := d.askFor(ctx, id, last); err == nil || errors.Is(err, ErrReconcile) {
+		if err := d.askFor(ctx, id, last); err == nil || errors.Is(err, replica.ErrReconcile) {
 			return err
 		}
 		select {
@@ -78,7 +80,7 @@ const (
 )
 
 // askFor returns nil when a neighbour has a write, and all of its writer before it.
-func (d *Dict) askFor(ctx context.Context, id string, last Dot) error {
+func (d *Dict) askFor(ctx context.Context, id string, last replica.Dot) error {
 	s, err := d.service.NewStream(ctx, peer.ID(id), Protocol)
 	if err != nil {
 		return err
@@ -86,7 +88,7 @@ func (d *Dict) askFor(ctx context.Context, id string, last Dot) error {
 	defer s.Reset()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	t := d.newTalk(s, true)
-	if err := t.send(nil, (&Message{Ask: &last}).Append(nil)); err != nil {
+	if err := t.send(nil, (&replica.Message{Ask: &last}).Append(nil)); err != nil {
 		return err
 	}
 	s.SetReadDeadline(time.Now().Add(ackTime))
@@ -94,15 +96,15 @@ func (d *Dict) askFor(ctx context.Context, id string, last Dot) error {
 	if err != nil {
 		return err
 	}
-	if m, err := ParseMessage(body, 0); err != nil || !m.Have {
-		return t.bad(ErrReconcile)
+	if m, err := replica.ParseMessage(body, 0); err != nil || !m.Have {
+		return t.bad(replica.ErrReconcile)
 	}
 	return nil
 }
 
 // acknowledge answers when a write, and all of its writer before it, is here, and on
 // disk if there is one.
-func (d *Dict) acknowledge(ctx context.Context, t *talk, last Dot) error {
+func (d *Dict) acknowledge(ctx context.Context, t *talk, last replica.Dot) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTime)
 	defer cancel()
 	for {
@@ -121,7 +123,7 @@ func (d *Dict) acknowledge(ctx context.Context, t *talk, last Dot) error {
 	if err := d.flush(); err != nil {
 		return err
 	}
-	return t.send(nil, (&Message{Have: true}).Append(nil))
+	return t.send(nil, (&replica.Message{Have: true}).Append(nil))
 }
 
 // flush returns when all that is here is on disk, if there is one.
@@ -131,7 +133,7 @@ func (d *Dict) flush() error {
 		defer d.mu.Unlock()
 		return d.failed
 	}
-	wait, err := d.store.begin(Effects{}, d.now().Count)
+	wait, err := d.store.begin(replica.Effects{}, d.now().Count)
 	d.mu.Unlock()
 	if err != nil {
 		return err

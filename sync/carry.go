@@ -5,7 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
+
+// A Carried says who has written something in another network, from which a member carries
+// it over. Nothing of it is proven.
+type Carried = replica.Carried
+
+// LegacyPrefix begins the owners of what came over an old link: legacy:<subnet>/<id>.
+const LegacyPrefix = replica.LegacyPrefix
 
 var errOwner = errors.New("no owner in another network")
 
@@ -15,35 +24,35 @@ var errOwner = errors.New("no owner in another network")
 func (d *Dict) Carry(ctx context.Context, by Carried, key string, v any) error {
 	o, err := setting(key, v)
 	if err == nil {
-		err = by.check()
+		err = checkCarried(by)
 	}
 	if err != nil {
 		return fmt.Errorf("sync: carry %q: %w", key, err)
 	}
 	o.By = &by
-	return d.do(ctx, "carry", len(o.Key)+len(o.Value), nil, func(r *Replica) ([]Op, error) {
+	return d.do(ctx, "carry", len(o.Key)+len(o.Value), nil, func(r *replica.Replica) ([]replica.Op, error) {
 		held := r.Get(key)
 		if held != nil && held.Owner == by.Owner && held.Value == o.Value && held.Time >= by.Time.UnixMilli() {
 			return nil, nil
 		}
-		return []Op{o}, nil
+		return []replica.Op{o}, nil
 	})
 }
 
 // CarryDelete removes a key on behalf of somebody in another network. Errors: those of
 // Delete.
 func (d *Dict) CarryDelete(ctx context.Context, by Carried, key string) error {
-	if err := by.check(); err != nil {
+	if err := checkCarried(by); err != nil {
 		return fmt.Errorf("sync: carry %q: %w", key, err)
 	}
-	return d.do(ctx, "carry", len(key), nil, func(*Replica) ([]Op, error) {
-		return []Op{{Key: key, Delete: true, By: &by}}, nil
+	return d.do(ctx, "carry", len(key), nil, func(*replica.Replica) ([]replica.Op, error) {
+		return []replica.Op{{Key: key, Delete: true, By: &by}}, nil
 	})
 }
 
-func (c *Carried) check() error {
-	if !strings.HasPrefix(c.Owner, LegacyPrefix) || len(c.Owner) > MaxName {
-		return fmt.Errorf("%w: %q", errOwner, c.Owner)
+func checkCarried(by Carried) error {
+	if !strings.HasPrefix(by.Owner, LegacyPrefix) || len(by.Owner) > replica.MaxName {
+		return fmt.Errorf("%w: %q", errOwner, by.Owner)
 	}
 	return nil
 }

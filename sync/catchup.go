@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/mesh"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // Protocol is what two replicas catch up with each other over. Who opens a stream sends
@@ -147,13 +148,13 @@ func (d *Dict) ask(p peer.ID) (news bool, err error) {
 	}
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	t := d.newTalk(s, true)
-	var salt [SaltLength]byte
+	var salt [replica.SaltLength]byte
 	rand.Read(salt[:])
 	mine := d.rules.Params()
 	d.mu.RLock()
 	root := t.session.Start(salt[:])
 	d.mu.RUnlock()
-	if err = t.send(frame.Append(nil, (&Message{Params: &mine}).Append(nil)), root.Append(nil)); err == nil {
+	if err = t.send(frame.Append(nil, (&replica.Message{Params: &mine}).Append(nil)), root.Append(nil)); err == nil {
 		err = t.run()
 	}
 	if err != nil {
@@ -209,15 +210,15 @@ func (d *Dict) answer(ctx context.Context, s network.Stream) error {
 	case first.Ask != nil:
 		return d.acknowledge(ctx, t, *first.Ask)
 	case first.Params == nil:
-		return t.bad(ErrReconcile)
+		return t.bad(replica.ErrReconcile)
 	}
 	if mine := d.rules.Params(); *first.Params != mine {
-		d.refused(&RefusedError{p.String(), mine.Duration(), first.Params.Duration()})
+		d.refused(&RefusedError{Peer: p.String(), Mine: mine.Duration(), Theirs: first.Params.Duration()})
 		d.levelMu.Lock()
-		d.levels.found(time.Now(), string(p), &RefusedError{p.String(), mine.Duration(), first.Params.Duration()})
+		d.levels.found(time.Now(), string(p), &RefusedError{Peer: p.String(), Mine: mine.Duration(), Theirs: first.Params.Duration()})
 		d.tellMet()
 		d.levelMu.Unlock()
-		return t.send(nil, (&Message{Refused: &mine}).Append(nil))
+		return t.send(nil, (&replica.Message{Refused: &mine}).Append(nil))
 	}
 	err = t.run()
 	d.levelMu.Lock()

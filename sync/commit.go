@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"time"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 
 // A write waits to be decided.
 type write struct {
-	Update
+	replica.Update
 	bytes int
 	acks  int
 	done  chan struct{}
@@ -110,7 +112,7 @@ func (d *Dict) commit(writes []*write) {
 		d.replica.Writer, d.first, d.named = d.newName(), 1, true
 	}
 	now := d.now()
-	updates := make([]*Update, len(writes))
+	updates := make([]*replica.Update, len(writes))
 	for i, w := range writes {
 		updates[i] = &w.Update
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/p2p-today/go2p/internal/fanout"
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/mesh"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // ErrClosed says that the dictionary was closed.
@@ -31,7 +32,7 @@ type Dict struct {
 	service *mesh.Service // of that mesh
 	opts    Options
 	log     *slog.Logger
-	rules   Rules
+	rules   replica.Rules
 	topic   *mesh.Topic
 	events  fanout.Feed[Event]
 	stats   stats
@@ -46,7 +47,7 @@ type Dict struct {
 	wg     sync.WaitGroup
 
 	mu      sync.RWMutex
-	replica *Replica
+	replica *replica.Replica
 	store   *store // nil without a directory
 	journal journal
 	failed  error         // why nothing changes any more
@@ -121,14 +122,14 @@ func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 	if d.opts.Lease < MinLease || d.opts.Lease > MaxLease || d.opts.Lease%time.Millisecond != 0 {
 		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, MinLease, MaxLease)
 	}
-	d.rules = Rules{Self: m.ID().String(), Leasing: !d.opts.NoLease, Lease: d.opts.Lease}
+	d.rules = replica.Rules{Self: m.ID().String(), Leasing: !d.opts.NoLease, Lease: d.opts.Lease}
 	d.levels = newLevels(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
 	return d, nil
 }
 
 // load reads what is stored.
 func (d *Dict) load() (err error) {
-	d.replica = New(d.rules, "", d.opts.MaxBytes)
+	d.replica = replica.New(d.rules, "", d.opts.MaxBytes)
 	if d.opts.Dir != "" {
 		if d.store, err = openStore(d.opts.Dir, d.opts.files, d.log); err != nil {
 			return err
@@ -222,7 +223,7 @@ func (d *Dict) stop() error {
 	}
 	var err error
 	if d.replica.Writer != "" { // it was loaded
-		err = d.store.write(Effects{}, d.now().Count, false)
+		err = d.store.write(replica.Effects{}, d.now().Count, false)
 	}
 	return errors.Join(err, d.store.close())
 }
@@ -239,13 +240,15 @@ func (d *Dict) begin() bool {
 }
 
 // now is this moment by both clocks.
-func (d *Dict) now() Instant { return Instant{d.before + time.Since(d.started), wall(d.rules.Self)} }
+func (d *Dict) now() replica.Instant {
+	return replica.Instant{Count: d.before + time.Since(d.started), Wall: wall(d.rules.Self)}
+}
 
 // wall is a peer's clock, which a lease is only ever shortened by. Tests put it out.
 var wall = func(string) time.Time { return time.Now() }
 
 // took does what follows from effects that are in the store. The caller holds mu.
-func (d *Dict) took(now Instant, out Effects) {
+func (d *Dict) took(now replica.Instant, out replica.Effects) {
 	if len(out.Writers) > 0 {
 		close(d.heard)
 		d.heard = make(chan struct{})
@@ -263,10 +266,10 @@ func (d *Dict) took(now Instant, out Effects) {
 		d.happen(Event{Kind: EventLost, Key: c.Old.Key, Owner: ownerOf(c.New), For: d.rules.Remaining(now, c.Old)})
 	}
 	if len(out.Buried) > 0 {
-		d.rewrite(func(r *Replica) (ops []Op) {
+		d.rewrite(func(r *replica.Replica) (ops []replica.Op) {
 			for _, old := range out.Buried {
 				if r.Get(old.Key) == nil {
-					ops = append(ops, Op{Key: old.Key, Value: old.Value})
+					ops = append(ops, replica.Op{Key: old.Key, Value: old.Value})
 				}
 			}
 			out.Buried = nil
@@ -287,7 +290,7 @@ func (d *Dict) took(now Instant, out Effects) {
 	}
 }
 
-func ownerOf(e *Entry) string {
+func ownerOf(e *replica.Entry) string {
 	if e == nil {
 		return ""
 	}
@@ -297,7 +300,7 @@ func ownerOf(e *Entry) string {
 // clash takes another name as a writer, since another copy of this peer has used the
 // numbers of this one, and writes again what was written under them in this run. The
 // caller holds mu.
-func (d *Dict) clash(now Instant) {
+func (d *Dict) clash(now replica.Instant) {
 	if !d.renamed.IsZero() && time.Since(d.renamed) < d.pause {
 		return
 	}
@@ -330,14 +333,14 @@ const (
 )
 
 // rewrite writes what f says, until that is nothing.
-func (d *Dict) rewrite(f func(*Replica) []Op) {
+func (d *Dict) rewrite(f func(*replica.Replica) []replica.Op) {
 	if !d.begin() {
 		return
 	}
 	go func() {
 		defer d.wg.Done()
 		for more := true; more; {
-			w := &write{Update: Update{Build: func(r *Replica) ([]Op, error) {
+			w := &write{Update: replica.Update{Build: func(r *replica.Replica) ([]replica.Op, error) {
 				ops := f(r)
 				more = len(ops) > 0
 				return ops, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // restart kills a host and starts it again after a while, with what its disk has after
@@ -191,10 +192,10 @@ func TestCopy(t *testing.T) {
 		l.openAll(nil)
 		l.set(0, "mine", 1)
 		d := l.dicts[0]
-		copied := New(d.rules, d.replica.Writer, 1<<30)
+		copied := replica.New(d.rules, d.replica.Writer, 1<<30)
 		now := d.now()
-		out := copied.Write(now, &Update{Build: func(*Replica) ([]Op, error) {
-			return []Op{{Key: "theirs", Value: "\x01"}, {Key: "more", Value: "\x02"}}, nil
+		out := copied.Write(now, &replica.Update{Build: func(*replica.Replica) ([]replica.Op, error) {
+			return []replica.Op{{Key: "theirs", Value: "\x01"}, {Key: "more", Value: "\x02"}}, nil
 		}})
 		messages, err := copied.Seal(now, out.Written, crand.Reader, d.sign)
 		if err != nil {

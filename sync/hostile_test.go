@@ -15,6 +15,7 @@ import (
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // A villain is a proper member that does something hostile to the first of the others.
@@ -22,22 +23,22 @@ type villain struct {
 	*lab
 	mesh   *mesh.Mesh
 	topic  *mesh.Topic
-	params Params
+	params replica.Params
 	n      uint64
 }
 
 // batch is records of the villain's, changed by somebody after they were made and
 // before they are signed.
-func (v *villain) batch(change func(i int, r *Record), keys ...string) *Batch {
+func (v *villain) batch(change func(i int, r *replica.Record), keys ...string) *replica.Batch {
 	id := v.mesh.ID().String()
-	var entries []*Entry
+	var entries []*replica.Entry
 	for i, key := range keys {
 		v.n++
-		r := Record{Key: key, Value: "\x01", Owner: id, Term: 1, Dot: Dot{id + "/1", v.n}, Time: time.Now().UnixMilli()}
+		r := replica.Record{Key: key, Value: "\x01", Owner: id, Term: 1, Dot: replica.Dot{Writer: id + "/1", N: v.n}, Time: time.Now().UnixMilli()}
 		change(i, &r)
-		entries = append(entries, NewEntry(r))
+		entries = append(entries, replica.NewEntry(r))
 	}
-	b := NewBatch(id+"/1", Digest{byte(v.n)}, entries)
+	b := replica.NewBatch(id+"/1", replica.Digest{byte(v.n)}, entries)
 	var err error
 	if b.Sig, err = v.mesh.Service("villain").Sign(batchPurpose, b.ToSign()); err != nil {
 		v.t.Fatal(err)
@@ -45,7 +46,7 @@ func (v *villain) batch(change func(i int, r *Record), keys ...string) *Batch {
 	return b
 }
 
-func (v *villain) gossip(b *Batch) {
+func (v *villain) gossip(b *replica.Batch) {
 	v.topic.Publish(v.ctx(), b.Append(nil, upTo(len(b.Records())), 0))
 	pass(20 * time.Millisecond)
 }
@@ -68,9 +69,9 @@ func (v *villain) say(frames ...[]byte) network.Stream {
 }
 
 // ask begins a session with the victim.
-func (v *villain) ask(more ...Message) network.Stream {
-	root := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{1}}}
-	frames := [][]byte{(&Message{Params: &v.params}).Append(nil), root.Append(nil)}
+func (v *villain) ask(more ...replica.Message) network.Stream {
+	root := replica.Message{Root: &replica.Root{Salt: make([]byte, replica.SaltLength), Sum: replica.Digest{1}, Seen: replica.Digest{1}}}
+	frames := [][]byte{(&replica.Message{Params: &v.params}).Append(nil), root.Append(nil)}
 	for _, m := range more {
 		frames = append(frames, m.Append(nil))
 	}
@@ -84,7 +85,7 @@ func upTo(n int) (list []int) {
 	return list
 }
 
-func nothing(int, *Record) {}
+func nothing(int, *replica.Record) {}
 
 var villainies = []struct {
 	name string
@@ -93,7 +94,7 @@ var villainies = []struct {
 }{
 	{"a forged owner", func(v *villain) {
 		for range 20 {
-			v.gossip(v.batch(func(_ int, r *Record) { r.Owner, r.Term = v.Hosts[0].ID().String(), 99 }, "mine"))
+			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Owner, r.Term = v.Hosts[0].ID().String(), 99 }, "mine"))
 		}
 	}, ""},
 	{"forged signatures", func(v *villain) {
@@ -119,7 +120,7 @@ var villainies = []struct {
 	}, ""},
 	{"absurd terms", func(v *villain) {
 		for i := range 50 {
-			v.gossip(v.batch(func(_ int, r *Record) { r.Term = 1 << 53 }, fmt.Sprint("absurd", i)))
+			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Term = 1 << 53 }, fmt.Sprint("absurd", i)))
 		}
 	}, ""},
 	{"false ages", func(v *villain) {
@@ -138,19 +139,19 @@ var villainies = []struct {
 	{"large values that wait for what does not come", func(v *villain) {
 		v.n = 1 << 30
 		for i := range 60 {
-			v.gossip(v.batch(func(_ int, r *Record) {
+			v.gossip(v.batch(func(_ int, r *replica.Record) {
 				r.Value = "\x5a\x00\x0f\x00\x00" + strings.Repeat("x", 0xf0000)
 			}, fmt.Sprint("large", i)))
 		}
 	}, ""},
 	{"values outside of the data model", func(v *villain) {
 		for range 20 {
-			v.gossip(v.batch(func(_ int, r *Record) { r.Value = "\xc1\x00" }, "a"))
+			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Value = "\xc1\x00" }, "a"))
 		}
 	}, ""},
 	{"keys too large", func(v *villain) {
 		for range 20 {
-			v.gossip(v.batch(func(_ int, r *Record) { r.Key = strings.Repeat("k", MaxKey+1) }, "a"))
+			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Key = strings.Repeat("k", MaxKey+1) }, "a"))
 		}
 	}, ""},
 	{"noise", func(v *villain) {
@@ -177,38 +178,38 @@ var villainies = []struct {
 	}, ""},
 	{"a seen set that has everything", func(v *villain) {
 		for range 20 {
-			s := SeenSet{}
+			s := replica.SeenSet{}
 			for _, d := range v.dicts {
 				if d != nil {
-					s[d.replica.Writer] = []Interval{{1, 1 << 60}}
+					s[d.replica.Writer] = []replica.Interval{{First: 1, Last: 1 << 60}}
 				}
 			}
-			v.ask(Message{Seen: s, Ranges: []Range{{Kind: RangeList}}})
+			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 			pass(50 * time.Millisecond)
 		}
 	}, EventClash},
 	{"a false seen set", func(v *villain) {
 		for range 20 {
-			s := SeenSet{v.dicts[0].replica.Writer: {{1, v.dicts[0].replica.Next(v.dicts[0].replica.Writer) - 1}}}
-			v.ask(Message{Seen: s, Ranges: []Range{{Kind: RangeList}}})
+			s := replica.SeenSet{v.dicts[0].replica.Writer: {{First: 1, Last: v.dicts[0].replica.Next(v.dicts[0].replica.Writer) - 1}}}
+			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 			pass(50 * time.Millisecond)
 		}
 	}, EventLost},
 	{"a seen set of very many writers", func(v *villain) {
-		s := SeenSet{}
+		s := replica.SeenSet{}
 		for i := range 1 << 16 {
-			s[fmt.Sprintf("%030d", i)] = []Interval{{1, 1}}
+			s[fmt.Sprintf("%030d", i)] = []replica.Interval{{First: 1, Last: 1}}
 		}
 		for range 5 {
-			v.ask(Message{Seen: s, Ranges: []Range{{Kind: RangeList}}})
+			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 		}
 	}, ""},
 	{"comparing for ever", func(v *villain) {
 		for range 3 {
-			sums := Message{Ranges: []Range{{Kind: RangeSum, Data: make([]byte, 8)}}}
+			sums := replica.Message{Ranges: []replica.Range{{Kind: replica.RangeSum, Data: make([]byte, 8)}}}
 			first := sums
-			first.Seen = SeenSet{}
-			list := []Message{first}
+			first.Seen = replica.SeenSet{}
+			list := []replica.Message{first}
 			for range 200 {
 				list = append(list, sums)
 			}
@@ -220,10 +221,10 @@ var villainies = []struct {
 		for i := range 100 {
 			keys = append(keys, fmt.Sprint("again", i))
 		}
-		b := v.batch(func(_ int, r *Record) { r.Value = "\x59\x10\x00" + strings.Repeat("x", 0x1000) }, keys...)
-		records, _ := AppendChunk([]Group{{b, upTo(100)}}, 0)
-		root := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{1}}}
-		frames := [][]byte{(&Message{Params: &v.params}).Append(nil), root.Append(nil)}
+		b := v.batch(func(_ int, r *replica.Record) { r.Value = "\x59\x10\x00" + strings.Repeat("x", 0x1000) }, keys...)
+		records, _ := replica.AppendChunk([]replica.Group{{Batch: b, Places: upTo(100)}}, 0)
+		root := replica.Message{Root: &replica.Root{Salt: make([]byte, replica.SaltLength), Sum: replica.Digest{1}, Seen: replica.Digest{1}}}
+		frames := [][]byte{(&replica.Message{Params: &v.params}).Append(nil), root.Append(nil)}
 		for range 300 {
 			frames = append(frames, records)
 		}
@@ -231,7 +232,7 @@ var villainies = []struct {
 	}, ""},
 	{"questions for what never comes", func(v *villain) {
 		for range 200 {
-			v.say((&Message{Ask: &Dot{"nobody/1", 1 << 50}}).Append(nil))
+			v.say((&replica.Message{Ask: &replica.Dot{Writer: "nobody/1", N: 1 << 50}}).Append(nil))
 		}
 	}, ""},
 }

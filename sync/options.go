@@ -6,6 +6,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // Options are the optional settings of Open. The zero value of each field means the
@@ -42,6 +44,13 @@ type Options struct {
 	files vfs.FS // of Dir; tests crash it
 }
 
+// ErrRefused says that a neighbour has a dictionary with other leases, so that the two
+// have nothing to do with each other. Both ends are told.
+var ErrRefused = replica.ErrRefused
+
+// A RefusedError is an ErrRefused with both sides' leases.
+type RefusedError = replica.RefusedError
+
 const (
 	defaultLease    = time.Hour
 	defaultMaxBytes = 1 << 30
@@ -50,5 +59,5 @@ const (
 // Limits of a lease.
 const (
 	MinLease = time.Second
-	MaxLease = MaxAge
+	MaxLease = replica.MaxAge
 )

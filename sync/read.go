@@ -5,9 +5,14 @@ import (
 	"iter"
 	"strings"
 	"time"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-func (d *Dict) get(key string) *Entry {
+// ErrNotFound says that there is no such key.
+var ErrNotFound = replica.ErrNotFound
+
+func (d *Dict) get(key string) *replica.Entry {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.replica.Get(key)
@@ -31,6 +36,9 @@ type Item struct {
 	Time  time.Time // when it was written, by its author's clock
 }
 
+// A Lease says whose a key is.
+type Lease = replica.Lease
+
 // Lease returns whose a key is. The error is ErrNotFound if there is no such key.
 func (d *Dict) Lease(key string) (Lease, error) {
 	e := d.get(key)
@@ -40,7 +48,7 @@ func (d *Dict) Lease(key string) (Lease, error) {
 	return d.lease(e), nil
 }
 
-func (d *Dict) lease(e *Entry) Lease {
+func (d *Dict) lease(e *replica.Entry) Lease {
 	return d.rules.LeaseOf(d.now(), e)
 }
 
@@ -54,7 +62,7 @@ func (d *Dict) Item(key string) (Item, error) {
 	return d.item(e)
 }
 
-func (d *Dict) item(e *Entry) (Item, error) {
+func (d *Dict) item(e *replica.Entry) (Item, error) {
 	v, err := e.Decode()
 	return Item{Key: e.Key, Value: v, Lease: d.lease(e), Time: time.UnixMilli(e.Time)}, err
 }
@@ -68,9 +76,9 @@ func (d *Dict) Len() int {
 
 // entries yields those whose keys begin with a prefix, in the order of their keys. The
 // lock is not held while the loop runs: what changes meanwhile is seen or not.
-func (d *Dict) entries(prefix string) iter.Seq[*Entry] {
-	return func(yield func(*Entry) bool) {
-		chunk := make([]*Entry, 0, watchChunk)
+func (d *Dict) entries(prefix string) iter.Seq[*replica.Entry] {
+	return func(yield func(*replica.Entry) bool) {
+		chunk := make([]*replica.Entry, 0, watchChunk)
 		for next := prefix; ; next = chunk[len(chunk)-1].Key + "\x00" {
 			chunk = chunk[:0]
 			d.mu.RLock()
@@ -145,7 +153,7 @@ func (d *Dict) Items(prefix string) iter.Seq[Item] {
 // Copy returns all keys and values as they are at one moment.
 func (d *Dict) Copy() map[string]any {
 	d.mu.RLock()
-	entries := make([]*Entry, 0, d.replica.Usage().Keys)
+	entries := make([]*replica.Entry, 0, d.replica.Usage().Keys)
 	for e := range d.replica.All("") {
 		entries = append(entries, e)
 	}

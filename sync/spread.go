@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/mesh"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // sign signs what a batch has to sign.
@@ -26,7 +27,7 @@ func (d *Dict) publish(messages [][]byte) {
 
 // judge takes a batch that a neighbour has sent or passed on.
 func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
-	b, err := ParseBatch(data, d.now().Count)
+	b, err := replica.ParseBatch(data, d.now().Count)
 	if err == nil && d.knows(b) {
 		return mesh.Ignore
 	}
@@ -45,14 +46,14 @@ func (d *Dict) judge(from peer.ID, data []byte) mesh.Verdict {
 	return mesh.Pass
 }
 
-func (d *Dict) knows(b *Batch) bool {
+func (d *Dict) knows(b *replica.Batch) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.replica.Knows(b)
 }
 
 // check checks who has signed a batch, and what is in it.
-func (d *Dict) check(b *Batch) error {
+func (d *Dict) check(b *replica.Batch) error {
 	return b.Verify(func(owner string, body, sig []byte) bool {
 		by, err := peer.Decode(owner)
 		return err == nil && d.service.Verify(by, batchPurpose, body, sig)
@@ -67,7 +68,7 @@ func (d *Dict) reject(from peer.ID, err error) {
 }
 
 // receive takes a batch that has been checked, and tells whether there is news in it.
-func (d *Dict) receive(from peer.ID, b *Batch) (fresh bool, err error) {
+func (d *Dict) receive(from peer.ID, b *replica.Batch) (fresh bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failed != nil {
@@ -89,7 +90,7 @@ func (d *Dict) receive(from peer.ID, b *Batch) (fresh bool, err error) {
 }
 
 // keep stores effects and does what follows from them. The caller holds mu.
-func (d *Dict) keep(now Instant, out Effects) error {
+func (d *Dict) keep(now replica.Instant, out replica.Effects) error {
 	if d.store != nil && (len(out.Changes) > 0 || len(out.Writers) > 0) {
 		if err := d.store.write(out, now.Count, false); err != nil {
 			d.failed = err

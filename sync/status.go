@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/metrics"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // A Status is a snapshot of a dictionary.
@@ -92,7 +93,7 @@ type stats struct{ received, rejected, sessions atomic.Uint64 }
 
 // offer returns the counters and what else can be measured.
 func (d *Dict) offer() *metrics.Set {
-	gauge := func(f func(Usage) float64) func() float64 {
+	gauge := func(f func(replica.Usage) float64) func() float64 {
 		return func() float64 {
 			d.mu.RLock()
 			defer d.mu.RUnlock()
@@ -103,7 +104,7 @@ func (d *Dict) offer() *metrics.Set {
 	s.Counter("received_total", "Records in the batches that came.", &d.stats.received)
 	s.Counter("rejected_total", "Batches and messages that no honest peer sends.", &d.stats.rejected)
 	s.Counter("sessions_total", "Comparisons that this peer asked for.", &d.stats.sessions)
-	s.Gauge("keys", "Keys in the dictionary.", gauge(func(has Usage) float64 { return float64(has.Keys) }))
-	s.Gauge("bytes", "Memory that counts towards the limit.", gauge(func(has Usage) float64 { return float64(has.Bytes) }))
+	s.Gauge("keys", "Keys in the dictionary.", gauge(func(has replica.Usage) float64 { return float64(has.Keys) }))
+	s.Gauge("bytes", "Memory that counts towards the limit.", gauge(func(has replica.Usage) float64 { return float64(has.Bytes) }))
 	return s
 }

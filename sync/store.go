@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/disklog"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // storeFormat is raised when an older program could not read what is stored.
@@ -29,7 +30,7 @@ var ErrStore = errors.New("store")
 type store struct {
 	db   *pebble.DB
 	dir  string
-	rows *Rows
+	rows *replica.Rows
 }
 
 // openStore opens the store in a directory, which is made if there is none.
@@ -85,9 +86,9 @@ func (s *store) get(key []byte) ([]byte, error) {
 }
 
 // load fills an empty replica, which is from then on the one that is stored.
-func (s *store) load(r *Replica) error {
-	s.rows = NewRows(r)
-	for _, kind := range RowKinds {
+func (s *store) load(r *replica.Replica) error {
+	s.rows = replica.NewRows(r)
+	for _, kind := range replica.RowKinds {
 		if err := s.loadKind(kind); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func (s *store) loadKind(kind byte) error {
 
 // write stores what has changed. The order of calls is that of the changes. What is not
 // synced is on disk before anything later is that is, and before the store is closed.
-func (s *store) write(out Effects, count time.Duration, synced bool) error {
+func (s *store) write(out replica.Effects, count time.Duration, synced bool) error {
 	tx := s.fill(out, count)
 	defer tx.Close()
 	how := pebble.NoSync
@@ -137,7 +138,7 @@ func (s *store) write(out Effects, count time.Duration, synced bool) error {
 
 // begin is a synced write that is in its place when begin returns, and on disk, with
 // all before it, when wait does.
-func (s *store) begin(out Effects, count time.Duration) (wait func() error, err error) {
+func (s *store) begin(out replica.Effects, count time.Duration) (wait func() error, err error) {
 	tx := s.fill(out, count)
 	if err := s.db.ApplyNoSyncWait(tx, pebble.Sync); err != nil {
 		return nil, errors.Join(damaged(s.dir, err), tx.Close())
@@ -152,7 +153,7 @@ func (s *store) begin(out Effects, count time.Duration) (wait func() error, err 
 }
 
 // fill makes a transaction of what has changed.
-func (s *store) fill(out Effects, count time.Duration) *pebble.Batch {
+func (s *store) fill(out replica.Effects, count time.Duration) *pebble.Batch {
 	tx := s.db.NewBatch()
 	s.rows.Change(out, count, func(key, row []byte) { tx.Set(key, row, nil) }, func(key []byte) { tx.Delete(key, nil) })
 	return tx

@@ -14,9 +14,11 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-func mustOpen(t *testing.T, files vfs.FS) (*store, *Replica) {
+func mustOpen(t *testing.T, files vfs.FS) (*store, *replica.Replica) {
 	t.Helper()
 	s, err := openStore("store", files, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -29,15 +31,15 @@ func mustOpen(t *testing.T, files vfs.FS) (*store, *Replica) {
 	return s, r
 }
 
-func storedReplica(id string) *Replica {
-	return New(Rules{Self: id, Lease: time.Hour}, id+"/1", 1<<40)
+func storedReplica(id string) *replica.Replica {
+	return replica.New(replica.Rules{Self: id, Lease: time.Hour}, id+"/1", 1<<40)
 }
 
 // sealed has a replica write something, and returns the messages for others. The
 // signatures are hashes.
-func sealed(t testing.TB, r *Replica, now Instant, ops ...Op) (out Effects, messages [][]byte) {
+func sealed(t testing.TB, r *replica.Replica, now replica.Instant, ops ...replica.Op) (out replica.Effects, messages [][]byte) {
 	t.Helper()
-	u := Update{Build: func(*Replica) ([]Op, error) { return ops, nil }}
+	u := replica.Update{Build: func(*replica.Replica) ([]replica.Op, error) { return ops, nil }}
 	out = r.Write(now, &u)
 	messages, err := r.Seal(now, out.Written, crand.Reader, func(body []byte) ([]byte, error) {
 		sum := sha256.Sum256(body)
@@ -50,16 +52,16 @@ func sealed(t testing.TB, r *Replica, now Instant, ops ...Op) (out Effects, mess
 }
 
 // provesAll checks that a replica can hand on each of its records with its proof.
-func provesAll(t *testing.T, r *Replica, now Instant) {
+func provesAll(t *testing.T, r *replica.Replica, now replica.Instant) {
 	t.Helper()
 	late := storedReplica("late")
-	sides := [2]*Reconciliation{NewReconciliation(late), NewReconciliation(r)}
-	start := sides[0].Start(make([]byte, SaltLength))
+	sides := [2]*replica.Reconciliation{replica.NewReconciliation(late), replica.NewReconciliation(r)}
+	start := sides[0].Start(make([]byte, replica.SaltLength))
 	frames := [][]byte{start.Append(nil)}
 	for at := 1; len(frames) > 0; at = 1 - at {
-		var next Step
+		var next replica.Step
 		for _, f := range frames {
-			m, err := ParseMessage(f, now.Count)
+			m, err := replica.ParseMessage(f, now.Count)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +80,7 @@ func provesAll(t *testing.T, r *Replica, now Instant) {
 		frames = nil
 		for len(next.Records) > 0 {
 			var body []byte
-			body, next.Records = AppendChunk(next.Records, now.Count)
+			body, next.Records = replica.AppendChunk(next.Records, now.Count)
 			frames = append(frames, body)
 		}
 		if next.Reply != nil {
@@ -100,21 +102,21 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	now := Instant{time.Minute, time.UnixMilli(0)}
+	now := replica.Instant{Count: time.Minute, Wall: time.UnixMilli(0)}
 	files := vfs.NewCrashableMem()
 	s, r := mustOpen(t, files)
 	other := storedReplica("b")
 	states := map[string]uint64{r.State(): 0} // numbers of writes, by what they led to
 	var written, acknowledged uint64
-	act := func() (out Effects, own bool) {
+	act := func() (out replica.Effects, own bool) {
 		key := fmt.Sprint("key", rng.IntN(40))
 		writer := r
 		if rng.IntN(3) == 0 {
 			writer = other
 		}
-		var ops []Op
+		var ops []replica.Op
 		for i := range 1 + rng.IntN(5) {
-			o := Op{Key: fmt.Sprint(key, i), Value: string(byte(rng.IntN(24)))}
+			o := replica.Op{Key: fmt.Sprint(key, i), Value: string(byte(rng.IntN(24)))}
 			if writer.Get(o.Key) != nil && rng.IntN(3) == 0 {
 				o.Value, o.Delete = "", true
 			}
@@ -124,7 +126,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		if writer == r {
 			return out, true
 		}
-		there, err := ParseBatch(messages[0], now.Count)
+		there, err := replica.ParseBatch(messages[0], now.Count)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,10 +184,10 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		t.Errorf("a newer store: %v", err)
 	}
 
-	for _, kind := range RowKinds {
+	for _, kind := range replica.RowKinds {
 		files := vfs.NewMem()
 		s, r := mustOpen(t, files)
-		out, _ := sealed(t, r, Instant{}, Op{Key: "k", Value: "\x01"})
+		out, _ := sealed(t, r, replica.Instant{}, replica.Op{Key: "k", Value: "\x01"})
 		if err := s.write(out, 0, false); err != nil {
 			t.Fatal(err)
 		}
@@ -214,11 +216,11 @@ func BenchmarkLoad(b *testing.B) {
 	r := storedReplica("a")
 	const n = 100_000
 	for first := 0; first < n; first += 256 {
-		var ops []Op
+		var ops []replica.Op
 		for i := range 256 {
-			ops = append(ops, Op{Key: fmt.Sprintf("sensor/%08x/value", uint32(first+i)*2654435761), Value: string(make([]byte, 100))})
+			ops = append(ops, replica.Op{Key: fmt.Sprintf("sensor/%08x/value", uint32(first+i)*2654435761), Value: string(make([]byte, 100))})
 		}
-		out, _ := sealed(b, r, Instant{}, ops...)
+		out, _ := sealed(b, r, replica.Instant{}, ops...)
 		if err := s.write(out, 0, false); err != nil {
 			b.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // A talk is one end of a session on a stream.
@@ -19,7 +20,7 @@ type talk struct {
 	stream  network.Stream
 	peer    peer.ID
 	in      *frame.Reader
-	session *Reconciliation
+	session *replica.Reconciliation
 	asked   bool // by this end
 	news    bool // something has changed here
 	useless int  // bytes
@@ -29,7 +30,7 @@ type talk struct {
 func (d *Dict) newTalk(s network.Stream, asked bool) *talk {
 	return &talk{
 		d: d, stream: s, peer: s.Conn().RemotePeer(), in: frame.NewReader(s, maxFrame),
-		session: NewReconciliation(d.replica), asked: asked,
+		session: replica.NewReconciliation(d.replica), asked: asked,
 	}
 }
 
@@ -40,13 +41,13 @@ func (t *talk) send(before, body []byte) error {
 	return err
 }
 
-func (t *talk) receive() (Message, error) {
+func (t *talk) receive() (replica.Message, error) {
 	t.stream.SetReadDeadline(time.Now().Add(frameTime))
 	body, err := t.in.Next()
 	if err != nil {
-		return Message{}, err
+		return replica.Message{}, err
 	}
-	m, err := ParseMessage(body, t.d.now().Count)
+	m, err := replica.ParseMessage(body, t.d.now().Count)
 	for i := 0; err == nil && i < len(m.Proofs); i++ {
 		err = t.d.check(m.Proofs[i])
 	}
@@ -75,7 +76,7 @@ func (t *talk) run() error {
 // turn takes what the other end sends until that waits for an answer, and answers.
 // Records are read and proven while those before them are applied.
 func (t *talk) turn() error {
-	ahead := make(chan Message, 2)
+	ahead := make(chan replica.Message, 2)
 	stop := make(chan struct{})
 	var failed error
 	go func() {
@@ -109,20 +110,20 @@ func (t *talk) turn() error {
 	return failed
 }
 
-func (t *talk) take(m Message) error {
+func (t *talk) take(m replica.Message) error {
 	switch {
 	case m.Busy && t.asked:
 		return errBusy
 	case m.Refused != nil && t.asked:
-		return &RefusedError{t.peer.String(), t.d.rules.Params().Duration(), m.Refused.Duration()}
+		return &RefusedError{Peer: t.peer.String(), Mine: t.d.rules.Params().Duration(), Theirs: m.Refused.Duration()}
 	case m.Busy || m.Refused != nil || m.Params != nil || m.Ask != nil || m.Have:
-		return t.bad(ErrReconcile)
+		return t.bad(replica.ErrReconcile)
 	}
 	return t.step(m)
 }
 
 // step takes a message and sends what is to be sent after it.
-func (t *talk) step(m Message) error {
+func (t *talk) step(m replica.Message) error {
 	d := t.d
 	d.mu.Lock()
 	if failed := d.failed; failed != nil {
@@ -132,7 +133,7 @@ func (t *talk) step(m Message) error {
 	now := d.now()
 	if m.Root != nil && !t.asked && d.isBusy(t.peer) && !t.session.Equals(m) {
 		d.mu.Unlock()
-		if err := t.send(nil, (&Message{Busy: true}).Append(nil)); err != nil {
+		if err := t.send(nil, (&replica.Message{Busy: true}).Append(nil)); err != nil {
 			return err
 		}
 		return errBusy
@@ -144,10 +145,10 @@ func (t *talk) step(m Message) error {
 		err = kept
 	}
 	d.mu.Unlock()
-	t.news = t.news || slices.ContainsFunc(next.Changes, func(c ChangeX) bool {
+	t.news = t.news || slices.ContainsFunc(next.Changes, func(c replica.Change) bool {
 		return c.New == nil || c.New.Age(now) > inFlight
 	})
-	if errors.Is(err, ErrReconcile) {
+	if errors.Is(err, replica.ErrReconcile) {
 		return t.bad(err)
 	}
 	if err != nil {
@@ -159,7 +160,7 @@ func (t *talk) step(m Message) error {
 	for len(next.Records) > 0 {
 		var body []byte
 		d.mu.RLock()
-		body, next.Records = AppendChunk(next.Records, d.now().Count)
+		body, next.Records = replica.AppendChunk(next.Records, d.now().Count)
 		d.mu.RUnlock()
 		if body == nil {
 			break
@@ -175,7 +176,7 @@ func (t *talk) step(m Message) error {
 }
 
 // brought notes that records came.
-func (t *talk) brought(m Message, out Effects) error {
+func (t *talk) brought(m replica.Message, out replica.Effects) error {
 	if len(out.Changes) == 0 {
 		for _, b := range m.Proofs {
 			for _, e := range b.Records() {
@@ -185,7 +186,7 @@ func (t *talk) brought(m Message, out Effects) error {
 			}
 		}
 		if t.useless > maxUseless {
-			return t.bad(fmt.Errorf("%w: it sends what is known, again and again", ErrReconcile))
+			return t.bad(fmt.Errorf("%w: it sends what is known, again and again", replica.ErrReconcile))
 		}
 	}
 	if t.asked {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/value"
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // Typed is a view of the keys of a dictionary that begin with a prefix, whose values are
@@ -27,20 +28,20 @@ func NewTyped[K ~string, V any](d *Dict, prefix string) *Typed[K, V] {
 
 var typedDecoder = dcbor.Decoder(value.MaxValues, value.MaxDepth+2)
 
-func (t *Typed[K, V]) decode(e *Entry) (v V, err error) {
+func (t *Typed[K, V]) decode(e *replica.Entry) (v V, err error) {
 	if err := typedDecoder.Unmarshal([]byte(e.Value), &v); err != nil {
 		return v, fmt.Errorf("sync: %q is no %T: %w", e.Key, v, err)
 	}
 	return v, nil
 }
 
-func (t *Typed[K, V]) setting(key K, v V) (Op, error) {
+func (t *Typed[K, V]) setting(key K, v V) (replica.Op, error) {
 	data, err := dcbor.Marshal(v)
 	if err != nil {
-		return Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
+		return replica.Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
 	}
 	if !value.Valid(data) {
-		return Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), &TypeError{Reason: fmt.Sprintf("%T is not of the data model in CBOR", v)})
+		return replica.Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), &TypeError{Reason: fmt.Sprintf("%T is not of the data model in CBOR", v)})
 	}
 	return encoded(t.prefix+string(key), data)
 }
@@ -63,7 +64,7 @@ func (t *Typed[K, V]) Set(ctx context.Context, key K, v V, opts ...WriteOption) 
 // Update gives several keys their values, all or none of them. Errors: those of
 // [Dict.Set].
 func (t *Typed[K, V]) Update(ctx context.Context, items map[K]V, opts ...WriteOption) error {
-	ops := make([]Op, 0, len(items))
+	ops := make([]replica.Op, 0, len(items))
 	for _, key := range slices.Sorted(maps.Keys(items)) {
 		o, err := t.setting(key, items[key])
 		if err != nil {

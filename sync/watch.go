@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 // A ChangeKind says what became of a key.
@@ -56,30 +58,20 @@ type journal struct {
 
 // noted is a change and when it was heard of.
 type noted struct {
-	ChangeX
+	replica.Change
 	time time.Time
 }
 
 func newJournal() journal { return journal{run: mathrand.Uint64(), news: make(chan struct{})} }
 
-func (c *ChangeX) bytes() int {
-	n := 0
-	for _, e := range []*Entry{c.Old, c.New} {
-		if e != nil {
-			n += e.Size()
-		}
-	}
-	return n
-}
-
-func (j *journal) add(now time.Time, changes []ChangeX) {
+func (j *journal) add(now time.Time, changes []replica.Change) {
 	for _, c := range changes {
 		j.changes = append(j.changes, noted{c, now})
-		j.bytes += c.bytes()
+		j.bytes += c.Bytes()
 		j.last = c.Revision
 	}
 	for len(j.changes)-j.cut > maxJournal || j.bytes > maxJournalBytes {
-		j.bytes -= j.changes[j.cut].bytes()
+		j.bytes -= j.changes[j.cut].Bytes()
 		j.lost = j.changes[j.cut].Revision
 		j.changes[j.cut] = noted{}
 		j.cut++
@@ -179,7 +171,7 @@ func (w *watcher) all() (at uint64, err error) {
 		if e.Revision > at {
 			continue
 		}
-		c, err := w.d.changed(noted{ChangeX{Key: e.Key, New: e, Revision: at}, time.Time{}})
+		c, err := w.d.changed(noted{replica.Change{Key: e.Key, New: e, Revision: at}, time.Time{}})
 		if err != nil {
 			return at, err
 		}

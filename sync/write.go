@@ -9,6 +9,13 @@ import (
 
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
+	"github.com/p2p-today/go2p/sync/internal/replica"
+)
+
+// Limits of a write.
+const (
+	MaxKey   = replica.MaxKey   // bytes
+	MaxValue = replica.MaxValue // bytes of its CBOR
 )
 
 // MaxUpdate is how many bytes of keys and values there may be in one Update.
@@ -17,6 +24,13 @@ const MaxUpdate = 64 << 20
 // ErrTooLarge says that a key has more than MaxKey bytes, a value more than MaxValue, or
 // an Update more than MaxUpdate.
 var ErrTooLarge = errors.New("too large")
+
+// ErrFull says that there is no room for a write.
+var ErrFull = replica.ErrFull
+
+// A LeaseError says that a key cannot be written or deleted since another peer has its
+// lease.
+type LeaseError = replica.LeaseError
 
 // A WriteOption changes what a write does.
 type WriteOption func(*write)
@@ -32,32 +46,32 @@ func (d *Dict) Set(ctx context.Context, key string, v any, opts ...WriteOption) 
 	if err != nil {
 		return fmt.Errorf("sync: set %q: %w", key, err)
 	}
-	return d.do(ctx, "set", len(o.Key)+len(o.Value), opts, func(*Replica) ([]Op, error) { return []Op{o}, nil })
+	return d.do(ctx, "set", len(o.Key)+len(o.Value), opts, func(*replica.Replica) ([]replica.Op, error) { return []replica.Op{o}, nil })
 }
 
 // setting checks a key and a value.
-func setting(key string, v any) (Op, error) {
+func setting(key string, v any) (replica.Op, error) {
 	data, err := value.Encode(v)
 	if err != nil {
-		return Op{}, err
+		return replica.Op{}, err
 	}
 	return encoded(key, data)
 }
 
 // encoded checks a key, and the size of a value.
-func encoded(key string, data []byte) (Op, error) {
+func encoded(key string, data []byte) (replica.Op, error) {
 	switch {
 	case len(key) > MaxKey:
-		return Op{}, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), MaxKey)
+		return replica.Op{}, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), MaxKey)
 	case len(data) > MaxValue:
-		return Op{}, fmt.Errorf("%w: a value of %d bytes, at most %d", ErrTooLarge, len(data), MaxValue)
+		return replica.Op{}, fmt.Errorf("%w: a value of %d bytes, at most %d", ErrTooLarge, len(data), MaxValue)
 	}
-	return Op{Key: key, Value: string(data)}, nil
+	return replica.Op{Key: key, Value: string(data)}, nil
 }
 
 // do runs a write to its end.
-func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build func(*Replica) ([]Op, error)) error {
-	w := &write{Update: Update{Build: build}, bytes: bytes}
+func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build func(*replica.Replica) ([]replica.Op, error)) error {
+	w := &write{Update: replica.Update{Build: build}, bytes: bytes}
 	for _, o := range opts {
 		o(w)
 	}
@@ -74,7 +88,7 @@ func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOptio
 // Update gives several keys their values, all or none of them: with an error nothing has
 // changed. Others may see one before another. Errors: those of Set.
 func (d *Dict) Update(ctx context.Context, items map[string]any, opts ...WriteOption) error {
-	ops := make([]Op, 0, len(items))
+	ops := make([]replica.Op, 0, len(items))
 	for _, key := range slices.Sorted(maps.Keys(items)) {
 		o, err := setting(key, items[key])
 		if err != nil {
@@ -85,7 +99,7 @@ func (d *Dict) Update(ctx context.Context, items map[string]any, opts ...WriteOp
 	return d.update(ctx, ops, opts)
 }
 
-func (d *Dict) update(ctx context.Context, ops []Op, opts []WriteOption) error {
+func (d *Dict) update(ctx context.Context, ops []replica.Op, opts []WriteOption) error {
 	bytes := 0
 	for _, o := range ops {
 		bytes += len(o.Key) + len(o.Value)
@@ -93,20 +107,20 @@ func (d *Dict) update(ctx context.Context, ops []Op, opts []WriteOption) error {
 	if bytes > MaxUpdate {
 		return fmt.Errorf("sync: update: %w: more than %d bytes", ErrTooLarge, MaxUpdate)
 	}
-	return d.do(ctx, "update", bytes, opts, func(*Replica) ([]Op, error) { return ops, nil })
+	return d.do(ctx, "update", bytes, opts, func(*replica.Replica) ([]replica.Op, error) { return ops, nil })
 }
 
 // Delete removes a key, and with it the lease. Errors: ErrNotFound, and those of Set.
 func (d *Dict) Delete(ctx context.Context, key string, opts ...WriteOption) error {
-	return d.do(ctx, "delete", len(key), opts, func(*Replica) ([]Op, error) { return []Op{{Key: key, Delete: true}}, nil })
+	return d.do(ctx, "delete", len(key), opts, func(*replica.Replica) ([]replica.Op, error) { return []replica.Op{{Key: key, Delete: true}}, nil })
 }
 
 // Pop removes a key and returns the value that it had. Errors: those of Delete.
 func (d *Dict) Pop(ctx context.Context, key string, opts ...WriteOption) (any, error) {
-	var held *Entry
-	err := d.do(ctx, "pop", len(key), opts, func(r *Replica) ([]Op, error) {
+	var held *replica.Entry
+	err := d.do(ctx, "pop", len(key), opts, func(r *replica.Replica) ([]replica.Op, error) {
 		held = r.Get(key)
-		return []Op{{Key: key, Delete: true}}, nil
+		return []replica.Op{{Key: key, Delete: true}}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -118,13 +132,13 @@ func (d *Dict) Pop(ctx context.Context, key string, opts ...WriteOption) (any, e
 // returns it with the value that it had. Errors: ErrNotFound if there is no key,
 // *LeaseError if all are others', and those of Set.
 func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, error) {
-	var held *Entry
-	err := d.do(ctx, "pop item", 0, opts, func(r *Replica) ([]Op, error) {
+	var held *replica.Entry
+	err := d.do(ctx, "pop item", 0, opts, func(r *replica.Replica) ([]replica.Op, error) {
 		now, err := d.now(), error(ErrNotFound)
 		for e := range r.All("") {
 			if err = r.MayWrite(now, e); err == nil {
 				held = e
-				return []Op{{Key: e.Key, Delete: true}}, nil
+				return []replica.Op{{Key: e.Key, Delete: true}}, nil
 			}
 		}
 		return nil, err
@@ -144,7 +158,7 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 	if err != nil {
 		return fmt.Errorf("sync: delta %q: %w", key, err)
 	}
-	return d.do(ctx, "delta", len(checked.Key)+len(checked.Value), opts, func(r *Replica) ([]Op, error) {
+	return d.do(ctx, "delta", len(checked.Key)+len(checked.Value), opts, func(r *replica.Replica) ([]replica.Op, error) {
 		merged := map[string]any{}
 		if held := r.Get(key); held != nil {
 			v, err := held.Decode()
@@ -159,7 +173,7 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 		}
 		maps.Copy(merged, delta)
 		o, err := setting(key, merged)
-		return []Op{o}, err
+		return []replica.Op{o}, err
 	})
 }
 

@@ -1,6 +1,4 @@
-package sync
-
-// CORE: the rows that a replica is stored as.
+package replica
 
 import (
 	"cmp"

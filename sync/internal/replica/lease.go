@@ -1,6 +1,4 @@
-package sync
-
-// CORE: who may write a key, and how long a lease runs.
+package replica
 
 import (
 	"errors"

@@ -1,6 +1,4 @@
-package sync
-
-// CORE: what is kept of a key, its order and its bytes.
+package replica
 
 import (
 	"bytes"

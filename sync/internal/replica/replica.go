@@ -1,6 +1,4 @@
-package sync
-
-// CORE: the records of a replica, and what an event changes.
+package replica
 
 import (
 	"errors"
@@ -71,24 +69,35 @@ type Update struct {
 	Err   error                        // why nothing was written
 }
 
-// A ChangeX is what became of a key.
-type ChangeX struct {
+// A Change is what became of a key.
+type Change struct {
 	Key      string
 	Old, New *Entry // nil for none
 	Revision uint64
 }
 
+// Bytes is roughly how many bytes the records of a change take.
+func (c *Change) Bytes() int {
+	n := 0
+	for _, e := range []*Entry{c.Old, c.New} {
+		if e != nil {
+			n += e.Size()
+		}
+	}
+	return n
+}
+
 // Effects are what follows from an event.
 type Effects struct {
 	Written []*Entry // records of this peer, which are to be sealed and sent
-	Changes []ChangeX
-	Writers []string  // of whom more has been seen
-	Missing bool      // earlier events are: reconcile
-	Full    bool      // there was no room for a record: this replica is not level
-	Lost    []ChangeX // of this peer's records, replaced by another owner's
-	Taken   []ChangeX // of others' whose lease still runs here
-	Buried  []*Entry  // of this peer's records, dead to another replica while their lease runs
-	Clash   bool      // a number of this writer was used for something else
+	Changes []Change
+	Writers []string // of whom more has been seen
+	Missing bool     // earlier events are: reconcile
+	Full    bool     // there was no room for a record: this replica is not level
+	Lost    []Change // of this peer's records, replaced by another owner's
+	Taken   []Change // of others' whose lease still runs here
+	Buried  []*Entry // of this peer's records, dead to another replica while their lease runs
+	Clash   bool     // a number of this writer was used for something else
 }
 
 // plan makes the records for some operations on different keys, if all of them are
@@ -170,7 +179,7 @@ func (r *Replica) commit(now Instant, planned []*Entry, out *Effects) {
 // Receive takes events of others, in the order of their numbers if they are of one
 // writer. Those for which it is too early wait, as long as there is room.
 func (r *Replica) Receive(now Instant, events []*Entry) (out Effects) {
-	out.Changes = make([]ChangeX, 0, len(events))
+	out.Changes = make([]Change, 0, len(events))
 	for _, e := range events {
 		if r.seen.has(e.Dot) {
 			out.Clash = out.Clash || e.Dot.Writer == r.Writer && r.differs(e)
@@ -318,7 +327,7 @@ func (e *Entry) discard() {
 // nil.
 func (r *Replica) replaced(now Instant, old, new *Entry, by string, out *Effects) {
 	r.revision++
-	c := ChangeX{Old: old, New: new, Revision: r.revision}
+	c := Change{Old: old, New: new, Revision: r.revision}
 	if new != nil {
 		c.Key = new.Key
 		new.Revision = r.revision

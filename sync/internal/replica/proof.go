@@ -1,6 +1,4 @@
-package sync
-
-// CORE: batches of records under one signature, of which any part can be proven.
+package replica
 
 import (
 	"crypto/sha256"

@@ -1,6 +1,4 @@
-package sync
-
-// CORE: the living records in order, with a fingerprint of any range at hand.
+package replica
 
 import (
 	"crypto/sha256"

@@ -1,6 +1,4 @@
-package sync
-
-// CORE: two replicas find what differs between them, from fingerprints of ranges.
+package replica
 
 import (
 	"crypto/sha256"

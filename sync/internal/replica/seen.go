@@ -1,6 +1,4 @@
-package sync
-
-// CORE: which events a replica has seen.
+package replica
 
 import (
 	"crypto/sha256"

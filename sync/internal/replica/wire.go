@@ -1,6 +1,4 @@
-package sync
-
-// CORE: the bytes of the messages of a session.
+package replica
 
 import (
 	"slices"

@@ -1,6 +1,4 @@
-package sync
-
-// CORE: what all replicas of a dictionary must have in common.
+package replica
 
 import (
 	"crypto/sha256"
