@@ -25,15 +25,26 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GO2P_TEST_PEER") == "1" {
 		main()
 	}
+	os.Setenv("PEER_DATA", "/data") // the default of --data, in help texts
 	os.Exit(m.Run())
 }
 
 // patience is ten times what anything here takes on a slow machine.
 const patience = 60 * time.Second
 
+// A tester is a test or a script.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+	Cleanup(f func())
+	Failed() bool
+}
+
 // A peerProcess is a running `peer up`.
 type peerProcess struct {
-	t     *testing.T
+	t     tester
 	dir   string
 	ID    string   `json:"id"`
 	Addrs []string `json:"addrs"`
@@ -60,14 +71,14 @@ func (b *lockedBuffer) String() string {
 }
 
 // up starts a peer on loopback, alone on this machine, and waits until it is ready.
-func up(t *testing.T, dir string, args ...string) *peerProcess {
+func up(t tester, dir string, args ...string) *peerProcess {
 	t.Helper()
 	args = append([]string{"--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"}, args...)
 	return start(t, exec.Command(os.Args[0]), dir, args...)
 }
 
 // start starts a peer with a command that runs this binary.
-func start(t *testing.T, cmd *exec.Cmd, dir string, args ...string) *peerProcess {
+func start(t tester, cmd *exec.Cmd, dir string, args ...string) *peerProcess {
 	t.Helper()
 	p := &peerProcess{t: t, dir: dir, cmd: cmd, log: &lockedBuffer{}}
 	cmd.Args = append(cmd.Args, append([]string{"up", "--json", "--data", dir}, args...)...)
@@ -162,7 +173,7 @@ func (p *peerProcess) neighbours(want ...*peerProcess) {
 	}, func() string { return fmt.Sprintf("neighbours %v, want %v", got, ids) })
 }
 
-func eventually(t *testing.T, cond func() bool, or func() string) {
+func eventually(t tester, cond func() bool, or func() string) {
 	t.Helper()
 	for end := time.Now().Add(patience); !cond(); {
 		if time.Now().After(end) {
@@ -321,22 +332,6 @@ func TestKilledMiddleComesBack(t *testing.T) {
 	}
 }
 
-func TestSendToNobody(t *testing.T) {
-	p := up(t, t.TempDir())
-	r := p.peer("mesh", "send", "hello")
-	if r.code != 0 || r.out != "neighbours: 0\n" || !strings.Contains(r.err, "nobody") {
-		t.Errorf("%+v", r)
-	}
-	if r := p.peer("mesh", "whisper", "12D3KooWPHPWspJh8TCfA2ZpmjP87DGVE63HXF9SAWpdx88j9wV2", "hello"); r.code != control.ExitTimeout {
-		t.Errorf("%+v", r)
-	}
-	for _, args := range [][]string{{"mesh", "peers"}, {"mesh", "recv"}, {"mesh", "peers", "--json"}, {"mesh", "recv", "--json"}} {
-		if r := p.peer(args...); r != (result{}) {
-			t.Errorf("%v: %+v, want nothing", args, r)
-		}
-	}
-}
-
 func TestSendWaitsForTheFirstNeighbour(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
@@ -383,31 +378,6 @@ func TestRecvTakes(t *testing.T) {
 	if out := b.ok("mesh", "recv", "-f", "-n", "1"); out != "\xff 1.0 ü\n" {
 		t.Errorf("printed as %q", out)
 	}
-}
-
-func TestDisconnectAndConnect(t *testing.T) {
-	dir := t.TempDir()
-	a := up(t, filepath.Join(dir, "a"))
-	b := up(t, filepath.Join(dir, "b"), "--join", a.addr())
-	b.neighbours(a)
-	a.ok("mesh", "disconnect", b.ID)
-	a.neighbours()
-	b.neighbours()
-	if r := a.peer("mesh", "disconnect", b.ID); r.code != control.ExitMissing {
-		t.Errorf("twice: %+v", r)
-	}
-	b.ok("mesh", "connect", a.addr())
-	a.neighbours(b)
-}
-
-func TestDataDirectoryIsLocked(t *testing.T) {
-	p := up(t, t.TempDir())
-	r := command("", "up", "--data", p.dir, "--no-mdns")
-	if r.code != control.ExitFailure || !strings.Contains(r.err, fmt.Sprint(p.cmd.Process.Pid)) {
-		t.Errorf("%+v", r)
-	}
-	p.kill()
-	up(t, p.dir) // what the killed one left is in nobody's way
 }
 
 func TestSignalEndsCleanly(t *testing.T) {
@@ -491,88 +461,6 @@ func TestEventStream(t *testing.T) {
 		t.Errorf("events %v, want %s", kinds, want)
 	}
 	<-killed
-}
-
-func TestExitCodes(t *testing.T) {
-	dir := t.TempDir()
-	wide := filepath.Join(dir, "wide.key")
-	if err := os.WriteFile(wide, []byte(strings.Repeat("ab", 32)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		args string
-		code int
-		says string
-	}{
-		{"mesh peers", control.ExitNoPeer, "no peer is running"},
-		{"status", control.ExitNoPeer, "peer up"},
-		{"mesh send x", control.ExitNoPeer, "no peer is running"},
-		{"id", control.ExitMissing, "peer key new"},
-		{"nonsense", control.ExitUsage, "nonsense"},
-		{"mesh nonsense", control.ExitUsage, "nonsense"},
-		{"mesh send", control.ExitUsage, "arg"},
-		{"mesh send --nonsense x", control.ExitUsage, "nonsense"},
-		{"mesh send --json-value {", control.ExitUsage, "not JSON"},
-		{"mesh recv -n -1", control.ExitUsage, "-n"},
-		{"mesh recv --timeout 0s", control.ExitUsage, "timeout"},
-		{"up --join /ip4/127.0.0.1/tcp/1", control.ExitUsage, "--join"},
-		{"up --listen here", control.ExitUsage, "--listen"},
-		{"up --log-level loud", control.ExitUsage, "--log-level"},
-		{"up --no-mdns --network-key " + wide, control.ExitFailure, "chmod 600"},
-		{"up --no-mdns --network-key /dev/null", control.ExitFailure, ""},
-		{"completion tcsh", control.ExitUsage, "tcsh"},
-	} {
-		r := command("", append(strings.Fields(c.args), "--data", filepath.Join(dir, "none"))...)
-		if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
-			t.Errorf("peer %s: %+v, want exit %d and %q", c.args, r, c.code, c.says)
-		}
-		j := command("", append(strings.Fields(c.args), "--json", "--data", filepath.Join(dir, "none"))...)
-		var e control.Error
-		if err := json.Unmarshal([]byte(j.err), &e); err != nil || e.Exit != c.code || j.code != c.code {
-			t.Errorf("peer %s --json: %+v, %v", c.args, j, err)
-		}
-	}
-}
-
-func TestKeys(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	made := command("", "key", "new", "--data", dir)
-	if made.code != 0 || !strings.HasPrefix(made.out, "12D3Koo") {
-		t.Fatalf("%+v", made)
-	}
-	if r := command("", "key", "new", "--data", dir); r.code != control.ExitFailure {
-		t.Errorf("a second identity: %+v", r)
-	}
-	if r := command("", "id", "--data", dir); r.out != made.out {
-		t.Errorf("id: %+v", r)
-	}
-	if r := command("", "id", "--json", "--data", dir); r.out != `{"id":"`+strings.TrimSpace(made.out)+"\"}\n" {
-		t.Errorf("id --json: %+v", r)
-	}
-	if r := command("", "key", "show", "--data", dir); !strings.HasPrefix(r.out, "Ed25519 ") {
-		t.Errorf("key show: %+v", r)
-	}
-	file := filepath.Join(dir, "lab.key")
-	if r := command("", "key", "new", file); r.code != 0 {
-		t.Fatalf("%+v", r)
-	}
-	if r := command("", "key", "show", file); r.code != 0 || len(r.out) != 65 {
-		t.Errorf("key show FILE: %+v", r)
-	}
-	if r := command("", "key", "new", file); r.code != control.ExitFailure {
-		t.Errorf("a second network key: %+v", r)
-	}
-}
-
-func TestVersionAndCompletion(t *testing.T) {
-	if r := command("", "version", "--json"); r.code != 0 || !json.Valid([]byte(r.out)) {
-		t.Errorf("%+v", r)
-	}
-	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if r := command("", "completion", shell); r.code != 0 || !strings.Contains(r.out, "peer") {
-			t.Errorf("%s: %+v", shell, r)
-		}
-	}
 }
 
 func TestTooLargeInput(t *testing.T) {
