@@ -44,7 +44,7 @@ func (l *link) bringMessages() {
 		case <-l.ctx.Done():
 			return
 		case m := <-l.messages:
-			if _, err := l.b.mesh.Carry(l.ctx, l.carried(m), m.Packets...); err != nil {
+			if _, err := l.b.mesh.Relay(l.ctx, l.carried(m), m.Packets...); err != nil {
 				l.fail(err)
 			} else {
 				l.in.Add(1)
@@ -54,8 +54,8 @@ func (l *link) bringMessages() {
 }
 
 // carried is where a message is from.
-func (l *link) carried(m Message) mesh.Carried {
-	return mesh.Carried{Origin: originOf(l.opts.Subnet, m.From), ID: l.id + "/" + m.ID, Time: m.Time}
+func (l *link) carried(m Message) mesh.Relayed {
+	return mesh.Relayed{Origin: originOf(l.opts.Subnet, m.From), ID: l.id + "/" + m.ID, Time: m.Time}
 }
 
 // fail counts what the native side has not taken.
@@ -423,5 +423,5 @@ func (l *link) bringReply(r reply) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, carryTime)
 	defer cancel()
-	return l.b.mesh.CarryTo(ctx, to, l.carried(r.m), r.m.Packets...)
+	return l.b.mesh.RelayTo(ctx, to, l.carried(r.m), r.m.Packets...)
 }

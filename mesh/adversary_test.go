@@ -120,7 +120,7 @@ func TestSkippingTheHelloLeadsNowhere(t *testing.T) {
 		learned := make(chan int)
 		n := 0
 		for range 2 * maxWaiting {
-			for _, id := range []protocol.ID{WhisperProtocol, LinkProtocol, gossipProtocol} {
+			for _, id := range []protocol.ID{WhisperProtocol, ControlProtocol, gossipProtocol} {
 				s, err := outsider.NewStream(t.Context(), w.Hosts[0].ID(), onWire(id, ms[0].tag))
 				if err != nil {
 					continue
@@ -158,7 +158,7 @@ func TestSkippingTheHelloLeadsNowhere(t *testing.T) {
 func hand(t *testing.T, to network.Stream, mine netkey.Nonce, prove func(helloAnswer) []netkey.HelloTag) helloAnswer {
 	t.Helper()
 	var answer helloAnswer
-	if err := sendHello(to, helloOpen{Version: helloVersion, From: stamp{Nonce: mine}}); err != nil {
+	if err := sendHello(to, helloOpen{Version: helloVersion, From: helloInfo{Nonce: mine}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := readHello(frame.NewReader(to, maxHello), &answer); err != nil {
@@ -404,7 +404,7 @@ func TestReplayedBroadcastIsNotHandled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fresh, err := b.takeOver(other.ID(), foreign, 0); fresh || !errors.Is(err, errForeign) {
+		if fresh, err := b.acceptBatch(other.ID(), foreign, 0); fresh || !errors.Is(err, errForeign) {
 			t.Errorf("a batch of another network: %v", err)
 		}
 	})

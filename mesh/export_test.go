@@ -9,7 +9,7 @@ import (
 
 // PutClocksOut has peers show wrong times until the end of a test.
 func PutClocksOut(t *testing.T, wrong func(peer.ID) time.Duration) {
-	right := wall
-	wall = func(p peer.ID) time.Time { return right(p).Add(wrong(p)) }
-	t.Cleanup(func() { wall = right })
+	right := wallClock
+	wallClock = func(p peer.ID) time.Time { return right(p).Add(wrong(p)) }
+	t.Cleanup(func() { wallClock = right })
 }

@@ -46,7 +46,7 @@ func seed(f *testing.F, values ...any) {
 }
 
 func FuzzHello(f *testing.F) {
-	s := stamp{Nonce: netkey.Nonce{1}, Clock: 2, Run: 3, Gen: 4}
+	s := helloInfo{Nonce: netkey.Nonce{1}, Clock: 2, Run: 3, Gen: 4}
 	seed(f, helloOpen{Version: 1, Explicit: true, From: s},
 		helloAnswer{From: s, Tags: []netkey.HelloTag{{1}, {2}}}, helloProof{Tags: make([]netkey.HelloTag, 8)})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -67,23 +67,23 @@ func fuzzHello[T any](t *testing.T, data []byte) {
 }
 
 func FuzzLink(f *testing.F) {
-	seed(f, linkMessage{Kind: linkPing, Nonce: 1},
-		linkMessage{Kind: linkWant, Nonce: 1, Target: []byte("p")},
-		linkMessage{Kind: linkList, Peers: []listed{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}},
-		linkMessage{Kind: linkHeads, Heads: []wireHead{{Author: []byte("p"), Boot: 1, Low: 2, High: 3, Age: 4, Urgent: true}}},
-		linkMessage{Kind: linkFetch, Range: &wireRange{Author: []byte("p"), Boot: 1, Stretches: []uint64{1, 2, 5, 5}}},
-		linkMessage{Kind: linkPush, Batches: []agedData{{Data: []byte("b"), Age: 1}}})
+	seed(f, controlMessage{Kind: controlPing, Nonce: 1},
+		controlMessage{Kind: controlWantPeers, Nonce: 1, Target: []byte("p")},
+		controlMessage{Kind: controlPeers, Peers: []listed{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}},
+		controlMessage{Kind: controlHave, Haves: []wireHave{{Author: []byte("p"), Boot: 1, Low: 2, High: 3, Age: 4, Urgent: true}}},
+		controlMessage{Kind: controlFetch, Range: &wireRange{Author: []byte("p"), Boot: 1, Intervals: []uint64{1, 2, 5, 5}}},
+		controlMessage{Kind: controlPush, Batches: []agedData{{Data: []byte("b"), Age: 1}}})
 	f.Add([]byte{0xa2, 0x01, 0x00, 0x05, 0x80}) // a list of heads that is empty, and not left out
 	f.Fuzz(func(t *testing.T, data []byte) {
-		msg, err := decodeLink(data)
+		msg, err := decodeControl(data)
 		if err != nil {
 			return
 		}
-		recode(t, msg, decodeLink)
+		recode(t, msg, decodeControl)
 		new(Mesh).infos(msg.Peers)
 		if msg.Range != nil {
-			if again := onLink(msg.Range.spans()); !slices.Equal(again, msg.Range.Stretches[:len(again)]) {
-				t.Fatalf("%v was read as %v", msg.Range.Stretches, again)
+			if again := flatten(msg.Range.intervals()); !slices.Equal(again, msg.Range.Intervals[:len(again)]) {
+				t.Fatalf("%v was read as %v", msg.Range.Intervals, again)
 			}
 		}
 	})

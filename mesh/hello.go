@@ -22,13 +22,13 @@ type helloOpen struct {
 	_        struct{} `cbor:",toarray"`
 	Version  uint64
 	Explicit bool // a user asked for this hello: the other end logs a refusal
-	From     stamp
+	From     helloInfo
 }
 
 // helloAnswer is the second message.
 type helloAnswer struct {
 	_    struct{} `cbor:",toarray"`
-	From stamp
+	From helloInfo
 	Tags []netkey.HelloTag
 }
 
@@ -38,8 +38,8 @@ type helloProof struct {
 	Tags []netkey.HelloTag
 }
 
-// A stamp is what each side says of itself.
-type stamp struct {
+// A helloInfo is what each side says of itself.
+type helloInfo struct {
 	_     struct{} `cbor:",toarray"`
 	Nonce netkey.Nonce
 	Clock int64  // Unix milliseconds, for display
@@ -47,18 +47,18 @@ type stamp struct {
 	Gen   uint64 // raised when the peer joins or leaves a network
 }
 
-// greeting is the outcome of a hello, the same at both ends but for whose side
+// helloResult is the outcome of a hello, the same at both ends but for whose side
 // it is seen from.
-type greeting struct {
-	mine, theirs stamp
-	explicit     bool
-	skew         time.Duration // their clock less ours
-	common       map[*Mesh]bool
-	conn         network.Conn
+type helloResult struct {
+	local, remote helloInfo
+	explicit      bool
+	skew          time.Duration // their clock less ours
+	common        map[*Mesh]bool
+	conn          network.Conn
 }
 
 // stranger tells whether the two have no network in common at all.
-func (g *greeting) stranger() bool {
+func (g *helloResult) stranger() bool {
 	for _, common := range g.common {
 		if common {
 			return false
@@ -69,8 +69,8 @@ func (g *greeting) stranger() bool {
 
 var helloDecoder = dcbor.Decoder(maxTags, 4)
 
-// greet opens a hello with p, which must be connected.
-func (h *hub) greet(ctx context.Context, p peer.ID, explicit bool) (*greeting, error) {
+// sayHello opens a hello with p, which must be connected.
+func (h *hostmux) sayHello(ctx context.Context, p peer.ID, explicit bool) (*helloResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "hello"), "go2p")
@@ -89,9 +89,9 @@ func (h *hub) greet(ctx context.Context, p peer.ID, explicit bool) (*greeting, e
 	return g, nil
 }
 
-func (h *hub) open(s network.Stream, p peer.ID, explicit bool) (*greeting, error) {
+func (h *hostmux) open(s network.Stream, p peer.ID, explicit bool) (*helloResult, error) {
 	r := frame.NewReader(s, maxHello)
-	mine, nets := h.stamp(p)
+	mine, nets := h.helloInfo(p)
 	if err := sendHello(s, helloOpen{Version: helloVersion, Explicit: explicit, From: mine}); err != nil {
 		return nil, err
 	}
@@ -116,12 +116,12 @@ func (h *hub) open(s network.Stream, p peer.ID, explicit bool) (*greeting, error
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return newGreeting(s, mine, answer.From, explicit, nets, answer.Tags, tags(netkey.Answerer)), nil
+	return newHelloResult(s, mine, answer.From, explicit, nets, answer.Tags, tags(netkey.Answerer)), nil
 }
 
 // answer is the other side of open. It calls settle before it closes the
 // stream, so that an opener that saw the end of it is let in at once.
-func (h *hub) answer(s network.Stream, p peer.ID, settle func(*greeting)) error {
+func (h *hostmux) answer(s network.Stream, p peer.ID, settle func(*helloResult)) error {
 	r := frame.NewReader(s, maxHello)
 	var opened helloOpen
 	if err := readHello(r, &opened); err != nil {
@@ -132,10 +132,10 @@ func (h *hub) answer(s network.Stream, p peer.ID, settle func(*greeting)) error 
 	}
 	if opened.Explicit {
 		for _, m := range h.networks() {
-			m.unpart(p)
+			m.liftDisconnect(p)
 		}
 	}
-	mine, nets := h.stamp(p)
+	mine, nets := h.helloInfo(p)
 	tags := func(r netkey.Role) func(*Mesh) netkey.HelloTag {
 		return func(m *Mesh) netkey.HelloTag {
 			return m.secret.HelloTag(r, string(p), string(h.host.ID()), opened.From.Nonce, mine.Nonce)
@@ -148,18 +148,18 @@ func (h *hub) answer(s network.Stream, p peer.ID, settle func(*greeting)) error 
 	if err := readHello(r, &proof); err != nil {
 		return err
 	}
-	settle(newGreeting(s, mine, opened.From, opened.Explicit, nets, proof.Tags, tags(netkey.Opener)))
+	settle(newHelloResult(s, mine, opened.From, opened.Explicit, nets, proof.Tags, tags(netkey.Opener)))
 	return nil
 }
 
-// newGreeting compares the other side's tags with those that it would send if
+// newHelloResult compares the other side's tags with those that it would send if
 // it knew each of our networks.
-func newGreeting(s network.Stream, mine, theirs stamp, explicit bool, nets []*Mesh, got []netkey.HelloTag, want func(*Mesh) netkey.HelloTag) *greeting {
+func newHelloResult(s network.Stream, mine, theirs helloInfo, explicit bool, nets []*Mesh, got []netkey.HelloTag, want func(*Mesh) netkey.HelloTag) *helloResult {
 	has := make(map[netkey.HelloTag]bool, len(got))
 	for _, t := range got {
 		has[t] = true
 	}
-	g := &greeting{mine: mine, theirs: theirs, explicit: explicit, conn: s.Conn(), common: map[*Mesh]bool{}}
+	g := &helloResult{local: mine, remote: theirs, explicit: explicit, conn: s.Conn(), common: map[*Mesh]bool{}}
 	g.skew = time.Duration(theirs.Clock-mine.Clock) * time.Millisecond
 	for _, m := range nets {
 		g.common[m] = has[want(m)]

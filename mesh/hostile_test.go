@@ -20,9 +20,9 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
-// A villain is a proper member that does something hostile to the first of the other
+// A hostilePeer is a proper member that does something hostile to the first of the other
 // members.
-type villain struct {
+type hostilePeer struct {
 	*testing.T
 	*Mesh
 	victim peer.ID
@@ -30,7 +30,7 @@ type villain struct {
 }
 
 // stream opens a stream of the network to the victim.
-func (v *villain) stream(id protocol.ID) network.Stream {
+func (v *hostilePeer) stream(id protocol.ID) network.Stream {
 	ctx, cancel := context.WithTimeout(v.ctx, time.Second)
 	defer cancel()
 	s, err := v.newStream(ctx, v.victim, id)
@@ -41,15 +41,15 @@ func (v *villain) stream(id protocol.ID) network.Stream {
 }
 
 // say writes bytes on a stream of its own, and leaves it open.
-func (v *villain) say(id protocol.ID, data []byte) {
+func (v *hostilePeer) say(id protocol.ID, data []byte) {
 	if s := v.stream(id); s != nil {
 		s.SetWriteDeadline(time.Now().Add(time.Second))
 		s.Write(data)
 	}
 }
 
-// tellLink says link messages on one stream.
-func (v *villain) tellLink(msgs ...linkMessage) {
+// sendControl says link messages on one stream.
+func (v *hostilePeer) sendControl(msgs ...controlMessage) {
 	var data []byte
 	for _, msg := range msgs {
 		body, err := dcbor.Marshal(msg)
@@ -58,12 +58,12 @@ func (v *villain) tellLink(msgs ...linkMessage) {
 		}
 		data = frame.Append(data, body)
 	}
-	v.say(LinkProtocol, data)
+	v.say(ControlProtocol, data)
 }
 
 // gossip is an RPC of pubsub's with the batches: in protobuf a list of messages, each
 // with its data and topic.
-func (v *villain) gossip(batches ...[]byte) []byte {
+func (v *hostilePeer) gossip(batches ...[]byte) []byte {
 	const publish, data, topic = 2<<3 | 2, 2<<3 | 2, 4<<3 | 2
 	var rpc []byte
 	for _, b := range batches {
@@ -75,7 +75,7 @@ func (v *villain) gossip(batches ...[]byte) []byte {
 }
 
 // sealed is a batch of its own.
-func (v *villain) sealed(seq uint64, count, size int) []byte {
+func (v *hostilePeer) sealed(seq uint64, count, size int) []byte {
 	messages := make([]batch.Message, count)
 	for i := range messages {
 		packet, err := dcbor.Marshal([]any{make([]byte, size)})
@@ -92,7 +92,7 @@ func (v *villain) sealed(seq uint64, count, size int) []byte {
 }
 
 // lower lowers a budget for this test, so that it is spent soon.
-func (v *villain) lower(d peerlimit.Violation, most int64) {
+func (v *hostilePeer) lower(d peerlimit.Violation, most int64) {
 	for _, m := range append(v.others, v.Mesh) {
 		m.limitsMu.Lock()
 		m.limits.Budgets[d].Most = most
@@ -100,114 +100,114 @@ func (v *villain) lower(d peerlimit.Violation, most int64) {
 	}
 }
 
-// villainies are what hostile members do, each time it is called once, and whether
+// attacks are what hostile members do, each time it is called once, and whether
 // it puts them outside.
-var villainies = map[string]struct {
+var attacks = map[string]struct {
 	outside bool
-	prepare func(v *villain)
-	act     func(v *villain, i int)
+	prepare func(v *hostilePeer)
+	act     func(v *hostilePeer, i int)
 }{
-	"flood of broadcasts": {true, func(v *villain) { v.lower(peerlimit.Authored, 20_000) }, func(v *villain, i int) {
+	"flood of broadcasts": {true, func(v *hostilePeer) { v.lower(peerlimit.Authored, 20_000) }, func(v *hostilePeer, i int) {
 		for k := range 100 {
 			v.topic.Publish(v.ctx, v.sealed(uint64(100*i+k)*20+1, 20, 10))
 		}
 	}},
-	"flood of bytes": {true, func(v *villain) { v.lower(peerlimit.AuthoredBytes, 20<<20) }, func(v *villain, i int) {
+	"flood of bytes": {true, func(v *hostilePeer) { v.lower(peerlimit.AuthoredBytes, 20<<20) }, func(v *hostilePeer, i int) {
 		for k := range 10 {
 			seq := uint64(10*i+k) + 1
-			v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: v.sealed(seq, 1, 500_000)}}})
+			v.sendControl(controlMessage{Kind: controlPush, Batches: []agedData{{Data: v.sealed(seq, 1, 500_000)}}})
 		}
 	}},
-	"flood of link messages": {true, func(v *villain) { v.lower(peerlimit.ControlFrame, 5000) }, func(v *villain, i int) {
-		v.tellLink(make([]linkMessage, 1000)...)
+	"flood of link messages": {true, func(v *hostilePeer) { v.lower(peerlimit.ControlFrame, 5000) }, func(v *hostilePeer, i int) {
+		v.sendControl(make([]controlMessage, 1000)...)
 	}},
-	"replayed broadcasts": {true, func(v *villain) { v.lower(peerlimit.UselessBytes, 400<<10) }, func(v *villain, i int) {
+	"replayed broadcasts": {true, func(v *hostilePeer) { v.lower(peerlimit.UselessBytes, 400<<10) }, func(v *hostilePeer, i int) {
 		b := v.sealed(1, 1, 3000)
 		v.say(gossipProtocol, v.gossip(b, b, b, b, b, b, b, b, b, b))
-		v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: b}, {Data: b}}},
-			linkMessage{Kind: linkServe, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, Stretches: []uint64{1, 1}}, Batches: []agedData{{Data: b}}})
+		v.sendControl(controlMessage{Kind: controlPush, Batches: []agedData{{Data: b}, {Data: b}}},
+			controlMessage{Kind: controlBatches, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, Intervals: []uint64{1, 1}}, Batches: []agedData{{Data: b}}})
 	}},
-	"wrongly signed broadcasts": {true, nil, func(v *villain, i int) {
+	"wrongly signed broadcasts": {true, nil, func(v *hostilePeer, i int) {
 		b := v.sealed(uint64(i)+1, 1, 10)
 		b[len(b)-1] ^= 1
-		v.tellLink(linkMessage{Kind: linkPush, Batches: []agedData{{Data: b}}})
+		v.sendControl(controlMessage{Kind: controlPush, Batches: []agedData{{Data: b}}})
 	}},
-	"broadcasts that are no batches": {true, nil, func(v *villain, i int) {
+	"broadcasts that are no batches": {true, nil, func(v *hostilePeer, i int) {
 		v.topic.Publish(v.ctx, fmt.Append(nil, "nonsense ", i))
 	}},
-	"oversized frames": {true, nil, func(v *villain, i int) {
+	"oversized frames": {true, nil, func(v *hostilePeer, i int) {
 		huge := binary.AppendUvarint(nil, 1<<40)
-		v.say(LinkProtocol, huge)
+		v.say(ControlProtocol, huge)
 		v.say(WhisperProtocol, huge)
 		v.say(gossipProtocol, huge)
 	}},
-	"frames that do not decode": {true, nil, func(v *villain, i int) {
-		v.say(LinkProtocol, frame.Append(nil, []byte{0xff}))
+	"frames that do not decode": {true, nil, func(v *hostilePeer, i int) {
+		v.say(ControlProtocol, frame.Append(nil, []byte{0xff}))
 		v.say(WhisperProtocol, frame.Append(nil, []byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
 		v.say(gossipProtocol, frame.Append(nil, []byte{0xff}))
 	}},
-	"truncated frames": {false, nil, func(v *villain, i int) {
-		for _, id := range []protocol.ID{LinkProtocol, WhisperProtocol, gossipProtocol} {
+	"truncated frames": {false, nil, func(v *hostilePeer, i int) {
+		for _, id := range []protocol.ID{ControlProtocol, WhisperProtocol, gossipProtocol} {
 			if s := v.stream(id); s != nil {
 				s.Write([]byte{100, 1, 2, 3})
 				s.Close()
 			}
 		}
 	}},
-	"false heads": {false, nil, func(v *villain, i int) {
-		msg := linkMessage{Kind: linkHeads}
+	"false heads": {false, nil, func(v *hostilePeer, i int) {
+		msg := controlMessage{Kind: controlHave}
 		for k := range repair.MaxHaves {
-			msg.Heads = append(msg.Heads, wireHead{Author: []byte(v.id), Boot: uint64(i*repair.MaxHaves + k), Low: 1, High: 1 << 50, Urgent: true})
+			msg.Haves = append(msg.Haves, wireHave{Author: []byte(v.id), Boot: uint64(i*repair.MaxHaves + k), Low: 1, High: 1 << 50, Urgent: true})
 		}
 		for _, m := range v.others {
-			msg.Heads[0] = wireHead{Author: []byte(m.id), Boot: m.boot, Low: 1, High: 1 << 50, Urgent: true}
-			v.tellLink(msg)
+			msg.Haves[0] = wireHave{Author: []byte(m.id), Boot: m.boot, Low: 1, High: 1 << 50, Urgent: true}
+			v.sendControl(msg)
 		}
 	}},
-	"a thousand streams": {true, nil, func(v *villain, i int) {
+	"a thousand streams": {true, nil, func(v *hostilePeer, i int) {
 		for range 20 {
-			v.say(LinkProtocol, nil)
+			v.say(ControlProtocol, nil)
 			v.say(WhisperProtocol, nil)
 			v.say(gossipProtocol, nil)
 		}
 	}},
-	"half-open streams": {true, nil, func(v *villain, i int) {
+	"half-open streams": {true, nil, func(v *hostilePeer, i int) {
 		for range 20 {
-			v.say(LinkProtocol, []byte{50, 1})
+			v.say(ControlProtocol, []byte{50, 1})
 			v.say(WhisperProtocol, []byte{50, 1})
 			v.say(gossipProtocol, []byte{50, 1})
 		}
 	}},
-	"questions that have no answer": {false, nil, func(v *villain, i int) {
-		var msgs []linkMessage
+	"questions that have no answer": {false, nil, func(v *hostilePeer, i int) {
+		var msgs []controlMessage
 		for k := range uint64(200) {
-			msgs = append(msgs, linkMessage{Kind: linkAsk, Nonce: k, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, Stretches: []uint64{1, 1 << 60}}})
+			msgs = append(msgs, controlMessage{Kind: controlAckQuery, Nonce: k, Range: &wireRange{Author: []byte(v.id), Boot: v.boot, Intervals: []uint64{1, 1 << 60}}})
 		}
-		v.tellLink(msgs...)
+		v.sendControl(msgs...)
 	}},
-	"fetches that are not read": {false, nil, func(v *villain, i int) {
+	"fetches that are not read": {false, nil, func(v *hostilePeer, i int) {
 		v.mu.Lock()
-		v.members[v.victim].link = nil
+		v.members[v.victim].control = nil
 		v.mu.Unlock()
-		var msgs []linkMessage
+		var msgs []controlMessage
 		for range 100 {
-			msgs = append(msgs, linkMessage{Kind: linkFetch, Range: &wireRange{Author: []byte(v.victim), Boot: v.others[0].boot, Stretches: []uint64{1, 1 << 60}}})
+			msgs = append(msgs, controlMessage{Kind: controlFetch, Range: &wireRange{Author: []byte(v.victim), Boot: v.others[0].boot, Intervals: []uint64{1, 1 << 60}}})
 		}
-		v.tellLink(msgs...)
+		v.sendControl(msgs...)
 	}},
-	"never reading": {false, func(v *villain) {
+	"never reading": {false, func(v *hostilePeer) {
 		idle := func(s network.Stream) { <-v.ctx.Done() }
-		v.setHandler(LinkProtocol, idle)
+		v.setHandler(ControlProtocol, idle)
 		v.setHandler(WhisperProtocol, idle)
 		v.setHandler(gossipProtocol, idle)
 		v.resetStreams(v.host.Network().ConnsToPeer(v.victim)[0])
-	}, func(v *villain, i int) { v.tellLink(linkMessage{Kind: linkPing, Nonce: 1}) }},
+	}, func(v *hostilePeer, i int) { v.sendControl(controlMessage{Kind: controlPing, Nonce: 1}) }},
 }
 
 // P10: whatever a member does, the others go on as if nothing were, within bounded
 // memory, and who offends ends outside.
 func TestHostileMembers(t *testing.T) {
-	for name, what := range villainies {
+	for name, what := range attacks {
 		t.Run(name, func(t *testing.T) {
 			testnet.Run(t, func(t *testing.T, seed uint64) {
 				w := testnet.New(t, seed, 4)
@@ -221,7 +221,7 @@ func TestHostileMembers(t *testing.T) {
 					}
 				}
 				pass(3 * time.Second)
-				v := &villain{t, ms[3], ms[0].id, ms[:3]}
+				v := &hostilePeer{t, ms[3], ms[0].id, ms[:3]}
 				if what.prepare != nil {
 					what.prepare(v)
 				}

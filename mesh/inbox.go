@@ -26,7 +26,7 @@ type inbox struct {
 	whispers   map[peer.ID]usage
 	broadcasts map[peer.ID]usage
 	ready      chan struct{} // room for one: something is in the queue
-	taken      chan struct{} // closed, and replaced, when something was taken
+	dequeued   chan struct{} // closed, and replaced, when something was taken
 }
 
 type usage struct{ messages, bytes int }
@@ -44,7 +44,7 @@ func (u usage) share() float64 {
 func newInbox() *inbox {
 	return &inbox{
 		whispers: map[peer.ID]usage{}, broadcasts: map[peer.ID]usage{},
-		ready: make(chan struct{}, 1), taken: make(chan struct{}),
+		ready: make(chan struct{}, 1), dequeued: make(chan struct{}),
 	}
 }
 
@@ -72,8 +72,8 @@ func (q *inbox) push(msg Message) {
 	signal(q.ready)
 }
 
-// wait puts a whisper in when there is room for it.
-func (q *inbox) wait(ctx context.Context, msg Message) error {
+// enqueue puts a whisper in when there is room for it.
+func (q *inbox) enqueue(ctx context.Context, msg Message) error {
 	for {
 		q.mu.Lock()
 		if q.used.fits(msg.size, 1) && q.whispers[msg.From].fits(msg.size, inboxShare) {
@@ -81,7 +81,7 @@ func (q *inbox) wait(ctx context.Context, msg Message) error {
 			q.mu.Unlock()
 			return nil
 		}
-		taken := q.taken
+		taken := q.dequeued
 		q.mu.Unlock()
 		select {
 		case <-taken:
@@ -91,11 +91,11 @@ func (q *inbox) wait(ctx context.Context, msg Message) error {
 	}
 }
 
-// half waits until at most half of the inbox is in use.
-func (q *inbox) half(ctx context.Context) error {
+// awaitHalfFree waits until at most half of the inbox is in use.
+func (q *inbox) awaitHalfFree(ctx context.Context) error {
 	for {
 		q.mu.Lock()
-		used, taken := q.used.share(), q.taken
+		used, taken := q.used.share(), q.dequeued
 		q.mu.Unlock()
 		if used <= 0.5 {
 			return nil
@@ -108,9 +108,9 @@ func (q *inbox) half(ctx context.Context) error {
 	}
 }
 
-// offer puts a broadcast in and returns those that were dropped for it, itself
+// tryEnqueue puts a broadcast in and returns those that were dropped for it, itself
 // if only whispers are waiting.
-func (q *inbox) offer(msg Message) (dropped []Message) {
+func (q *inbox) tryEnqueue(msg Message) (dropped []Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for !q.used.fits(msg.size, 1) {
@@ -137,8 +137,8 @@ func (q *inbox) greediest() (author peer.ID) {
 	return author
 }
 
-// take returns the oldest message, and waits for one.
-func (q *inbox) take(ctx context.Context) (Message, error) {
+// dequeue returns the oldest message, and waits for one.
+func (q *inbox) dequeue(ctx context.Context) (Message, error) {
 	for {
 		q.mu.Lock()
 		if len(q.queue) > 0 {
@@ -146,8 +146,8 @@ func (q *inbox) take(ctx context.Context) (Message, error) {
 			q.queue[0] = Message{}
 			q.queue = q.queue[1:]
 			q.account(&msg, -1)
-			close(q.taken)
-			q.taken = make(chan struct{})
+			close(q.dequeued)
+			q.dequeued = make(chan struct{})
 			q.mu.Unlock()
 			return msg, nil
 		}

@@ -24,12 +24,12 @@ type member struct {
 	epoch      time.Time
 	heard      atomic.Int64 // nanoseconds from epoch
 	rtt        atomic.Int64 // nanoseconds; 0 before the first answer
-	out        chan linkMessage
+	out        chan controlMessage
 	gone       chan struct{}    // closed when it ends
 	live       liveness.Tracker // Mesh.mu
 	skew       time.Duration    // Mesh.mu
 	subscribed bool             // Mesh.mu; gossipsub knows it
-	link       network.Stream
+	control    network.Stream
 	lists      map[uint64]chan []listed // Mesh.mu; lists that were asked for
 	whispering int                      // Mesh.mu; whisper streams from it
 }
@@ -152,8 +152,8 @@ func (m *Mesh) awaitChange(ctx context.Context) bool {
 	}
 }
 
-// tellChange ends the waiting in awaitChange. The caller holds mu.
-func (m *Mesh) tellChange() {
+// notifyChange ends the waiting in awaitChange. The caller holds mu.
+func (m *Mesh) notifyChange() {
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -163,7 +163,7 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	now := time.Now()
 	mb := &member{
 		id: p, since: now, epoch: m.epoch, skew: skew,
-		out: make(chan linkMessage, 64), gone: make(chan struct{}), lists: map[uint64]chan []listed{},
+		out: make(chan controlMessage, 64), gone: make(chan struct{}), lists: map[uint64]chan []listed{},
 	}
 	mb.hear()
 	m.mu.Lock()
@@ -176,9 +176,9 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	m.admitted = now
 	m.redials.Remove(string(p))
 	delete(m.refusals, p)
-	m.book.note(p, m.host.Peerstore().Addrs(p), now, m.forget)
-	m.wg.Go(func() { m.writeLink(mb) })
-	m.tellChange()
+	m.addresses.note(p, m.host.Peerstore().Addrs(p), now, m.forget)
+	m.wg.Go(func() { m.writeControl(mb) })
+	m.notifyChange()
 	m.mu.Unlock()
 
 	m.host.ConnManager().Protect(p, m.protection())
@@ -187,7 +187,7 @@ func (m *Mesh) admit(p peer.ID, skew time.Duration) {
 	m.history.Join(now, string(p))
 	m.historyMu.Unlock()
 	signal(m.stale)
-	m.gate.announce(p)
+	m.memberHost.announce(p)
 	m.events.Publish(Event{Kind: EventPeerUp, Peer: p, Time: now})
 	if first {
 		m.events.Publish(Event{Kind: EventConnect, Peer: p, Time: now})
@@ -207,7 +207,7 @@ func (m *Mesh) expel(p peer.ID, why error) {
 		return
 	}
 	delete(m.members, p)
-	m.excuse(p)
+	m.dropFromAckQueries(p)
 	close(mb.gone)
 	last := len(m.members) == 0
 	if !m.closed && !errors.Is(why, ErrLeft) && !errors.Is(why, ErrOffended) {
@@ -255,7 +255,7 @@ func (m *Mesh) pingSilent(now time.Time) {
 	for p, mb := range m.members {
 		ping, dead := mb.live.Advance(now, mb.lastHeard(), pause)
 		if ping {
-			mb.tell(linkMessage{Kind: linkPing, Nonce: uint64(time.Since(m.epoch))})
+			mb.send(controlMessage{Kind: controlPing, Nonce: uint64(time.Since(m.epoch))})
 		}
 		if dead {
 			lost = append(lost, p)

@@ -29,25 +29,25 @@ import (
 // A Mesh is this peer's membership of one network. Its methods may be called
 // concurrently. It is made by Join and lives until Close.
 type Mesh struct {
-	host    host.Host
-	id      peer.ID
-	name    string
-	opts    Options
-	log     *slog.Logger
-	secret  netkey.Secret
-	tag     string
-	signer  crypto.PrivKey
-	boot    uint64
-	epoch   time.Time // the start of this run; what is timed is timed from here
-	hub     *hub
-	gate    *gate
-	gossip  *pubsub.PubSub
-	topic   *pubsub.Topic
-	inbox   *inbox
-	outbox  *outbox
-	events  fanout.Feed[Event]
-	stats   stats
-	metrics *metrics.Set
+	host       host.Host
+	id         peer.ID
+	name       string
+	opts       Options
+	log        *slog.Logger
+	secret     netkey.Secret
+	tag        string
+	signer     crypto.PrivKey
+	boot       uint64
+	epoch      time.Time // the start of this run; what is timed is timed from here
+	hostmux    *hostmux
+	memberHost *memberHost
+	gossip     *pubsub.PubSub
+	topic      *pubsub.Topic
+	inbox      *inbox
+	outbox     *outbox
+	events     fanout.Feed[Event]
+	stats      stats
+	metrics    *metrics.Set
 
 	closing atomic.Bool     // Close was called
 	ctx     context.Context // ends with Close
@@ -58,25 +58,25 @@ type Mesh struct {
 	stale   chan struct{} // the history has changed
 	urgent  chan struct{} // and that is not to wait
 
-	mu        sync.Mutex
-	closed    bool
-	handlers  map[protocol.ID]network.StreamHandler
-	chain     []*Handler
-	observers []*Handler
-	members   map[peer.ID]*member
-	admitted  time.Time     // when the last member came
-	changed   chan struct{} // closed, and replaced; see awaitChange
-	waiting   map[peer.ID]int
-	parted    map[peer.ID]bool  // until somebody connects explicitly
-	refusals  map[peer.ID]error // of peers in Options.Join, until they admit
-	redials   *redial.Schedule
-	book      book
-	outgoing  map[peer.ID]*whisperStream
-	asks      map[string]ask
-	surveys   map[uint64]*survey // by nonce
+	mu           sync.Mutex
+	closed       bool
+	handlers     map[protocol.ID]network.StreamHandler
+	chain        []*Handler
+	observers    []*Handler
+	members      map[peer.ID]*member
+	admitted     time.Time     // when the last member came
+	changed      chan struct{} // closed, and replaced; see awaitChange
+	waiting      map[peer.ID]int
+	disconnected map[peer.ID]bool  // until somebody connects explicitly
+	refusals     map[peer.ID]error // of peers in Options.Join, until they admit
+	redials      *redial.Schedule
+	addresses    addressBook
+	outgoing     map[peer.ID]*whisperStream
+	asks         map[string]ask
+	ackQueries   map[uint64]*ackQuery // by nonce
 
 	whisperSeq uint64 // of the last whisper, under mu
-	surveyed   uint64 // nonce of the last survey, under mu
+	ackNonce   uint64 // nonce of the last survey, under mu
 
 	limitsMu sync.Mutex
 	limits   *peerlimit.Table
@@ -84,7 +84,7 @@ type Mesh struct {
 	historyMu    sync.Mutex
 	history      *repair.History // of broadcasts
 	seenWhispers *repair.Seen
-	carried      *ttlset.Set // from other networks
+	relayed      *ttlset.Set // from other networks
 }
 
 // Join makes the host a member of a network. It returns at once; neighbours are
@@ -116,15 +116,15 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
 		handlers: map[protocol.ID]network.StreamHandler{},
 		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
-		parted: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, limits: peerlimit.NewTable(peerlimit.DefaultBudgets()),
+		disconnected: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, limits: peerlimit.NewTable(peerlimit.DefaultBudgets()),
 		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
-		surveys:      map[uint64]*survey{},
+		ackQueries:   map[uint64]*ackQuery{},
 		stale:        make(chan struct{}, 1),
 		urgent:       make(chan struct{}, 1),
 		events:       fanout.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
 		history:      repair.New(newRand()),
 		seenWhispers: repair.NewSeen(),
-		carried:      ttlset.New(carriedTTL, maxCarried),
+		relayed:      ttlset.New(relayedTTL, maxRelayed),
 		redials:      redial.New(newRand()),
 	}
 	if opts != nil {
@@ -152,10 +152,10 @@ func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
 	if m.signer = h.Peerstore().PrivKey(h.ID()); m.signer == nil {
 		return nil, fmt.Errorf("the host's peerstore lacks its own private key")
 	}
-	if m.book, m.boot, err = openBook(m.opts.Dir, m.tag, wall(m.id)); err != nil {
+	if m.addresses, m.boot, err = openAddressBook(m.opts.Dir, m.tag, wallClock(m.id)); err != nil {
 		return nil, err
 	}
-	m.metrics = m.offer()
+	m.metrics = m.newMetrics()
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -166,7 +166,7 @@ func newRand() *mathrand.Rand {
 }
 
 func (m *Mesh) start() error {
-	m.setHandler(LinkProtocol, m.handleLink)
+	m.setHandler(ControlProtocol, m.handleControl)
 	m.setHandler(WhisperProtocol, m.handleWhispers)
 	if err := m.metrics.Register(m.opts.Registerer); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (m *Mesh) start() error {
 	for _, ai := range m.opts.Join {
 		m.redials.Add(m.epoch, string(ai.ID))
 	}
-	for _, p := range m.book.ids() {
+	for _, p := range m.addresses.ids() {
 		m.redials.Add(m.epoch, string(p))
 	}
 	m.mu.Unlock()
@@ -187,7 +187,7 @@ func (m *Mesh) start() error {
 	}
 	m.wg.Go(m.loop)
 	m.wg.Go(m.dispatch)
-	m.wg.Go(m.acquaint)
+	m.wg.Go(m.seekNeighbours)
 	m.wg.Go(m.repair)
 	m.wg.Go(m.publish)
 	if m.opts.Discovery != nil {
@@ -209,9 +209,9 @@ func (m *Mesh) Close() error {
 	m.flush()
 	m.mu.Lock()
 	m.closed = true
-	m.tellChange()
+	m.notifyChange()
 	m.mu.Unlock()
-	m.hub.leave(m, m.memberIDs())
+	m.hostmux.leave(m, m.memberIDs())
 	for _, p := range m.memberIDs() {
 		m.expel(p, ErrClosed)
 	}
@@ -231,7 +231,7 @@ func (m *Mesh) flush() {
 	first := m.history.Since(m.run(), now.Add(-flushTime))
 	m.historyMu.Unlock()
 	if err == nil && first != 0 {
-		_, err = m.survey(ctx, repair.Interval{First: first, Last: last}, now)
+		_, err = m.queryAcks(ctx, repair.Interval{First: first, Last: last}, now)
 	}
 	if err != nil {
 		m.log.Warn("closed before all neighbours had the last broadcasts", "err", err)

@@ -31,16 +31,16 @@ type Message struct {
 	Time    time.Time // the author's clock, shown and never judged by
 	Packets []any     // values of the data model
 
-	Origin   string // who has sent it, as From says, who has carried it here from another network; empty if From is the author
-	OriginID string // what it is called there
+	Origin   string // the sender in another network, if From has relayed the message from there; empty if From is the author
+	OriginID string // the ID of the message there
 
 	size      int // bytes of the packets
 	boot, seq uint64
 }
 
-// wall is a peer's clock as the others are shown it; nothing is judged by it. Tests
+// wallClock is a peer's clock as the others are shown it; nothing is judged by it. Tests
 // put it out.
-var wall = func(peer.ID) time.Time { return time.Now() }
+var wallClock = func(peer.ID) time.Time { return time.Now() }
 
 // A TypeError says that a packet is no value of the data model.
 type TypeError = value.TypeError

@@ -86,9 +86,9 @@ func (o *outbox) wait(ctx context.Context, done func() bool) error {
 	}
 }
 
-// take returns the messages for the next batch and the number of the first. With
+// next returns the messages for the next batch and the number of the first. With
 // none left, sending ends.
-func (o *outbox) take() (first uint64, messages []batch.Message) {
+func (o *outbox) next() (first uint64, messages []batch.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	first = o.seq - uint64(len(o.queue)) + 1
@@ -114,7 +114,7 @@ func (o *outbox) take() (first uint64, messages []batch.Message) {
 // publishOne publishes one batch, and leaves the rest to the publisher: who
 // broadcasts does not work for others for long.
 func (m *Mesh) publishOne() {
-	first, messages := m.outbox.take()
+	first, messages := m.outbox.next()
 	m.publishBatch(first, messages)
 	signal(m.outbox.handed)
 }
@@ -129,7 +129,7 @@ func (m *Mesh) publish() {
 		case <-m.outbox.handed:
 		}
 		for {
-			first, messages := m.outbox.take()
+			first, messages := m.outbox.next()
 			if len(messages) == 0 {
 				break
 			}
@@ -141,8 +141,8 @@ func (m *Mesh) publish() {
 func (m *Mesh) publishBatch(first uint64, messages []batch.Message) {
 	sealed, err := m.seal(first, messages)
 	if err == nil {
-		m.noteOwn(first, len(messages), sealed)
-		err = m.spread(sealed, 0, m.id)
+		m.recordOwn(first, len(messages), sealed)
+		err = m.forward(sealed, 0, m.id)
 	}
 	if err != nil && m.ctx.Err() == nil {
 		m.log.Error("cannot publish", "err", err)

@@ -20,7 +20,7 @@ import (
 // /go2p/0123456789abcdef/whisper/1.0.0.
 const (
 	HelloProtocol   protocol.ID = "/go2p/hello/1.0.0"
-	LinkProtocol    protocol.ID = "/go2p/mesh/1.0.0"
+	ControlProtocol protocol.ID = "/go2p/mesh/1.0.0"
 	WhisperProtocol protocol.ID = "/go2p/whisper/1.0.0"
 
 	gossipProtocol protocol.ID = "/go2p/meshsub/1.2.0"
@@ -39,7 +39,7 @@ const (
 	maxTags      = 128                         // tags in a hello
 	padTags      = 8                           // a hello's tags are padded to a multiple of this
 	maxNetworks  = maxTags / 2                 // networks on one host
-	maxLink      = MaxMessage + 2*envelopeRoom // a link message's frame
+	maxControl   = MaxMessage + 2*envelopeRoom // a link message's frame
 	maxListed    = 64                          // peers in one list
 	maxAddrs     = 16                          // addresses of one peer in a list
 	maxAddrBytes = 32 << 10                    // all addresses in a list
@@ -48,7 +48,7 @@ const (
 	helloTimeout = 10 * time.Second            // a whole hello
 	dialTimeout  = 10 * time.Second            // one dial of ours, in the background
 	writeTimeout = 10 * time.Second            // one write to a member
-	slowLink     = 64 << 10                    // bytes a second that a long write to a member must make at least
+	slowControl  = 64 << 10                    // bytes a second that a long write to a member must make at least
 	listTimeout  = 5 * time.Second             // one neighbour's answer with its peers
 	gossipQueue  = 256                         // RPCs in each of pubsub's queues; longer ones, up to 4096, lost no less under load
 	settle       = time.Second                 // how long a broadcast waits for new members to subscribe

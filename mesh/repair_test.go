@@ -266,7 +266,7 @@ func TestBroadcastAndClose(t *testing.T) {
 
 // Neighbours say when they have a broadcast: soon, late if it was lost at first, and
 // not at all if they are gone.
-func TestTaken(t *testing.T) {
+func TestDelivered(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 4, nil)
 		for i := 1; i < 4; i++ {
@@ -279,7 +279,7 @@ func TestTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			if n, err := l.meshes[0].Taken(l.ctx(), r); n != 3 || err != nil || time.Since(start) > time.Second {
+			if n, err := l.meshes[0].Delivered(l.ctx(), r); n != 3 || err != nil || time.Since(start) > time.Second {
 				t.Errorf("%d neighbours have it after %v: %v", n, time.Since(start), err)
 			}
 		}
@@ -290,13 +290,13 @@ func TestTaken(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(l.ctx(), time.Second)
 		defer cancel()
-		if n, err := l.meshes[0].Taken(ctx, r); n != 2 || !errors.Is(err, context.DeadlineExceeded) {
+		if n, err := l.meshes[0].Delivered(ctx, r); n != 2 || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%d neighbours have it while one is cut off: %v", n, err)
 		}
-		if n, err := l.meshes[0].Taken(l.ctx(), r); n != 2 || err != nil {
+		if n, err := l.meshes[0].Delivered(l.ctx(), r); n != 2 || err != nil {
 			t.Errorf("%d neighbours have it when that one is given up: %v", n, err)
 		}
-		if _, err := l.meshes[0].Taken(l.ctx(), mesh.Receipt{}); err == nil {
+		if _, err := l.meshes[0].Delivered(l.ctx(), mesh.Receipt{}); err == nil {
 			t.Error("an empty receipt was accepted")
 		}
 	})

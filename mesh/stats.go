@@ -95,8 +95,8 @@ func (s *stats) received(msg Message) {
 	}
 }
 
-// offer returns the counters and what else can be measured.
-func (m *Mesh) offer() *metrics.Set {
+// newMetrics returns the counters and what else can be measured.
+func (m *Mesh) newMetrics() *metrics.Set {
 	set, s := metrics.New("mesh", m.name), &m.stats
 	const sent, received = "Messages sent.", "Messages handed to the handlers."
 	set.Counter("sent_total", sent, &s.sentBroadcasts, "kind", "broadcast")

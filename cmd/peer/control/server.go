@@ -237,7 +237,7 @@ func (s *Server) send(ctx context.Context, o Outgoing) (Sent, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, taking)
 	defer cancel()
-	took, _ := s.mesh.Taken(ctx, r)
+	took, _ := s.mesh.Delivered(ctx, r)
 	old := 0
 	for _, l := range s.bridge.Links() {
 		old += len(l.Peers)

@@ -16,54 +16,54 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/batch"
 )
 
-// MaxOrigin is how many bytes the origin and the ID of what is carried may have, each.
+// MaxOrigin is how many bytes the origin and the ID of a relayed message may have, each.
 const MaxOrigin = 256
 
 const (
-	carriedTTL = 5 * time.Minute // that what was carried is known again
-	maxCarried = 1 << 16
+	relayedTTL = 5 * time.Minute // how long a relayed message is recognized
+	maxRelayed = 1 << 16
 )
 
-// A Carried says where a message is from that a member carries over from another network.
+// A Relayed says where a message is from that a member carries over from another network.
 // Nothing of it is proven.
-type Carried struct {
+type Relayed struct {
 	Origin string    // who has sent it there; with a colon in it, so that it is no peer ID
-	ID     string    // of the message there, and of that network: several members may carry it
+	ID     string    // of the message there, and of that network: several members may relay it
 	Time   time.Time // when it was sent there
 }
 
-// Carry broadcasts a message from another network. If another member has carried it in
+// Relay broadcasts a message from another network. If another member has relayed it in
 // the last five minutes nothing happens; otherwise it is handled here, too. Errors:
 // those of Broadcast, ErrOrigin.
-func (m *Mesh) Carry(ctx context.Context, c Carried, packets ...any) (Receipt, error) {
+func (m *Mesh) Relay(ctx context.Context, c Relayed, packets ...any) (Receipt, error) {
 	data, err := c.encode(packets)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
+		return Receipt{}, fmt.Errorf("mesh: relay: %w", err)
 	}
 	msg := Message{
-		ID: carriedID(c), Kind: Broadcast, From: m.id, Time: c.Time,
+		ID: relayedID(c), Kind: Broadcast, From: m.id, Time: c.Time,
 		Origin: c.Origin, OriginID: c.ID, size: len(data),
 	}
 	if _, msg.Packets, err = decodePackets(data); err != nil {
-		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
+		return Receipt{}, fmt.Errorf("mesh: relay: %w", err)
 	}
-	if !m.isNew(msg) {
+	if !m.firstRelay(msg) {
 		return Receipt{ID: msg.ID}, nil
 	}
 	r, err := m.broadcast(ctx, batch.Message{Time: c.Time.UnixMilli(), Packets: data})
 	if err != nil {
-		return Receipt{}, fmt.Errorf("mesh: carry: %w", err)
+		return Receipt{}, fmt.Errorf("mesh: relay: %w", err)
 	}
 	r.ID = msg.ID
-	for _, lost := range m.inbox.offer(msg) {
-		m.lose(lost)
+	for _, lost := range m.inbox.tryEnqueue(msg) {
+		m.reportDropped(lost)
 	}
 	return r, nil
 }
 
-// CarryTo whispers a message from another network, to this peer, too. Errors: those of
+// RelayTo whispers a message from another network, to this peer, too. Errors: those of
 // Whisper, ErrOrigin.
-func (m *Mesh) CarryTo(ctx context.Context, to peer.ID, c Carried, packets ...any) error {
+func (m *Mesh) RelayTo(ctx context.Context, to peer.ID, c Relayed, packets ...any) error {
 	data, err := c.encode(packets)
 	w := whisper{Time: c.Time.UnixMilli(), Packets: data}
 	switch {
@@ -75,22 +75,22 @@ func (m *Mesh) CarryTo(ctx context.Context, to peer.ID, c Carried, packets ...an
 		m.mu.Unlock()
 		var msg Message
 		if msg, err = w.message(to); err == nil {
-			err = m.inbox.wait(ctx, msg)
+			err = m.inbox.enqueue(ctx, msg)
 		}
 	default:
 		_, err = m.whisper(ctx, to, w, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("mesh: carry to %s: %w", to, err)
+		return fmt.Errorf("mesh: relay to %s: %w", to, err)
 	}
 	return nil
 }
 
-// isNew tells whether nobody has carried a message here before.
-func (m *Mesh) isNew(msg Message) bool {
+// firstRelay reports whether a message was not relayed before.
+func (m *Mesh) firstRelay(msg Message) bool {
 	m.historyMu.Lock()
 	defer m.historyMu.Unlock()
-	return m.carried.Add(time.Now(), msg.ID)
+	return m.relayed.Add(time.Now(), msg.ID)
 }
 
 func (m *Mesh) observe(f func(Message)) (end func()) {
@@ -131,9 +131,9 @@ func (m *Mesh) showOwn(bm batch.Message, r Receipt) {
 	}
 }
 
-// encode are the bytes of packets that are carried: those of the origin and the ID before
+// encode returns the bytes of relayed packets: those of the origin and the ID before
 // those of the packets. That the first is no array tells them from others.
-func (c Carried) encode(packets []any) ([]byte, error) {
+func (c Relayed) encode(packets []any) ([]byte, error) {
 	data, err := encodePackets(packets)
 	if err != nil {
 		return nil, err
@@ -151,20 +151,20 @@ func (c Carried) encode(packets []any) ([]byte, error) {
 // ErrOrigin says that an origin is too long, or could be taken for a peer.
 var ErrOrigin = errors.New("no origin in another network")
 
-func (c *Carried) valid() bool {
+func (c *Relayed) valid() bool {
 	return strings.Contains(c.Origin, ":") && max(len(c.Origin), len(c.ID)) <= MaxOrigin
 }
 
-// decodePackets reads the packets of a message, and where they are from if they are
-// carried.
-func decodePackets(data []byte) (c Carried, packets []any, err error) {
+// decodePackets reads the packets of a message, and their origin if they are
+// relayed.
+func decodePackets(data []byte) (c Relayed, packets []any, err error) {
 	if len(data) > MaxMessage {
 		return c, nil, ErrTooLarge
 	}
 	if len(data) > 0 && data[0]>>5 == 2 { // a byte string
 		s := dcbor.Scan(data)
 		origin, id := s.Bytes(), s.Bytes()
-		c, data = Carried{Origin: string(origin), ID: string(id)}, s.Rest()
+		c, data = Relayed{Origin: string(origin), ID: string(id)}, s.Rest()
 		if s.Bad() || !c.valid() {
 			return c, nil, ErrOrigin
 		}
@@ -173,8 +173,8 @@ func decodePackets(data []byte) (c Carried, packets []any, err error) {
 	return c, packets, err
 }
 
-// carriedID names a message the same whoever carries it.
-func carriedID(c Carried) string {
+// relayedID names a message the same whoever carries it.
+func relayedID(c Relayed) string {
 	sum := sha256.Sum256(dcbor.AppendBytes(dcbor.AppendBytes([]byte("carried\x00"), c.Origin), c.ID))
 	return hex.EncodeToString(sum[:12])
 }

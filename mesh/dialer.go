@@ -21,7 +21,7 @@ import (
 // lifts an earlier Disconnect. Errors: ErrUnreachable,
 // ErrNoCommonNetwork (the other end reports it, too), ErrClosed, or the context's.
 func (m *Mesh) Connect(ctx context.Context, to peer.AddrInfo) error {
-	m.unpart(to.ID)
+	m.liftDisconnect(to.ID)
 	if err := m.connect(ctx, to, true); err != nil {
 		if !errors.Is(err, ErrNoCommonNetwork) {
 			m.stats.note(to.ID, err)
@@ -39,10 +39,10 @@ func (m *Mesh) Disconnect(p peer.ID) error {
 		return fmt.Errorf("mesh: disconnect %s: not a neighbour", p)
 	}
 	m.mu.Lock()
-	m.parted[p] = true
+	m.disconnected[p] = true
 	m.redials.Remove(string(p))
 	m.mu.Unlock()
-	m.hub.renew(p) // tells p
+	m.hostmux.renew(p) // tells p
 	m.expel(p, ErrLeft)
 	return nil
 }
@@ -64,7 +64,7 @@ func (m *Mesh) connect(ctx context.Context, to peer.AddrInfo, explicit bool) err
 	if m.isMember(to.ID) {
 		return nil
 	}
-	g, err := m.hub.greet(ctx, to.ID, explicit)
+	g, err := m.hostmux.sayHello(ctx, to.ID, explicit)
 	if unsupported, ok := errors.AsType[multistream.ErrNotSupported[protocol.ID]](err); ok {
 		m.refused(to.ID, explicit)
 		return fmt.Errorf("%w (it does not speak %v)", ErrNoCommonNetwork, unsupported.Protos)
@@ -72,7 +72,7 @@ func (m *Mesh) connect(ctx context.Context, to peer.AddrInfo, explicit bool) err
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	m.hub.settle(to.ID, g)
+	m.hostmux.settle(to.ID, g)
 	if g.common[m] {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (m *Mesh) redial(p peer.ID) {
 		m.redials.Failed(time.Now(), string(p))
 		if explicit && errors.Is(err, ErrNoCommonNetwork) {
 			m.refusals[p] = err
-			m.tellChange()
+			m.notifyChange()
 		}
 		m.mu.Unlock()
 	}
@@ -163,7 +163,7 @@ func (m *Mesh) addrs(p peer.ID) []ma.Multiaddr {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return ma.Unique(append(addrs, m.book.addrs(p)...))
+	return ma.Unique(append(addrs, m.addresses.addrs(p)...))
 }
 
 // RequestPeers asks all neighbours for theirs and returns the peers of the
@@ -275,7 +275,7 @@ func (m *Mesh) connectSome(ctx context.Context, infos []peer.AddrInfo, n int) {
 	var wg sync.WaitGroup
 	tried := map[peer.ID]bool{m.ID(): true}
 	for _, info := range infos {
-		if tried[info.ID] || m.isMember(info.ID) || m.hides(info.ID) {
+		if tried[info.ID] || m.isMember(info.ID) || m.banned(info.ID) {
 			continue
 		}
 		if len(tried) > n {
@@ -296,9 +296,9 @@ const (
 	pause      = time.Second      // after a change, so that several changes cause one attempt
 )
 
-// acquaint connects to neighbours' neighbours while there are too few, and directly
+// seekNeighbours connects to neighbours' neighbours while there are too few, and directly
 // to those behind a relay when that becomes possible.
-func (m *Mesh) acquaint() {
+func (m *Mesh) seekNeighbours() {
 	for {
 		select {
 		case <-m.ctx.Done():

@@ -17,32 +17,32 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
-// A linkKind is what a link message says.
-type linkKind uint8
+// A controlKind is what a link message says.
+type controlKind uint8
 
 const (
-	linkPing   linkKind = 1 // answer with a pong of the same nonce
-	linkPong   linkKind = 2
-	linkWant   linkKind = 3 // answer with a list of the same nonce, with Target in it if known
-	linkList   linkKind = 4
-	linkHeads  linkKind = 5 // which broadcasts the teller can serve
-	linkFetch  linkKind = 6 // answer with those batches of Range that there are
-	linkServe  linkKind = 7
-	linkPush   linkKind = 8 // batches for a member that gossipsub passes over
-	linkAsk    linkKind = 9 // answer with the same nonce as soon as you have all of Range
-	linkAnswer linkKind = 10
+	controlPing      controlKind = 1 // answer with a pong of the same nonce
+	controlPong      controlKind = 2
+	controlWantPeers controlKind = 3 // answer with a list of the same nonce, with Target in it if known
+	controlPeers     controlKind = 4
+	controlHave      controlKind = 5 // which broadcasts the teller can serve
+	controlFetch     controlKind = 6 // answer with those batches of Range that there are
+	controlBatches   controlKind = 7
+	controlPush      controlKind = 8 // batches for a member that gossipsub passes over
+	controlAckQuery  controlKind = 9 // answer with the same nonce as soon as you have all of Range
+	controlAck       controlKind = 10
 )
 
-// A linkMessage is what neighbours tell each other, each on a stream of its own
+// A controlMessage is what neighbours tell each other, each on a stream of its own
 // that stays open.
-type linkMessage struct {
-	Kind    linkKind   `cbor:"1,keyasint"`
-	Nonce   uint64     `cbor:"2,keyasint,omitempty"`
-	Target  []byte     `cbor:"3,keyasint,omitempty"`
-	Peers   []listed   `cbor:"4,keyasint,omitempty"`
-	Heads   []wireHead `cbor:"5,keyasint,omitempty"`
-	Range   *wireRange `cbor:"6,keyasint,omitempty"`
-	Batches []agedData `cbor:"7,keyasint,omitempty"`
+type controlMessage struct {
+	Kind    controlKind `cbor:"1,keyasint"`
+	Nonce   uint64      `cbor:"2,keyasint,omitempty"`
+	Target  []byte      `cbor:"3,keyasint,omitempty"`
+	Peers   []listed    `cbor:"4,keyasint,omitempty"`
+	Haves   []wireHave  `cbor:"5,keyasint,omitempty"`
+	Range   *wireRange  `cbor:"6,keyasint,omitempty"`
+	Batches []agedData  `cbor:"7,keyasint,omitempty"`
 }
 
 // listed is a peer in a list.
@@ -52,8 +52,8 @@ type listed struct {
 	Addrs [][]byte
 }
 
-// wireHead is a head.
-type wireHead struct {
+// wireHave is a head.
+type wireHave struct {
 	_         struct{} `cbor:",toarray"`
 	Author    []byte
 	Boot      uint64
@@ -67,10 +67,10 @@ type wireRange struct {
 	_         struct{} `cbor:",toarray"`
 	Author    []byte
 	Boot      uint64
-	Stretches []uint64 // first and last number of each, ascending
+	Intervals []uint64 // first and last number of each, ascending
 }
 
-func onLink(stretches []repair.Interval) (list []uint64) {
+func flatten(stretches []repair.Interval) (list []uint64) {
 	for _, s := range stretches {
 		list = append(list, s.First, s.Last)
 	}
@@ -79,11 +79,11 @@ func onLink(stretches []repair.Interval) (list []uint64) {
 
 func (r *wireRange) run() repair.Run { return repair.Run{Author: string(r.Author), Boot: r.Boot} }
 
-// spans are the stretches up to the first that makes no sense.
-func (r *wireRange) spans() (list []repair.Interval) {
+// intervals are the stretches up to the first that makes no sense.
+func (r *wireRange) intervals() (list []repair.Interval) {
 	var before uint64
-	for i := 0; i+1 < len(r.Stretches); i += 2 {
-		s := repair.Interval{First: r.Stretches[i], Last: r.Stretches[i+1]}
+	for i := 0; i+1 < len(r.Intervals); i += 2 {
+		s := repair.Interval{First: r.Intervals[i], Last: r.Intervals[i+1]}
 		if s.First <= before || s.First > s.Last {
 			break
 		}
@@ -99,11 +99,11 @@ type agedData struct {
 	Age  uint64 // milliseconds
 }
 
-var linkDecoder = dcbor.Decoder(max(maxListed, repair.MaxHaves, repair.MaxServed, 2*repair.MaxIntervals), 8)
+var controlDecoder = dcbor.Decoder(max(maxListed, repair.MaxHaves, repair.MaxServed, 2*repair.MaxIntervals), 8)
 
-func decodeLink(body []byte) (linkMessage, error) {
-	var msg linkMessage
-	if err := linkDecoder.Unmarshal(body, &msg); err != nil {
+func decodeControl(body []byte) (controlMessage, error) {
+	var msg controlMessage
+	if err := controlDecoder.Unmarshal(body, &msg); err != nil {
 		return msg, err
 	}
 	if len(msg.Peers) > maxListed {
@@ -117,18 +117,18 @@ func decodeLink(body []byte) (linkMessage, error) {
 	return msg, nil
 }
 
-// tell queues a message for the member. What finds no room is dropped: all of it
+// send queues a message for the member. What finds no room is dropped: all of it
 // is repeated or missed by nobody.
-func (mb *member) tell(msg linkMessage) {
+func (mb *member) send(msg controlMessage) {
 	select {
 	case mb.out <- msg:
 	default:
 	}
 }
 
-// writeLink writes what the member is told, on a stream that it opens when
+// writeControl writes what the member is told, on a stream that it opens when
 // there is something to say and again when it broke.
-func (m *Mesh) writeLink(mb *member) {
+func (m *Mesh) writeControl(mb *member) {
 	var s network.Stream
 	for {
 		select {
@@ -138,7 +138,7 @@ func (m *Mesh) writeLink(mb *member) {
 			}
 			return
 		case msg := <-mb.out:
-			if err := m.writeLinkMessage(&s, mb.id, msg); err != nil {
+			if err := m.writeControlMessage(&s, mb.id, msg); err != nil {
 				m.log.Debug("link broke", "peer", mb.id, "err", err)
 				if s != nil {
 					s.Reset()
@@ -149,12 +149,12 @@ func (m *Mesh) writeLink(mb *member) {
 	}
 }
 
-func (m *Mesh) writeLinkMessage(s *network.Stream, p peer.ID, msg linkMessage) error {
+func (m *Mesh) writeControlMessage(s *network.Stream, p peer.ID, msg controlMessage) error {
 	if *s == nil {
 		ctx, cancel := context.WithTimeout(m.ctx, writeTimeout)
 		defer cancel()
 		var err error
-		if *s, err = m.newStream(ctx, p, LinkProtocol); err != nil {
+		if *s, err = m.newStream(ctx, p, ControlProtocol); err != nil {
 			*s = nil
 			return err
 		}
@@ -163,21 +163,21 @@ func (m *Mesh) writeLinkMessage(s *network.Stream, p peer.ID, msg linkMessage) e
 	if err != nil {
 		return err
 	}
-	(*s).SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(body))*time.Second/slowLink))
+	(*s).SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(body))*time.Second/slowControl))
 	return frame.Write(*s, body)
 }
 
-// A linkReader reads a link and notes that something arrives. In the middle of a
+// A controlReader reads a link and notes that something arrives. In the middle of a
 // long message it says so to the member, which might otherwise take this peer for
 // dead.
-type linkReader struct {
+type controlReader struct {
 	network.Stream
 	mesh *Mesh
 	mb   *member
 	said time.Time
 }
 
-func (r *linkReader) Read(p []byte) (int, error) {
+func (r *controlReader) Read(p []byte) (int, error) {
 	n, err := r.Stream.Read(p)
 	if n > 0 {
 		r.mb.hear()
@@ -187,7 +187,7 @@ func (r *linkReader) Read(p []byte) (int, error) {
 		r.mesh.historyMu.Unlock()
 		if now.Sub(r.said) > time.Second {
 			if !r.said.IsZero() {
-				r.mb.tell(linkMessage{Kind: linkPong})
+				r.mb.send(controlMessage{Kind: controlPong})
 			}
 			r.said = now
 		}
@@ -195,23 +195,23 @@ func (r *linkReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// handleLink reads what a member tells. A new stream takes the place of its
+// handleControl reads what a member tells. A new stream takes the place of its
 // former one.
-func (m *Mesh) handleLink(s network.Stream) {
+func (m *Mesh) handleControl(s network.Stream) {
 	mb := m.member(s.Conn().RemotePeer())
 	if mb == nil {
 		s.Reset()
 		return
 	}
 	m.mu.Lock()
-	former := mb.link
-	mb.link = s
+	former := mb.control
+	mb.control = s
 	m.mu.Unlock()
 	if former != nil {
 		m.refuse(former)
 	}
-	bytes := &linkReader{Stream: s, mesh: m, mb: mb}
-	r := frame.NewReader(bytes, maxLink)
+	bytes := &controlReader{Stream: s, mesh: m, mb: mb}
+	r := frame.NewReader(bytes, maxControl)
 	for {
 		bytes.said = time.Time{}
 		body, err := r.Next()
@@ -221,7 +221,7 @@ func (m *Mesh) handleLink(s network.Stream) {
 		if err != nil || m.count(mb.id, peerlimit.ControlFrame, 1) {
 			break
 		}
-		msg, err := decodeLink(body)
+		msg, err := decodeControl(body)
 		if err != nil {
 			m.badFrame(mb.id, fmt.Errorf("link: %w", err))
 			break
@@ -231,17 +231,17 @@ func (m *Mesh) handleLink(s network.Stream) {
 	s.Reset()
 }
 
-func (m *Mesh) receive(mb *member, msg linkMessage) {
+func (m *Mesh) receive(mb *member, msg controlMessage) {
 	switch msg.Kind {
-	case linkPing:
-		mb.tell(linkMessage{Kind: linkPong, Nonce: msg.Nonce})
-	case linkPong:
+	case controlPing:
+		mb.send(controlMessage{Kind: controlPong, Nonce: msg.Nonce})
+	case controlPong:
 		if sent := time.Duration(msg.Nonce); sent > 0 && sent < time.Since(m.epoch) {
 			mb.rtt.Store(int64(time.Since(m.epoch) - sent))
 		}
-	case linkWant:
-		mb.tell(linkMessage{Kind: linkList, Nonce: msg.Nonce, Peers: m.listFor(mb.id, peer.ID(msg.Target))})
-	case linkList:
+	case controlWantPeers:
+		mb.send(controlMessage{Kind: controlPeers, Nonce: msg.Nonce, Peers: m.listFor(mb.id, peer.ID(msg.Target))})
+	case controlPeers:
 		m.mu.Lock()
 		answer := mb.lists[msg.Nonce]
 		delete(mb.lists, msg.Nonce)
@@ -249,18 +249,18 @@ func (m *Mesh) receive(mb *member, msg linkMessage) {
 		if answer != nil {
 			answer <- msg.Peers
 		}
-	case linkHeads:
-		m.hearHeads(mb, msg.Heads)
-	case linkFetch:
-		m.serve(mb, msg.Range)
-	case linkServe:
-		m.served(mb, msg.Range, msg.Batches)
-	case linkPush:
-		m.pushed(mb, msg.Batches)
-	case linkAsk:
-		m.hearQuestion(mb, msg.Nonce, msg.Range)
-	case linkAnswer:
-		m.hearAnswer(mb.id, msg.Nonce)
+	case controlHave:
+		m.handleHave(mb, msg.Haves)
+	case controlFetch:
+		m.handleFetch(mb, msg.Range)
+	case controlBatches:
+		m.handleBatches(mb, msg.Range, msg.Batches)
+	case controlPush:
+		m.handlePush(mb, msg.Batches)
+	case controlAckQuery:
+		m.handleAckQuery(mb, msg.Nonce, msg.Range)
+	case controlAck:
+		m.handleAck(mb.id, msg.Nonce)
 	}
 }
 
@@ -269,7 +269,7 @@ func (m *Mesh) receive(mb *member, msg linkMessage) {
 func (m *Mesh) listFor(asker, target peer.ID) []listed {
 	m.mu.Lock()
 	ids := make([]peer.ID, 0, maxListed)
-	_, known := m.book.peers[target]
+	_, known := m.addresses.peers[target]
 	if m.members[target] != nil || known {
 		ids = append(ids, target)
 	}
@@ -316,7 +316,7 @@ func (m *Mesh) askList(ctx context.Context, p, target peer.ID) ([]peer.AddrInfo,
 		delete(mb.lists, nonce)
 		m.mu.Unlock()
 	}()
-	mb.tell(linkMessage{Kind: linkWant, Nonce: nonce, Target: []byte(target)})
+	mb.send(controlMessage{Kind: controlWantPeers, Nonce: nonce, Target: []byte(target)})
 	select {
 	case list := <-answer:
 		return m.infos(list), nil

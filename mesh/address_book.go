@@ -19,9 +19,9 @@ import (
 // maxRemembered is how many members of the past are kept and dialled again.
 const maxRemembered = 64
 
-// A book is what a mesh remembers from one run to the next: how often it was
+// A addressBook is what a mesh remembers from one run to the next: how often it was
 // started, and its latest neighbours. Without a directory it forgets.
-type book struct {
+type addressBook struct {
 	path  string // of the network's own directory; empty without one
 	peers map[peer.ID]remembered
 	dirty bool
@@ -32,8 +32,8 @@ type remembered struct {
 	Seen  time.Time `json:"seen"`
 }
 
-// bookFile is the JSON file with the remembered peers.
-type bookFile struct {
+// addressBookFile is the JSON file with the remembered peers.
+type addressBookFile struct {
 	Peers map[string]remembered `json:"peers"`
 }
 
@@ -42,10 +42,10 @@ const (
 	peersName = "peers.json"
 )
 
-// openBook opens the directory of the network and raises its boot counter, which
+// openAddressBook opens the directory of the network and raises its boot counter, which
 // is durable before anything is sent under it.
-func openBook(dir, tag string, now time.Time) (book, uint64, error) {
-	b := book{peers: map[peer.ID]remembered{}}
+func openAddressBook(dir, tag string, now time.Time) (addressBook, uint64, error) {
+	b := addressBook{peers: map[peer.ID]remembered{}}
 	if dir == "" {
 		return b, uint64(now.UnixMilli()), nil
 	}
@@ -60,7 +60,7 @@ func openBook(dir, tag string, now time.Time) (book, uint64, error) {
 	return b, boot, b.load()
 }
 
-func (b *book) raiseBoot() (uint64, error) {
+func (b *addressBook) raiseBoot() (uint64, error) {
 	name := filepath.Join(b.path, bootName)
 	var boot uint64
 	data, err := os.ReadFile(name)
@@ -77,7 +77,7 @@ func (b *book) raiseBoot() (uint64, error) {
 	return boot, file.Replace(name, fmt.Appendln(nil, boot))
 }
 
-func (b *book) load() error {
+func (b *addressBook) load() error {
 	name := filepath.Join(b.path, peersName)
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +86,7 @@ func (b *book) load() error {
 	if err != nil {
 		return err
 	}
-	var f bookFile
+	var f addressBookFile
 	if err := json.Unmarshal(data, &f); err != nil {
 		return fmt.Errorf("%s is damaged: %w; it may be removed, the peers in it are then forgotten", name, err)
 	}
@@ -101,19 +101,19 @@ func (b *book) load() error {
 // save writes the remembered peers if they have changed.
 func (m *Mesh) save() {
 	m.mu.Lock()
-	if !m.book.dirty || m.book.path == "" {
+	if !m.addresses.dirty || m.addresses.path == "" {
 		m.mu.Unlock()
 		return
 	}
-	m.book.dirty = false
-	f := bookFile{Peers: map[string]remembered{}}
-	for p, r := range m.book.peers {
+	m.addresses.dirty = false
+	f := addressBookFile{Peers: map[string]remembered{}}
+	for p, r := range m.addresses.peers {
 		f.Peers[p.String()] = r
 	}
 	m.mu.Unlock()
 	data, err := json.MarshalIndent(f, "", "\t")
 	if err == nil {
-		err = file.Replace(filepath.Join(m.book.path, peersName), append(data, '\n'))
+		err = file.Replace(filepath.Join(m.addresses.path, peersName), append(data, '\n'))
 	}
 	if err != nil {
 		m.log.Warn("cannot save the remembered peers", "err", err)
@@ -122,7 +122,7 @@ func (m *Mesh) save() {
 
 // note remembers a member. The one seen longest ago makes room, and is reported
 // to forget.
-func (b *book) note(p peer.ID, addrs []ma.Multiaddr, now time.Time, forget func(peer.ID)) {
+func (b *addressBook) note(p peer.ID, addrs []ma.Multiaddr, now time.Time, forget func(peer.ID)) {
 	if _, known := b.peers[p]; !known && len(b.peers) >= maxRemembered {
 		var oldest peer.ID
 		for q, r := range b.peers {
@@ -141,7 +141,7 @@ func (b *book) note(p peer.ID, addrs []ma.Multiaddr, now time.Time, forget func(
 	b.dirty = true
 }
 
-func (b *book) ids() []peer.ID {
+func (b *addressBook) ids() []peer.ID {
 	ids := make([]peer.ID, 0, len(b.peers))
 	for p := range b.peers {
 		ids = append(ids, p)
@@ -150,7 +150,7 @@ func (b *book) ids() []peer.ID {
 }
 
 // addrs returns the remembered addresses of p.
-func (b *book) addrs(p peer.ID) []ma.Multiaddr {
+func (b *addressBook) addrs(p peer.ID) []ma.Multiaddr {
 	var addrs []ma.Multiaddr
 	for _, text := range b.peers[p].Addrs {
 		if a, err := ma.NewMultiaddr(strings.TrimSpace(text)); err == nil {

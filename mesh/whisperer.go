@@ -19,7 +19,7 @@ type whisper struct {
 	_       struct{} `cbor:",toarray"`
 	Boot    uint64
 	Seq     uint64
-	To      string // the ID of the message that it answers, or the origin of one that was carried, or empty
+	To      string // the ID of the message that it answers, or the origin of one that was relayed, or empty
 	Time    int64  // the author's, Unix milliseconds
 	Packets []byte // a CBOR array
 }
@@ -63,7 +63,7 @@ func (m *Mesh) Whisper(ctx context.Context, to peer.ID, packets ...any) error {
 }
 
 // Reply whispers to the author of a message, naming the message that it answers, or to
-// the member that has carried it here, naming who has sent it. It is Whisper otherwise.
+// the member that has relayed it, naming who has sent it. It is Whisper otherwise.
 func (m *Mesh) Reply(ctx context.Context, msg Message, packets ...any) error {
 	to := msg.ID
 	if msg.Origin != "" {
@@ -116,7 +116,7 @@ func (m *Mesh) endAsk(id string) {
 
 // whisperOf is a whisper of this peer, now.
 func (m *Mesh) whisperOf(packets []byte, answers string) whisper {
-	return whisper{To: answers, Time: wall(m.id).UnixMilli(), Packets: packets}
+	return whisper{To: answers, Time: wallClock(m.id).UnixMilli(), Packets: packets}
 }
 
 // whisper sends one message and returns its ID. Where reply is given, the reply to
@@ -357,7 +357,7 @@ func (m *Mesh) readWhispers(s network.Stream, mb *member) error {
 			return err
 		}
 		ack := whisperAck{Seq: w.Seq}
-		if err := m.take(mb.id, &w); err != nil {
+		if err := m.handleWhisper(mb.id, &w); err != nil {
 			if m.ctx.Err() != nil {
 				return err
 			}
@@ -375,8 +375,8 @@ func (m *Mesh) readWhispers(s network.Stream, mb *member) error {
 	}
 }
 
-// take puts a whisper where it belongs. It returns when it is there.
-func (m *Mesh) take(from peer.ID, w *whisper) error {
+// handleWhisper puts a whisper where it belongs. It returns when it is there.
+func (m *Mesh) handleWhisper(from peer.ID, w *whisper) error {
 	msg, err := w.message(from)
 	if err != nil {
 		return err
@@ -387,7 +387,7 @@ func (m *Mesh) take(from peer.ID, w *whisper) error {
 	if !isNew || m.answered(msg) {
 		return nil
 	}
-	return m.inbox.wait(m.ctx, msg)
+	return m.inbox.enqueue(m.ctx, msg)
 }
 
 // answered hands a reply to the Ask that waits for it, if one does.

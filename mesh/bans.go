@@ -17,13 +17,13 @@ func (m *Mesh) count(p peer.ID, v peerlimit.Violation, n int) (over bool) {
 	over = m.limits.Count(time.Now(), string(p), v, int64(n))
 	m.limitsMu.Unlock()
 	if over && m.isMember(p) {
-		m.exclude(p, fmt.Errorf("%w: too many %s", ErrOffended, v))
+		m.ban(p, fmt.Errorf("%w: too many %s", ErrOffended, v))
 	}
 	return over
 }
 
-// exclude puts a member outside for ten minutes.
-func (m *Mesh) exclude(p peer.ID, why error) {
+// ban puts a member outside for ten minutes.
+func (m *Mesh) ban(p peer.ID, why error) {
 	until := time.Now().Add(forgiveness)
 	m.limitsMu.Lock()
 	m.limits.Ban(string(p), until)
@@ -33,7 +33,7 @@ func (m *Mesh) exclude(p peer.ID, why error) {
 	m.mu.Unlock()
 	m.stats.note(p, why)
 	m.log.Warn("member put outside for ten minutes", "peer", p, "err", why)
-	m.hub.renew(p)
+	m.hostmux.renew(p)
 	m.expel(p, why)
 }
 
@@ -56,20 +56,20 @@ func (m *Mesh) refuse(s network.Stream) {
 	m.count(s.Conn().RemotePeer(), peerlimit.RefusedStream, 1)
 }
 
-// hides tells whether this network is kept from p: it is outside, or was disconnected
+// banned tells whether this network is kept from p: it is outside, or was disconnected
 // on purpose.
-func (m *Mesh) hides(p peer.ID) bool {
+func (m *Mesh) banned(p peer.ID) bool {
 	m.limitsMu.Lock()
 	outside := m.limits.Banned(time.Now(), string(p))
 	m.limitsMu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.parted[p] || outside
+	return m.disconnected[p] || outside
 }
 
-// unpart lifts what Disconnect has done.
-func (m *Mesh) unpart(p peer.ID) {
+// liftDisconnect lifts what Disconnect has done.
+func (m *Mesh) liftDisconnect(p peer.ID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.parted, p)
+	delete(m.disconnected, p)
 }

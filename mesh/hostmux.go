@@ -20,10 +20,10 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
 
-// A hub is what all networks joined on one host share: the hello with each
+// A hostmux is what all networks joined on one host share: the hello with each
 // connected peer, and the one handler behind which the streams of all networks
 // are hidden. It exists while at least one network is joined.
-type hub struct {
+type hostmux struct {
 	host   host.Host
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -33,25 +33,25 @@ type hub struct {
 	mu    sync.Mutex
 	gen   uint64
 	nets  map[string]*Mesh // by tag
-	peers map[peer.ID]*acquaintance
+	peers map[peer.ID]*handshake
 }
 
-// An acquaintance is a connected peer that speaks the hello.
-type acquaintance struct {
-	again   chan struct{} // asks for one more hello
-	stop    context.CancelFunc
-	greeted time.Time // when the newest hello took effect; zero before the first
-	mine    stamp     // of that hello
-	theirs  stamp
-	hellos  int // being answered
+// An handshake is a connected peer that speaks the hello.
+type handshake struct {
+	again     chan struct{} // asks for one more hello
+	stop      context.CancelFunc
+	settled   time.Time // when the newest hello took effect; zero before the first
+	local     helloInfo // of that hello
+	remote    helloInfo
+	answering int // being answered
 }
 
 // hubs has the hub of each host with a network. A host is not ours, so there
 // is no other place where two networks on it could find each other.
 var hubs = struct {
 	sync.Mutex
-	of map[host.Host]*hub
-}{of: map[host.Host]*hub{}}
+	of map[host.Host]*hostmux
+}{of: map[host.Host]*hostmux{}}
 
 // enter adds m to the hub of its host and says hello anew to who is connected.
 func enter(m *Mesh) error {
@@ -60,7 +60,7 @@ func enter(m *Mesh) error {
 	h := hubs.of[m.host]
 	if h == nil {
 		var err error
-		if h, err = newHub(m.host); err != nil {
+		if h, err = newHostmux(m.host); err != nil {
 			return err
 		}
 		hubs.of[m.host] = h
@@ -72,7 +72,7 @@ func enter(m *Mesh) error {
 	return nil
 }
 
-func (h *hub) add(m *Mesh) error {
+func (h *hostmux) add(m *Mesh) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.nets[m.tag] != nil {
@@ -81,14 +81,14 @@ func (h *hub) add(m *Mesh) error {
 	if len(h.nets) == maxNetworks {
 		return fmt.Errorf("mesh: this host is in %d networks already", maxNetworks)
 	}
-	m.hub = h
+	m.hostmux = h
 	h.nets[m.tag] = m
 	return nil
 }
 
 // leave takes m out of its hub and tells those of its members that can be
 // told in two seconds. The last network closes the hub.
-func (h *hub) leave(m *Mesh, members []peer.ID) {
+func (h *hostmux) leave(m *Mesh, members []peer.ID) {
 	hubs.Lock()
 	h.mu.Lock()
 	delete(h.nets, m.tag)
@@ -98,7 +98,7 @@ func (h *hub) leave(m *Mesh, members []peer.ID) {
 	if last { // under the lock: the next network's hub sets them again
 		delete(hubs.of, h.host)
 		h.host.RemoveStreamHandler(HelloProtocol)
-		h.host.RemoveStreamHandler(LinkProtocol)
+		h.host.RemoveStreamHandler(ControlProtocol)
 	}
 	hubs.Unlock()
 
@@ -107,7 +107,7 @@ func (h *hub) leave(m *Mesh, members []peer.ID) {
 	var wg sync.WaitGroup
 	for _, p := range members {
 		wg.Go(func() {
-			if g, err := h.greet(ctx, p, false); err == nil {
+			if g, err := h.sayHello(ctx, p, false); err == nil {
 				h.settle(p, g)
 			}
 		})
@@ -121,7 +121,7 @@ func (h *hub) leave(m *Mesh, members []peer.ID) {
 
 const goodbye = 2 * time.Second
 
-func newHub(hst host.Host) (*hub, error) {
+func newHostmux(hst host.Host) (*hostmux, error) {
 	sub, err := hst.EventBus().Subscribe([]any{
 		new(event.EvtPeerIdentificationCompleted),
 		new(event.EvtPeerProtocolsUpdated),
@@ -132,13 +132,13 @@ func newHub(hst host.Host) (*hub, error) {
 	}
 	var run [8]byte
 	rand.Read(run[:])
-	h := &hub{
+	h := &hostmux{
 		host: hst, run: binary.BigEndian.Uint64(run[:]), gen: 1,
-		nets: map[string]*Mesh{}, peers: map[peer.ID]*acquaintance{},
+		nets: map[string]*Mesh{}, peers: map[peer.ID]*handshake{},
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	hst.SetStreamHandler(HelloProtocol, h.handleHello)
-	hst.SetStreamHandlerMatch(LinkProtocol, h.serves, h.handleStream)
+	hst.SetStreamHandlerMatch(ControlProtocol, h.serves, h.handleStream)
 	h.wg.Go(func() { h.watch(sub) })
 	for _, p := range hst.Network().Peers() {
 		if ok, err := hst.Peerstore().SupportsProtocols(p, HelloProtocol); err == nil && len(ok) > 0 {
@@ -149,7 +149,7 @@ func newHub(hst host.Host) (*hub, error) {
 }
 
 // watch follows the host's connections.
-func (h *hub) watch(sub event.Subscription) {
+func (h *hostmux) watch(sub event.Subscription) {
 	defer sub.Close()
 	for {
 		select {
@@ -177,7 +177,7 @@ func (h *hub) watch(sub event.Subscription) {
 
 // connectedness follows a change of the connections to p. It asks how things
 // are now, since the event may be behind them.
-func (h *hub) connectedness(p peer.ID) {
+func (h *hostmux) connectedness(p peer.ID) {
 	now := h.host.Network().Connectedness(p)
 	if now != network.Connected && now != network.Limited {
 		h.mu.Lock()
@@ -190,7 +190,7 @@ func (h *hub) connectedness(p peer.ID) {
 	for _, m := range h.networks() {
 		switch now {
 		case network.Connected:
-			m.gate.announce(p) // perhaps it was only limited before
+			m.memberHost.announce(p) // perhaps it was only limited before
 		case network.Limited:
 		default:
 			m.expel(p, ErrDisconnected)
@@ -198,7 +198,7 @@ func (h *hub) connectedness(p peer.ID) {
 	}
 }
 
-func (h *hub) networks() []*Mesh {
+func (h *hostmux) networks() []*Mesh {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	nets := make([]*Mesh, 0, len(h.nets))
@@ -210,23 +210,23 @@ func (h *hub) networks() []*Mesh {
 
 // meet starts to say hello to p, once however often it is called while p is
 // connected. Both ends do: two hellos do no harm, a missing one would.
-func (h *hub) meet(p peer.ID) {
+func (h *hostmux) meet(p peer.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.peers[p] != nil || h.ctx.Err() != nil {
 		return
 	}
 	ctx, stop := context.WithCancel(h.ctx)
-	a := &acquaintance{again: make(chan struct{}, 1), stop: stop}
+	a := &handshake{again: make(chan struct{}, 1), stop: stop}
 	h.peers[p] = a
-	h.wg.Go(func() { h.attend(ctx, p, a.again) })
+	h.wg.Go(func() { h.keepGreeting(ctx, p, a.again) })
 }
 
-// attend says hello to p until it succeeds, and again each time it is asked to.
-func (h *hub) attend(ctx context.Context, p peer.ID, again <-chan struct{}) {
+// keepGreeting says hello to p until it succeeds, and again each time it is asked to.
+func (h *hostmux) keepGreeting(ctx context.Context, p peer.ID, again <-chan struct{}) {
 	for failures := 0; ; {
 		var retry <-chan time.Time
-		g, err := h.greet(ctx, p, false)
+		g, err := h.sayHello(ctx, p, false)
 		if err == nil {
 			failures = 0
 			h.settle(p, g)
@@ -248,7 +248,7 @@ func (h *hub) attend(ctx context.Context, p peer.ID, again <-chan struct{}) {
 
 // gone forgets p if it is not connected any more. Its next connection meets it
 // anew, which cannot be missed: that needs the lock, too.
-func (h *hub) gone(p peer.ID) bool {
+func (h *hostmux) gone(p peer.ID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.host.Network().Connectedness(p)
@@ -261,7 +261,7 @@ func (h *hub) gone(p peer.ID) bool {
 
 // renew says hello again, to p or to everybody, after what this peer would
 // say in it has changed.
-func (h *hub) renew(ps ...peer.ID) {
+func (h *hostmux) renew(ps ...peer.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.gen++
@@ -276,35 +276,35 @@ func (h *hub) renew(ps ...peer.ID) {
 	}
 }
 
-// stamp is what this peer says of itself in a new hello with p, and the
+// helloInfo is what this peer says of itself in a new hello with p, and the
 // networks that the hello is about.
-func (h *hub) stamp(p peer.ID) (stamp, []*Mesh) {
+func (h *hostmux) helloInfo(p peer.ID) (helloInfo, []*Mesh) {
 	nets := h.networks()
 	h.mu.Lock()
-	s := stamp{Clock: wall(h.host.ID()).UnixMilli(), Run: h.run, Gen: h.gen}
+	s := helloInfo{Clock: wallClock(h.host.ID()).UnixMilli(), Run: h.run, Gen: h.gen}
 	h.mu.Unlock()
 	rand.Read(s.Nonce[:])
-	return s, slices.DeleteFunc(nets, func(m *Mesh) bool { return m.hides(p) })
+	return s, slices.DeleteFunc(nets, func(m *Mesh) bool { return m.banned(p) })
 }
 
 // settle makes the outcome of a hello take effect in all networks that it was
 // about. Hellos between two peers may overtake each other; a result older than
 // one that took effect changes nothing.
-func (h *hub) settle(p peer.ID, g *greeting) {
+func (h *hostmux) settle(p peer.ID, g *helloResult) {
 	h.mu.Lock()
 	a := h.peers[p]
 	if a == nil {
 		// It is connected, or there would be no greeting; its identify
 		// will follow.
-		a = &acquaintance{}
+		a = &handshake{}
 	}
-	before := a.greeted
-	restarted := !before.IsZero() && a.theirs.Run != g.theirs.Run
-	if !before.IsZero() && !restarted && (g.mine.Gen < a.mine.Gen || g.theirs.Gen < a.theirs.Gen) {
+	before := a.settled
+	restarted := !before.IsZero() && a.remote.Run != g.remote.Run
+	if !before.IsZero() && !restarted && (g.local.Gen < a.local.Gen || g.remote.Gen < a.remote.Gen) {
 		h.mu.Unlock()
 		return
 	}
-	a.greeted, a.mine, a.theirs = time.Now(), g.mine, g.theirs
+	a.settled, a.local, a.remote = time.Now(), g.local, g.remote
 	h.mu.Unlock()
 
 	if restarted {
@@ -327,7 +327,7 @@ func (h *hub) settle(p peer.ID, g *greeting) {
 // dropRun ends what was left of the former run of p, last heard of at a moment.
 // The connections of a process that has ended are dead, whoever dialled them, but
 // may take half a minute to find out.
-func (h *hub) dropRun(p peer.ID, g *greeting, heard time.Time) {
+func (h *hostmux) dropRun(p peer.ID, g *helloResult, heard time.Time) {
 	for m := range g.common {
 		m.expel(p, ErrDisconnected)
 	}
@@ -343,27 +343,27 @@ func (h *hub) dropRun(p peer.ID, g *greeting, heard time.Time) {
 }
 
 // handleHello answers a hello. A peer that keeps several waiting is cut.
-func (h *hub) handleHello(s network.Stream) {
+func (h *hostmux) handleHello(s network.Stream) {
 	p := s.Conn().RemotePeer()
 	h.meet(p)
 	h.mu.Lock()
 	a := h.peers[p]
-	if a == nil || a.hellos == maxHellos {
+	if a == nil || a.answering == maxHellos {
 		h.mu.Unlock()
 		s.Reset()
 		return
 	}
-	a.hellos++
+	a.answering++
 	h.mu.Unlock()
 	defer func() {
 		h.mu.Lock()
-		a.hellos--
+		a.answering--
 		h.mu.Unlock()
 	}()
 	s.SetDeadline(time.Now().Add(helloTimeout))
 	stop := context.AfterFunc(h.ctx, func() { s.Reset() })
 	defer stop()
-	if err := h.answer(s, p, func(g *greeting) { h.settle(p, g) }); err != nil {
+	if err := h.answer(s, p, func(g *helloResult) { h.settle(p, g) }); err != nil {
 		for _, m := range h.networks() {
 			m.log.Debug("hello failed", "peer", p, "err", err)
 		}
@@ -386,12 +386,12 @@ func offWire(wire protocol.ID) (id protocol.ID, tag string, ok bool) {
 }
 
 // serves tells whether one of the networks handles a wire protocol.
-func (h *hub) serves(wire protocol.ID) bool {
+func (h *hostmux) serves(wire protocol.ID) bool {
 	m, handler := h.route(wire)
 	return m != nil && handler != nil
 }
 
-func (h *hub) route(wire protocol.ID) (*Mesh, network.StreamHandler) {
+func (h *hostmux) route(wire protocol.ID) (*Mesh, network.StreamHandler) {
 	id, tag, ok := offWire(wire)
 	if !ok {
 		return nil, nil
@@ -406,7 +406,7 @@ func (h *hub) route(wire protocol.ID) (*Mesh, network.StreamHandler) {
 }
 
 // handleStream passes a stream of a network on when its peer is a member.
-func (h *hub) handleStream(s network.Stream) {
+func (h *hostmux) handleStream(s network.Stream) {
 	m, handler := h.route(s.Protocol())
 	if handler == nil || !m.awaitMember(s.Conn().RemotePeer()) {
 		s.Reset()

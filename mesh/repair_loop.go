@@ -48,22 +48,22 @@ func (m *Mesh) repair() {
 
 func (m *Mesh) perform(out repair.Effects) {
 	for _, t := range out.Announce {
-		msg := linkMessage{Kind: linkHeads}
+		msg := controlMessage{Kind: controlHave}
 		for _, hd := range t.Haves {
-			msg.Heads = append(msg.Heads, wireHead{
+			msg.Haves = append(msg.Haves, wireHave{
 				Author: []byte(hd.Run.Author), Boot: hd.Run.Boot, Low: hd.Low, High: hd.High,
 				Age: uint64(hd.Age.Milliseconds()), Urgent: hd.Urgent,
 			})
 		}
-		m.tellMember(peer.ID(t.To), msg)
+		m.sendTo(peer.ID(t.To), msg)
 	}
 	for _, f := range out.Fetch {
-		m.tellMember(peer.ID(f.To), linkMessage{Kind: linkFetch, Range: &wireRange{
-			Author: []byte(f.Run.Author), Boot: f.Run.Boot, Stretches: onLink(f.Intervals),
+		m.sendTo(peer.ID(f.To), controlMessage{Kind: controlFetch, Range: &wireRange{
+			Author: []byte(f.Run.Author), Boot: f.Run.Boot, Intervals: flatten(f.Intervals),
 		}})
 	}
 	for _, q := range out.Ack {
-		m.tellMember(peer.ID(q.From), linkMessage{Kind: linkAnswer, Nonce: q.Nonce})
+		m.sendTo(peer.ID(q.From), controlMessage{Kind: controlAck, Nonce: q.Nonce})
 	}
 	for _, l := range out.Lost {
 		gap := Gap{Author: peer.ID(l.Run.Author), Boot: l.Run.Boot, First: l.First, Last: l.Last}
@@ -73,14 +73,14 @@ func (m *Mesh) perform(out repair.Effects) {
 	}
 }
 
-func (m *Mesh) tellMember(p peer.ID, msg linkMessage) {
+func (m *Mesh) sendTo(p peer.ID, msg controlMessage) {
 	if mb := m.member(p); mb != nil {
-		mb.tell(msg)
+		mb.send(msg)
 	}
 }
 
-// hearHeads takes the heads that a neighbour tells.
-func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
+// handleHave takes the heads that a neighbour tells.
+func (m *Mesh) handleHave(mb *member, wire []wireHave) {
 	heads := make([]repair.Have, 0, len(wire))
 	look := m.stale
 	for _, hd := range wire {
@@ -102,13 +102,13 @@ func (m *Mesh) hearHeads(mb *member, wire []wireHead) {
 	signal(look)
 }
 
-// hearQuestion takes a neighbour's question, which is answered when it can be.
-func (m *Mesh) hearQuestion(mb *member, nonce uint64, r *wireRange) {
+// handleAckQuery takes a neighbour's question, which is answered when it can be.
+func (m *Mesh) handleAckQuery(mb *member, nonce uint64, r *wireRange) {
 	if r == nil {
 		return
 	}
 	m.historyMu.Lock()
-	for _, s := range r.spans() {
+	for _, s := range r.intervals() {
 		m.history.Ask(repair.AckQuery{From: string(mb.id), Nonce: nonce, Run: r.run(), Interval: s})
 	}
 	m.historyMu.Unlock()
@@ -121,24 +121,24 @@ func milliseconds(n uint64) time.Duration {
 	return time.Duration(min(n, uint64(time.Hour.Milliseconds()))) * time.Millisecond
 }
 
-// serve answers a fetch, also if there is nothing to serve.
-func (m *Mesh) serve(mb *member, r *wireRange) {
+// handleFetch answers a fetch, also if there is nothing to serve.
+func (m *Mesh) handleFetch(mb *member, r *wireRange) {
 	if r == nil {
 		return
 	}
-	f := repair.Fetch{Run: r.run(), Intervals: r.spans()}
+	f := repair.Fetch{Run: r.run(), Intervals: r.intervals()}
 	m.historyMu.Lock()
 	records, ages := m.history.Serve(time.Now(), f)
 	m.historyMu.Unlock()
-	msg := linkMessage{Kind: linkServe, Range: r}
+	msg := controlMessage{Kind: controlBatches, Range: r}
 	for i, rec := range records {
 		msg.Batches = append(msg.Batches, agedData{Data: rec.Data, Age: uint64(ages[i].Milliseconds())})
 	}
-	mb.tell(msg)
+	mb.send(msg)
 }
 
-// served takes the answer to a fetch.
-func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
+// handleBatches takes the answer to a fetch.
+func (m *Mesh) handleBatches(mb *member, r *wireRange, batches []agedData) {
 	if r == nil {
 		return
 	}
@@ -147,8 +147,8 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 	ctx, cancel := context.WithTimeout(m.ctx, repair.FetchTimeout)
 	defer cancel()
 	for _, b := range batches {
-		m.inbox.half(ctx)
-		fresh, err := m.takeOver(mb.id, b.Data, milliseconds(b.Age))
+		m.inbox.awaitHalfFree(ctx)
+		fresh, err := m.acceptBatch(mb.id, b.Data, milliseconds(b.Age))
 		if err != nil {
 			m.badBatch(mb.id, fmt.Errorf("fetched: %w", err))
 		}
@@ -162,17 +162,17 @@ func (m *Mesh) served(mb *member, r *wireRange, batches []agedData) {
 	signal(m.urgent) // there may be more to fetch
 }
 
-// noteOwn puts this peer's own batch into the history.
-func (m *Mesh) noteOwn(first uint64, count int, sealed []byte) {
+// recordOwn puts this peer's own batch into the history.
+func (m *Mesh) recordOwn(first uint64, count int, sealed []byte) {
 	now := time.Now()
 	m.historyMu.Lock()
 	m.history.Keep(now, m.history.Receive(now, repair.Record{Run: m.run(), First: first, Count: count, Data: sealed}, 0))
 	m.historyMu.Unlock()
-	m.noted(len(sealed))
+	m.wakeRepair(len(sealed))
 }
 
-// noted has the repair look at the history, which has got a batch of this size.
-func (m *Mesh) noted(size int) {
+// wakeRepair has the repair look at the history, which has got a batch of this size.
+func (m *Mesh) wakeRepair(size int) {
 	if repair.Gossiped(size) {
 		signal(m.stale)
 	} else {
@@ -180,10 +180,10 @@ func (m *Mesh) noted(size int) {
 	}
 }
 
-// spread gives a batch of somebody with whom gossipsub is of no use, or of this peer,
+// forward gives a batch of somebody with whom gossipsub is of no use, or of this peer,
 // to gossipsub and to the members that it passes over. Those that are too large for
 // it are fetched.
-func (m *Mesh) spread(data []byte, age time.Duration, from peer.ID) error {
+func (m *Mesh) forward(data []byte, age time.Duration, from peer.ID) error {
 	if !repair.Gossiped(len(data)) {
 		return nil
 	}
@@ -196,24 +196,24 @@ func (m *Mesh) spread(data []byte, age time.Duration, from peer.ID) error {
 func (m *Mesh) push(data []byte, age time.Duration, from peer.ID) {
 	for _, p := range m.memberIDs() {
 		if p != from && m.host.Network().Connectedness(p) == network.Limited {
-			m.tellMember(p, linkMessage{Kind: linkPush, Batches: []agedData{{Data: data, Age: uint64(age.Milliseconds())}}})
+			m.sendTo(p, controlMessage{Kind: controlPush, Batches: []agedData{{Data: data, Age: uint64(age.Milliseconds())}}})
 		}
 	}
 }
 
-// pushed takes batches from a member that gossipsub passes over, and gives them to
+// handlePush takes batches from a member that gossipsub passes over, and gives them to
 // gossipsub and to the other such members.
-func (m *Mesh) pushed(mb *member, batches []agedData) {
+func (m *Mesh) handlePush(mb *member, batches []agedData) {
 	for _, b := range batches {
 		age := milliseconds(b.Age)
-		fresh, err := m.takeOver(mb.id, b.Data, age)
+		fresh, err := m.acceptBatch(mb.id, b.Data, age)
 		if err != nil {
 			m.badBatch(mb.id, fmt.Errorf("pushed: %w", err))
 		}
 		if !fresh {
 			continue
 		}
-		if err := m.spread(b.Data, age, mb.id); err != nil {
+		if err := m.forward(b.Data, age, mb.id); err != nil {
 			m.log.Debug("cannot pass on", "err", err)
 		}
 	}

@@ -53,11 +53,11 @@ func gossipParams() pubsub.GossipSubParams {
 // with the mesh's context.
 func (m *Mesh) startGossip() error {
 	var err error
-	if m.gate, err = newGate(m); err != nil {
+	if m.memberHost, err = newMemberHost(m); err != nil {
 		return err
 	}
 	wire := onWire(gossipProtocol, m.tag)
-	m.gossip, err = pubsub.NewGossipSub(m.ctx, m.gate,
+	m.gossip, err = pubsub.NewGossipSub(m.ctx, m.memberHost,
 		pubsub.WithGossipSubProtocols([]protocol.ID{wire}, func(f pubsub.GossipSubFeature, _ protocol.ID) bool {
 			return pubsub.GossipSubDefaultFeatures(f, pubsub.GossipSubID_v12)
 		}),
@@ -77,7 +77,7 @@ func (m *Mesh) startGossip() error {
 		return err
 	}
 	name := "/go2p/" + m.tag + "/mesh"
-	err = m.gossip.RegisterTopicValidator(name, m.judge, pubsub.WithValidatorInline(true))
+	err = m.gossip.RegisterTopicValidator(name, m.validate, pubsub.WithValidatorInline(true))
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (m *Mesh) watchTopic(events *pubsub.TopicEventHandler) {
 		m.mu.Lock()
 		if mb := m.members[ev.Peer]; mb != nil {
 			mb.subscribed = ev.Type == pubsub.PeerJoin
-			m.tellChange()
+			m.notifyChange()
 		}
 		m.mu.Unlock()
 	}
@@ -134,7 +134,7 @@ type Receipt struct {
 func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
 	var r Receipt
 	data, err := encodePackets(packets)
-	bm := batch.Message{Time: wall(m.id).UnixMilli(), Packets: data}
+	bm := batch.Message{Time: wallClock(m.id).UnixMilli(), Packets: data}
 	if err == nil {
 		r, err = m.broadcast(ctx, bm)
 	}
@@ -214,10 +214,10 @@ func (m *Mesh) seal(seq uint64, messages []batch.Message) ([]byte, error) {
 	return batch.Append(make([]byte, 0, len(body)+len(sig)+batch.EntryOverhead), body, sig), nil
 }
 
-// judge decides about a batch that came from a neighbour: what is not properly
+// validate decides about a batch that came from a neighbour: what is not properly
 // signed goes no further, what was handled before neither, and what is new goes to
 // the inbox and to the other neighbours.
-func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
+func (m *Mesh) validate(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
 	if from == m.ID() {
 		return pubsub.ValidationAccept
 	}
@@ -226,7 +226,7 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 	}
 	fresh, err := false, ErrTooLarge // to be gossiped
 	if repair.Gossiped(len(msg.GetData())) {
-		fresh, err = m.takeOver(from, msg.GetData(), 0)
+		fresh, err = m.acceptBatch(from, msg.GetData(), 0)
 	}
 	if err != nil {
 		m.badBatch(from, err)
@@ -240,14 +240,14 @@ func (m *Mesh) judge(_ context.Context, from peer.ID, msg *pubsub.Message) pubsu
 	return pubsub.ValidationAccept
 }
 
-// takeOver checks a batch of the given age that came from a neighbour, notes it in
+// acceptBatch checks a batch of the given age that came from a neighbour, notes it in
 // the history and puts those of its messages in the inbox that are new. Without any
 // it is not fresh.
 //
 // Of what comes straight from its author the connection proves the author, as it does
 // for a whisper: it is handled first, and the signature checked before it is kept or
 // passed on. docs/design.md has what that saves.
-func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh bool, err error) {
+func (m *Mesh) acceptBatch(from peer.ID, data []byte, age time.Duration) (fresh bool, err error) {
 	b, err := batch.Scan(data)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errForeign, err)
@@ -279,16 +279,16 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	}
 	if m.count(author, peerlimit.Authored, len(a.Fresh)) || m.count(author, peerlimit.AuthoredBytes, len(data)) {
 		for _, i := range a.Fresh {
-			m.lose(messages[i])
+			m.reportDropped(messages[i])
 		}
 		return false, nil // it goes no further from here
 	}
 	for _, i := range a.Fresh {
-		if messages[i].Origin != "" && !m.isNew(messages[i]) {
-			continue // another member has carried it
+		if messages[i].Origin != "" && !m.firstRelay(messages[i]) {
+			continue // another member has relayed it
 		}
-		for _, lost := range m.inbox.offer(messages[i]) {
-			m.lose(lost)
+		for _, lost := range m.inbox.tryEnqueue(messages[i]) {
+			m.reportDropped(lost)
 		}
 	}
 	if straight {
@@ -300,12 +300,12 @@ func (m *Mesh) takeOver(from peer.ID, data []byte, age time.Duration) (fresh boo
 	m.historyMu.Lock()
 	m.history.Keep(time.Now(), a)
 	m.historyMu.Unlock()
-	m.noted(len(data))
+	m.wakeRepair(len(data))
 	return true, nil
 }
 
-// lose reports a broadcast that does not get to the handlers.
-func (m *Mesh) lose(msg Message) {
+// reportDropped reports a broadcast that does not get to the handlers.
+func (m *Mesh) reportDropped(msg Message) {
 	m.stats.droppedBroadcasts.Add(1)
 	m.events.Publish(Event{
 		Kind: EventGap, Peer: msg.From, Time: time.Now(),
@@ -342,7 +342,7 @@ func messagesOf(b *batch.Batch, author peer.ID) ([]Message, error) {
 		}
 		id := messageID(Broadcast, author, b.Boot, b.Seq+uint64(i))
 		if c.Origin != "" {
-			id = carriedID(c)
+			id = relayedID(c)
 		}
 		messages[i] = Message{
 			ID: id, Kind: Broadcast, From: author,

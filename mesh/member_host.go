@@ -13,26 +13,26 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
-// A gate is the host as gossipsub sees it: a host that is connected to the
+// A memberHost is the host as gossipsub sees it: a host that is connected to the
 // members of one network and to nobody else. Options of pubsub cannot do that: a
 // peer filter stops neither floodsub peers nor the telling of subscriptions, and
 // what was withheld is never told later.
-type gate struct {
+type memberHost struct {
 	host.Host
 	mesh *Mesh
 	bus  event.Bus
 	met  event.Emitter
 }
 
-func newGate(m *Mesh) (*gate, error) {
-	g := &gate{Host: m.host, mesh: m, bus: eventbus.NewBus()}
+func newMemberHost(m *Mesh) (*memberHost, error) {
+	g := &memberHost{Host: m.host, mesh: m, bus: eventbus.NewBus()}
 	var err error
 	g.met, err = g.bus.Emitter(new(event.EvtPeerIdentificationCompleted))
 	return g, err
 }
 
 // announce tells gossipsub of a member, also of one that it knows already.
-func (g *gate) announce(p peer.ID) {
+func (g *memberHost) announce(p peer.ID) {
 	if g.mesh.isMember(p) {
 		g.met.Emit(event.EvtPeerIdentificationCompleted{
 			Peer: p, Protocols: []protocol.ID{onWire(gossipProtocol, g.mesh.tag)},
@@ -40,15 +40,15 @@ func (g *gate) announce(p peer.ID) {
 	}
 }
 
-func (g *gate) EventBus() event.Bus      { return g.bus }
-func (g *gate) Network() network.Network { return gateNetwork{g.Host.Network(), g.mesh} }
+func (g *memberHost) EventBus() event.Bus      { return g.bus }
+func (g *memberHost) Network() network.Network { return memberNetwork{g.Host.Network(), g.mesh} }
 
-func (g *gate) NewStream(ctx context.Context, p peer.ID, wire ...protocol.ID) (network.Stream, error) {
+func (g *memberHost) NewStream(ctx context.Context, p peer.ID, wire ...protocol.ID) (network.Stream, error) {
 	id, _, _ := offWire(wire[0])
 	return g.mesh.newStream(ctx, p, id)
 }
 
-func (g *gate) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
+func (g *memberHost) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
 	id, _, _ := offWire(wire)
 	if f == nil {
 		g.mesh.setHandler(id, nil)
@@ -75,16 +75,16 @@ func (s gossipStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (g *gate) RemoveStreamHandler(wire protocol.ID) { g.SetStreamHandler(wire, nil) }
+func (g *memberHost) RemoveStreamHandler(wire protocol.ID) { g.SetStreamHandler(wire, nil) }
 
-type gateNetwork struct {
+type memberNetwork struct {
 	network.Network
 	mesh *Mesh
 }
 
-func (n gateNetwork) Peers() []peer.ID { return n.mesh.memberIDs() }
+func (n memberNetwork) Peers() []peer.ID { return n.mesh.memberIDs() }
 
-func (n gateNetwork) Connectedness(p peer.ID) network.Connectedness {
+func (n memberNetwork) Connectedness(p peer.ID) network.Connectedness {
 	if !n.mesh.isMember(p) {
 		return network.NotConnected
 	}

@@ -14,12 +14,12 @@ import (
 func TestBootIsRaisedAtEachStart(t *testing.T) {
 	dir := t.TempDir()
 	for want := uint64(1); want < 4; want++ {
-		_, boot, err := openBook(dir, "tag", time.Time{})
+		_, boot, err := openAddressBook(dir, "tag", time.Time{})
 		if err != nil || boot != want {
 			t.Fatalf("boot %d, %v; want %d", boot, err, want)
 		}
 	}
-	if _, boot, _ := openBook(dir, "other", time.Time{}); boot != 1 {
+	if _, boot, _ := openAddressBook(dir, "other", time.Time{}); boot != 1 {
 		t.Errorf("another network starts with boot %d", boot)
 	}
 }
@@ -27,14 +27,14 @@ func TestBootIsRaisedAtEachStart(t *testing.T) {
 func TestDamagedBookIsReported(t *testing.T) {
 	for _, name := range []string{bootName, peersName} {
 		dir := t.TempDir()
-		if _, _, err := openBook(dir, "tag", time.Time{}); err != nil {
+		if _, _, err := openAddressBook(dir, "tag", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		file := filepath.Join(dir, "tag", name)
 		if err := os.WriteFile(file, []byte("?"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := openBook(dir, "tag", time.Time{}); err == nil || !strings.Contains(err.Error(), file) {
+		if _, _, err := openAddressBook(dir, "tag", time.Time{}); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("damaged %s: %v", name, err)
 		}
 		if data, _ := os.ReadFile(file); string(data) != "?" {
@@ -44,7 +44,7 @@ func TestDamagedBookIsReported(t *testing.T) {
 }
 
 func TestBookForgetsTheOldest(t *testing.T) {
-	b, _, err := openBook("", "", time.Time{})
+	b, _, err := openAddressBook("", "", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

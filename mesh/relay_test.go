@@ -12,9 +12,9 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// P11: what two members carry over from another network is handled once by everybody, the
+// P11: what two members relay from another network is handled once by everybody, the
 // two as well, and an answer goes to one of them.
-func TestCarry(t *testing.T) {
+func TestRelay(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 4, nil)
 		l.line()
@@ -24,8 +24,8 @@ func TestCarry(t *testing.T) {
 		for range 2 {
 			for n := range 50 {
 				for _, i := range []int{0, 3} {
-					c := mesh.Carried{Origin: "legacy:mesh/somebody", ID: fmt.Sprint(n), Time: when}
-					r, err := l.meshes[i].Carry(l.ctx(), c, "old", n)
+					c := mesh.Relayed{Origin: "legacy:mesh/somebody", ID: fmt.Sprint(n), Time: when}
+					r, err := l.meshes[i].Relay(l.ctx(), c, "old", n)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -56,14 +56,14 @@ func TestCarry(t *testing.T) {
 		if ev := l.events[carrier][len(l.events[carrier])-1]; ev.Message.To != last.Origin || ev.Message.From != l.Hosts[1].ID() {
 			t.Errorf("instead of the answer: %+v", ev)
 		}
-		if err := l.meshes[0].CarryTo(l.ctx(), l.Hosts[1].ID(), mesh.Carried{Origin: "legacy:mesh/x", Time: when}, "to you"); err != nil {
+		if err := l.meshes[0].RelayTo(l.ctx(), l.Hosts[1].ID(), mesh.Relayed{Origin: "legacy:mesh/x", Time: when}, "to you"); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
 		if ev := l.events[1][len(l.events[1])-1]; ev.Message.Kind != mesh.Whisper || ev.Message.Origin != "legacy:mesh/x" {
 			t.Errorf("instead of the whisper: %+v", ev)
 		}
-		if err := l.meshes[0].CarryTo(l.ctx(), l.Hosts[0].ID(), mesh.Carried{Origin: "legacy:mesh/x", Time: when}, "to myself"); err != nil {
+		if err := l.meshes[0].RelayTo(l.ctx(), l.Hosts[0].ID(), mesh.Relayed{Origin: "legacy:mesh/x", Time: when}, "to myself"); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
@@ -71,7 +71,7 @@ func TestCarry(t *testing.T) {
 			t.Errorf("instead of the whisper: %+v", ev)
 		}
 		for _, origin := range []string{"", l.Hosts[1].ID().String(), strings.Repeat("x:", mesh.MaxOrigin)} {
-			if _, err := l.meshes[0].Carry(l.ctx(), mesh.Carried{Origin: origin}, "x"); !errors.Is(err, mesh.ErrOrigin) {
+			if _, err := l.meshes[0].Relay(l.ctx(), mesh.Relayed{Origin: origin}, "x"); !errors.Is(err, mesh.ErrOrigin) {
 				t.Errorf("an origin of %d bytes: %v", len(origin), err)
 			}
 		}

@@ -113,7 +113,7 @@ func (h *Handler) Remove() {
 // dispatch gives what arrives to the handlers.
 func (m *Mesh) dispatch() {
 	for {
-		msg, err := m.inbox.take(m.ctx)
+		msg, err := m.inbox.dequeue(m.ctx)
 		if err != nil {
 			return
 		}
