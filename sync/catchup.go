@@ -94,14 +94,8 @@ func (d *Dict) catchUp() {
 			paths[p.ID] = p.Path == mesh.PathRelay
 		}
 		d.levelMu.Lock()
-		for id, p := range d.levels.peers {
-			p.relayed = paths[peer.ID(id)]
-		}
-		for {
-			id, ok := d.levels.next(time.Now())
-			if !ok {
-				break
-			}
+		d.levels.relay(func(id string) bool { return paths[peer.ID(id)] })
+		for _, id := range d.levels.advance(time.Now()).begin {
 			d.wg.Go(func() { d.compare(peer.ID(id)) })
 		}
 		timer.Reset(time.Until(d.levels.deadline(time.Now())))
@@ -238,11 +232,7 @@ func (d *Dict) answer(ctx context.Context, s network.Stream) error {
 func (d *Dict) refused(e *RefusedError) {
 	d.levelMu.Lock()
 	id, _ := peer.Decode(e.Peer)
-	p := d.levels.peers[string(id)]
-	known := p != nil && p.refused != nil && p.refused.Error() == e.Error()
-	if p != nil {
-		p.refused = e // both ends may find it out at the same time, and it is told once
-	}
+	known := d.levels.refuse(string(id), e) // both ends may find it out at the same time, and it is told once
 	d.levelMu.Unlock()
 	if known {
 		return
@@ -255,7 +245,7 @@ func (d *Dict) refused(e *RefusedError) {
 func (d *Dict) isBusy(p peer.ID) bool {
 	d.levelMu.Lock()
 	defer d.levelMu.Unlock()
-	if with := d.levels.peers[string(p)]; with != nil && with.running {
+	if d.levels.with(string(p)) {
 		return p.String() > d.rules.Self // of two that ask each other one is answered
 	}
 	return d.levels.busy(time.Now())

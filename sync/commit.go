@@ -157,7 +157,7 @@ func (d *Dict) awaitFirst(ctx context.Context) error {
 		met := d.met
 		why := d.levels.alone()
 		level := d.levels.level()
-		none := len(d.levels.peers) == 0
+		none := d.levels.size() == 0
 		d.levelMu.Unlock()
 		if why != nil {
 			return why

@@ -3,6 +3,7 @@ package sync
 // CORE: with whom this replica is level, and when to compare with whom.
 
 import (
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -115,6 +116,22 @@ func (l *levels) receive(now time.Time) { l.brought = now }
 // busy tells whether this replica catches up with somebody, and others should wait.
 func (l *levels) busy(now time.Time) bool { return l.running > 0 && now.Sub(l.brought) < bulkPause }
 
+// effects are what is to be done at a moment.
+type effects struct {
+	begin []string // neighbours to begin a session with
+}
+
+// advance says what is to be done now.
+func (l *levels) advance(now time.Time) (out effects) {
+	for {
+		peer, ok := l.next(now)
+		if !ok {
+			return out
+		}
+		out.begin = append(out.begin, peer)
+	}
+}
+
 // next returns a neighbour to compare with now; none if there is no more.
 func (l *levels) next(now time.Time) (peer string, ok bool) {
 	if !l.quiet.IsZero() && !now.Before(l.quiet) {
@@ -201,7 +218,54 @@ func (l *levels) level() bool {
 	return false
 }
 
-// deadline says when next may have somebody.
+// refuse notes why a neighbour and this replica never will be level, and tells whether
+// that was known.
+func (l *levels) refuse(peer string, why error) (known bool) {
+	p := l.peers[peer]
+	if p == nil {
+		return false
+	}
+	known = p.refused != nil && p.refused.Error() == why.Error()
+	p.refused = why
+	return known
+}
+
+// relay notes the neighbours that topics pass over.
+func (l *levels) relay(relayed func(peer string) bool) {
+	for id, p := range l.peers {
+		p.relayed = relayed(id)
+	}
+}
+
+// with tells whether a session with a neighbour runs, which this replica has asked for.
+func (l *levels) with(peer string) bool {
+	p := l.peers[peer]
+	return p != nil && p.running
+}
+
+// neighbour is how this replica stands with a neighbour.
+type neighbour struct {
+	peer    string
+	level   time.Time // when the two were last found or made equal; zero for never
+	running bool      // they are being compared
+	refused error     // why there is nothing to compare
+}
+
+// size is the number of neighbours.
+func (l *levels) size() int { return len(l.peers) }
+
+// neighbours yields all there are, in no order.
+func (l *levels) neighbours() iter.Seq[neighbour] {
+	return func(yield func(neighbour) bool) {
+		for id, p := range l.peers {
+			if !yield(neighbour{id, p.level, p.running, p.refused}) {
+				return
+			}
+		}
+	}
+}
+
+// deadline says when advance may have something to do.
 func (l *levels) deadline(now time.Time) time.Time {
 	first := l.slow
 	if !l.quiet.IsZero() && l.quiet.Before(first) {

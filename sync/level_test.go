@@ -8,24 +8,13 @@ import (
 	"time"
 )
 
-// due returns who is to be compared with at a moment.
-func (l *levels) dueAt(now time.Time) (list []string) {
-	for {
-		peer, ok := l.next(now)
-		if !ok {
-			return list
-		}
-		list = append(list, peer)
-	}
-}
-
 func TestWhenToCompare(t *testing.T) {
 	start := time.Unix(0, 0)
 	at := func(d time.Duration) time.Time { return start.Add(d) }
 	begin := func() *levels { return newLevels(start, rand.New(rand.NewPCG(1, 2))) }
 	expect := func(l *levels, d time.Duration, want ...string) {
 		t.Helper()
-		if got := l.dueAt(at(d)); !slices.Equal(got, want) {
+		if got := l.advance(at(d)).begin; !slices.Equal(got, want) {
 			t.Errorf("at %v: %v, want %v", d, got, want)
 		}
 	}
@@ -72,10 +61,10 @@ func TestWhenToCompare(t *testing.T) {
 	l = begin() // news
 	l.join(at(0), "a")
 	l.join(at(0), "b")
-	for _, p := range l.dueAt(at(0)) {
+	for _, p := range l.advance(at(0)).begin {
 		l.done(at(0), p, levelled, nil)
 	}
-	for _, p := range l.dueAt(at(0)) {
+	for _, p := range l.advance(at(0)).begin {
 		l.done(at(0), p, levelled, nil)
 	}
 	l.spread(at(2*time.Second), "a")
@@ -93,7 +82,7 @@ func TestWhenToCompare(t *testing.T) {
 		t.Error("the first change makes the deadline sooner, the next does not")
 	}
 	expect(l, 6400*ms)
-	if got := l.dueAt(at(6500 * ms)); len(got) != 1 {
+	if got := l.advance(at(6500 * ms)).begin; len(got) != 1 {
 		t.Errorf("when it is quiet again: %v", got)
 	}
 
@@ -112,7 +101,7 @@ func TestWhenToCompare(t *testing.T) {
 		t.Error("one has not refused")
 	}
 	l.leave("b")
-	if len(l.dueAt(at(time.Minute))) != 1 {
+	if len(l.advance(at(time.Minute)).begin) != 1 {
 		t.Error("not asked again in the long run")
 	}
 

@@ -56,8 +56,9 @@ func (d *Dict) Status() Status {
 		skews[p.ID] = p.Skew
 	}
 	d.levelMu.Lock()
-	for id, p := range d.levels.peers {
-		s.Peers = append(s.Peers, PeerStatus{peer.ID(id), p.level, p.running, p.refused, skews[peer.ID(id)]})
+	for n := range d.levels.neighbours() {
+		id := peer.ID(n.peer)
+		s.Peers = append(s.Peers, PeerStatus{Peer: id, Level: n.level, Busy: n.running, Refused: n.refused, Skew: skews[id]})
 	}
 	d.levelMu.Unlock()
 	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(string(a.Peer), string(b.Peer)) })
