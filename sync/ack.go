@@ -31,8 +31,8 @@ func (d *Dict) awaitAcks(ctx context.Context, last replica.Dot, n int) error {
 	for got := 0; got < n; {
 		d.levelMu.Lock()
 		met := d.met
-		for n := range d.levels.neighbours() {
-			id := n.peer
+		for n := range d.levels.Neighbours() {
+			id := n.Peer
 			if !asked[id] && d.begin() {
 				asked[id] = true
 				go func() {

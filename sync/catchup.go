@@ -49,7 +49,7 @@ func (d *Dict) follow(events iter.Seq2[mesh.Event, error]) {
 			d.meet(ev.Peer)
 		case ev.Kind == mesh.EventPeerDown:
 			d.levelMu.Lock()
-			d.levels.leave(string(ev.Peer))
+			d.levels.Leave(string(ev.Peer))
 			d.tellMet()
 			d.levelMu.Unlock()
 		}
@@ -59,7 +59,7 @@ func (d *Dict) follow(events iter.Seq2[mesh.Event, error]) {
 // meet notes a neighbour that is there anew, or takes part in the topic from now on.
 func (d *Dict) meet(p peer.ID) {
 	d.levelMu.Lock()
-	d.levels.join(time.Now(), string(p))
+	d.levels.Join(time.Now(), string(p))
 	d.tellMet()
 	d.levelMu.Unlock()
 	d.wakeLoop()
@@ -94,11 +94,11 @@ func (d *Dict) catchUp() {
 			paths[p.ID] = p.Path == mesh.PathRelay
 		}
 		d.levelMu.Lock()
-		d.levels.relay(func(id string) bool { return paths[peer.ID(id)] })
-		for _, id := range d.levels.advance(time.Now()).begin {
+		d.levels.SetRelayed(func(id string) bool { return paths[peer.ID(id)] })
+		for _, id := range d.levels.Advance(time.Now()).Begin {
 			d.wg.Go(func() { d.compare(peer.ID(id)) })
 		}
-		timer.Reset(time.Until(d.levels.deadline(time.Now())))
+		timer.Reset(time.Until(d.levels.Deadline(time.Now())))
 		d.levelMu.Unlock()
 	}
 }
@@ -106,14 +106,14 @@ func (d *Dict) catchUp() {
 // compare compares this replica with a neighbour, and notes what came of it.
 func (d *Dict) compare(p peer.ID) {
 	news, err := d.ask(p)
-	how := levelled
+	how := InSync
 	if refusal, ok := errors.AsType[*RefusedError](err); ok {
-		how = refused
+		how = Refused
 		d.refused(refusal)
 	} else if errors.Is(err, errBusy) {
-		how = waits
+		how = Busy
 	} else if err != nil {
-		how = failed
+		how = Failed
 		d.log.Debug("cannot catch up", "peer", p, "err", err)
 	}
 	d.stats.sessions.Add(1)
@@ -123,9 +123,9 @@ func (d *Dict) compare(p peer.ID) {
 		d.mu.Unlock()
 	}
 	d.levelMu.Lock()
-	d.levels.done(time.Now(), string(p), how, err)
+	d.levels.Done(time.Now(), string(p), how, err)
 	if news {
-		d.levels.spread(time.Now(), string(p))
+		d.levels.News(time.Now(), string(p))
 	}
 	d.tellMet()
 	d.levelMu.Unlock()
@@ -209,7 +209,7 @@ func (d *Dict) answer(ctx context.Context, s network.Stream) error {
 	if mine := d.rules.Params(); *first.Params != mine {
 		d.refused(&RefusedError{Peer: p.String(), Mine: mine.Duration(), Theirs: first.Params.Duration()})
 		d.levelMu.Lock()
-		d.levels.found(time.Now(), string(p), &RefusedError{Peer: p.String(), Mine: mine.Duration(), Theirs: first.Params.Duration()})
+		d.levels.Found(time.Now(), string(p), &RefusedError{Peer: p.String(), Mine: mine.Duration(), Theirs: first.Params.Duration()})
 		d.tellMet()
 		d.levelMu.Unlock()
 		return t.send(nil, (&replica.Message{Refused: &mine}).Append(nil))
@@ -217,10 +217,10 @@ func (d *Dict) answer(ctx context.Context, s network.Stream) error {
 	err = t.run()
 	d.levelMu.Lock()
 	if err == nil {
-		d.levels.found(time.Now(), string(p), nil)
+		d.levels.Found(time.Now(), string(p), nil)
 	}
 	if t.news {
-		d.levels.spread(time.Now(), string(p))
+		d.levels.News(time.Now(), string(p))
 	}
 	d.tellMet()
 	d.levelMu.Unlock()
@@ -232,7 +232,7 @@ func (d *Dict) answer(ctx context.Context, s network.Stream) error {
 func (d *Dict) refused(e *RefusedError) {
 	d.levelMu.Lock()
 	id, _ := peer.Decode(e.Peer)
-	known := d.levels.refuse(string(id), e) // both ends may find it out at the same time, and it is told once
+	known := d.levels.Refuse(string(id), e) // both ends may find it out at the same time, and it is told once
 	d.levelMu.Unlock()
 	if known {
 		return
@@ -245,8 +245,8 @@ func (d *Dict) refused(e *RefusedError) {
 func (d *Dict) isBusy(p peer.ID) bool {
 	d.levelMu.Lock()
 	defer d.levelMu.Unlock()
-	if d.levels.with(string(p)) {
+	if d.levels.Running(string(p)) {
 		return p.String() > d.rules.Self // of two that ask each other one is answered
 	}
-	return d.levels.busy(time.Now())
+	return d.levels.Busy(time.Now())
 }

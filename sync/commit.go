@@ -155,9 +155,9 @@ func (d *Dict) awaitFirst(ctx context.Context) error {
 	for {
 		d.levelMu.Lock()
 		met := d.met
-		why := d.levels.alone()
-		level := d.levels.level()
-		none := d.levels.size() == 0
+		why := d.levels.Refusal()
+		level := d.levels.InSync()
+		none := d.levels.Len() == 0
 		d.levelMu.Unlock()
 		if why != nil {
 			return why

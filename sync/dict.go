@@ -66,7 +66,7 @@ type Dict struct {
 	committing bool
 
 	levelMu sync.Mutex
-	levels  *levels
+	levels  *Schedule
 	met     chan struct{} // closed, and replaced, when there is news of a neighbour
 	serving map[peer.ID]int
 	wake    chan struct{} // the loop looks at levels again
@@ -123,7 +123,7 @@ func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, MinLease, MaxLease)
 	}
 	d.rules = replica.Rules{Self: m.ID().String(), Leasing: !d.opts.NoLease, Lease: d.opts.Lease}
-	d.levels = newLevels(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
+	d.levels = New(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
 	return d, nil
 }
 
@@ -256,7 +256,7 @@ func (d *Dict) took(now replica.Instant, out replica.Effects) {
 	if len(out.Changes) > 0 {
 		d.journal.add(now.Wall, out.Changes)
 		d.levelMu.Lock()
-		if d.levels.change(time.Now()) {
+		if d.levels.Changed(time.Now()) {
 			d.wakeLoop()
 		}
 		d.levelMu.Unlock()

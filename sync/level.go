@@ -24,39 +24,39 @@ const (
 	maxSessions = 4 // of this replica's asking
 )
 
-// levels decides when to compare with which neighbour. A comparison of equal replicas
+// Schedule decides when to compare with which neighbour. A comparison of equal replicas
 // costs next to nothing, so that in doubt there is one; but who has much to catch up
 // with does so with one neighbour at a time.
-type levels struct {
+type Schedule struct {
 	rng     *rand.Rand
 	born    time.Time
-	peers   map[string]*levelPeer
+	peers   map[string]*neighbour
 	running int
 	brought time.Time // when records came last, or a session began
 	quiet   time.Time // when to compare with anybody, after a change; zero for never
 	slow    time.Time // likewise, when nothing happens
 }
 
-type levelPeer struct {
+type neighbour struct {
 	due      time.Time // zero for never
 	started  time.Time // the last session
 	running  bool
 	relayed  bool // topics pass it over
 	failures int
-	level    time.Time // when the two were last found or made equal
+	inSync    time.Time // when the two were last found or made equal
 	refused  error     // why there is nothing to compare
 }
 
-func newLevels(now time.Time, rng *rand.Rand) *levels {
-	return &levels{rng: rng, born: now, peers: map[string]*levelPeer{}, slow: now.Add(slowPace)}
+func New(now time.Time, rng *rand.Rand) *Schedule {
+	return &Schedule{rng: rng, born: now, peers: map[string]*neighbour{}, slow: now.Add(slowPace)}
 }
 
-// join notes a neighbour, which is there anew or has begun to take part. Of two that
+// Join notes a neighbour, which is there anew or has begun to take part. Of two that
 // meet, the one who came later asks, since it has more to learn.
-func (l *levels) join(now time.Time, peer string) {
+func (l *Schedule) Join(now time.Time, peer string) {
 	p := l.peers[peer]
 	if p == nil {
-		p = &levelPeer{}
+		p = &neighbour{}
 		l.peers[peer] = p
 	}
 	pause := time.Duration(0)
@@ -67,23 +67,23 @@ func (l *levels) join(now time.Time, peer string) {
 	p.soon(now.Add(pause))
 }
 
-func (l *levels) leave(peer string) { delete(l.peers, peer) }
+func (l *Schedule) Leave(peer string) { delete(l.peers, peer) }
 
-func (p *levelPeer) soon(t time.Time) {
+func (p *neighbour) soon(t time.Time) {
 	if p.due.IsZero() || t.Before(p.due) {
 		p.due = t
 	}
 }
 
-// gap notes that a neighbour knows of something that is missing here.
-func (l *levels) gap(now time.Time, peer string) {
+// Gap notes that a neighbour knows of something that is missing here.
+func (l *Schedule) Gap(now time.Time, peer string) {
 	if p := l.peers[peer]; p != nil {
 		p.soon(now.Add(gapPause))
 	}
 }
 
-// change notes that the replica has changed, and tells whether the deadline has.
-func (l *levels) change(now time.Time) (sooner bool) {
+// Changed notes that the replica has changed, and tells whether the deadline has.
+func (l *Schedule) Changed(now time.Time) (sooner bool) {
 	sooner = l.quiet.IsZero()
 	l.quiet = now.Add(quietPause)
 	for _, p := range l.peers {
@@ -95,9 +95,9 @@ func (l *levels) change(now time.Time) (sooner bool) {
 	return sooner
 }
 
-// spread notes that one neighbour has brought news, of which the others do not hear by
+// News notes that one neighbour has brought news, of which the others do not hear by
 // themselves.
-func (l *levels) spread(now time.Time, from string) {
+func (l *Schedule) News(now time.Time, from string) {
 	for id, p := range l.peers {
 		if id == from || p.refused != nil {
 			continue
@@ -110,30 +110,30 @@ func (l *levels) spread(now time.Time, from string) {
 	}
 }
 
-// receive notes that records come in a session of this replica's asking.
-func (l *levels) receive(now time.Time) { l.brought = now }
+// Received notes that records come in a session of this replica's asking.
+func (l *Schedule) Received(now time.Time) { l.brought = now }
 
-// busy tells whether this replica catches up with somebody, and others should wait.
-func (l *levels) busy(now time.Time) bool { return l.running > 0 && now.Sub(l.brought) < bulkPause }
+// Busy tells whether this replica catches up with somebody, and others should wait.
+func (l *Schedule) Busy(now time.Time) bool { return l.running > 0 && now.Sub(l.brought) < bulkPause }
 
-// effects are what is to be done at a moment.
-type effects struct {
-	begin []string // neighbours to begin a session with
+// Effects are what is to be done at a moment.
+type Effects struct {
+	Begin []string // neighbours to begin a session with
 }
 
-// advance says what is to be done now.
-func (l *levels) advance(now time.Time) (out effects) {
+// Advance says what is to be done now.
+func (l *Schedule) Advance(now time.Time) (out Effects) {
 	for {
 		peer, ok := l.next(now)
 		if !ok {
 			return out
 		}
-		out.begin = append(out.begin, peer)
+		out.Begin = append(out.Begin, peer)
 	}
 }
 
 // next returns a neighbour to compare with now; none if there is no more.
-func (l *levels) next(now time.Time) (peer string, ok bool) {
+func (l *Schedule) next(now time.Time) (peer string, ok bool) {
 	if !l.quiet.IsZero() && !now.Before(l.quiet) {
 		l.quiet = time.Time{}
 		l.any(now)
@@ -142,10 +142,10 @@ func (l *levels) next(now time.Time) (peer string, ok bool) {
 		l.slow = now.Add(slowPace + time.Duration(l.rng.Int64N(int64(slowPace/4))))
 		l.any(now)
 	}
-	if l.running >= maxSessions || l.busy(now) {
+	if l.running >= maxSessions || l.Busy(now) {
 		return "", false
 	}
-	var first *levelPeer
+	var first *neighbour
 	for id, p := range l.peers {
 		if !p.running && !p.due.IsZero() && !now.Before(p.due) && (first == nil || p.due.Before(first.due) || p.due.Equal(first.due) && id < peer) {
 			peer, first = id, p
@@ -161,24 +161,24 @@ func (l *levels) next(now time.Time) (peer string, ok bool) {
 }
 
 // any makes some neighbour due.
-func (l *levels) any(now time.Time) {
+func (l *Schedule) any(now time.Time) {
 	if ids := slices.Sorted(maps.Keys(l.peers)); len(ids) > 0 {
 		l.peers[ids[l.rng.IntN(len(ids))]].soon(now)
 	}
 }
 
-// An outcome is how a session ended.
-type outcome int
+// An Outcome is how a session ended.
+type Outcome int
 
 const (
-	levelled outcome = iota
-	waits            // the other one is busy
-	failed
-	refused // it has other parameters
+	InSync Outcome = iota
+	Busy            // the other one is busy
+	Failed
+	Refused // it has other parameters
 )
 
-// done notes the end of a session that next has begun.
-func (l *levels) done(now time.Time, peer string, how outcome, why error) {
+// Done notes the end of a session that next has begun.
+func (l *Schedule) Done(now time.Time, peer string, how Outcome, why error) {
 	l.running--
 	p := l.peers[peer]
 	if p == nil {
@@ -186,41 +186,41 @@ func (l *levels) done(now time.Time, peer string, how outcome, why error) {
 	}
 	p.running = false
 	switch how {
-	case waits:
+	case Busy:
 		p.soon(now.Add(bulkPause + time.Duration(l.rng.Int64N(int64(bulkPause)))))
-	case failed:
+	case Failed:
 		p.failures++
 		pause := min(firstPause<<min(p.failures-1, 10), lastPause)
 		p.soon(now.Add(pause + time.Duration(l.rng.Int64N(int64(pause/2)))))
 	default:
-		l.found(now, peer, why)
+		l.Found(now, peer, why)
 	}
 }
 
-// found notes what a session, whoever asked for it, has shown: that the two are level,
+// Found notes what a session, whoever asked for it, has shown: that the two are level,
 // or why they never will be.
-func (l *levels) found(now time.Time, peer string, why error) {
+func (l *Schedule) Found(now time.Time, peer string, why error) {
 	if p := l.peers[peer]; p != nil {
 		p.failures, p.refused = 0, why
 		if why == nil {
-			p.level = now
+			p.inSync = now
 		}
 	}
 }
 
-// level tells whether this replica is or was level with a neighbour that is there.
-func (l *levels) level() bool {
+// InSync tells whether this replica is or was level with a neighbour that is there.
+func (l *Schedule) InSync() bool {
 	for _, p := range l.peers {
-		if !p.level.IsZero() {
+		if !p.inSync.IsZero() {
 			return true
 		}
 	}
 	return false
 }
 
-// refuse notes why a neighbour and this replica never will be level, and tells whether
+// Refuse notes why a neighbour and this replica never will be level, and tells whether
 // that was known.
-func (l *levels) refuse(peer string, why error) (known bool) {
+func (l *Schedule) Refuse(peer string, why error) (known bool) {
 	p := l.peers[peer]
 	if p == nil {
 		return false
@@ -230,43 +230,43 @@ func (l *levels) refuse(peer string, why error) (known bool) {
 	return known
 }
 
-// relay notes the neighbours that topics pass over.
-func (l *levels) relay(relayed func(peer string) bool) {
+// SetRelayed notes the neighbours that topics pass over.
+func (l *Schedule) SetRelayed(relayed func(peer string) bool) {
 	for id, p := range l.peers {
 		p.relayed = relayed(id)
 	}
 }
 
-// with tells whether a session with a neighbour runs, which this replica has asked for.
-func (l *levels) with(peer string) bool {
+// Running tells whether a session with a neighbour runs, which this replica has asked for.
+func (l *Schedule) Running(peer string) bool {
 	p := l.peers[peer]
 	return p != nil && p.running
 }
 
-// neighbour is how this replica stands with a neighbour.
-type neighbour struct {
-	peer    string
-	level   time.Time // when the two were last found or made equal; zero for never
-	running bool      // they are being compared
-	refused error     // why there is nothing to compare
+// Neighbour is how this replica stands with a neighbour.
+type Neighbour struct {
+	Peer    string
+	InSync   time.Time // when the two were last found or made equal; zero for never
+	Running bool      // they are being compared
+	Refused error     // why there is nothing to compare
 }
 
-// size is the number of neighbours.
-func (l *levels) size() int { return len(l.peers) }
+// Len is the number of neighbours.
+func (l *Schedule) Len() int { return len(l.peers) }
 
-// neighbours yields all there are, in no order.
-func (l *levels) neighbours() iter.Seq[neighbour] {
-	return func(yield func(neighbour) bool) {
+// Neighbours yields all there are, in no order.
+func (l *Schedule) Neighbours() iter.Seq[Neighbour] {
+	return func(yield func(Neighbour) bool) {
 		for id, p := range l.peers {
-			if !yield(neighbour{id, p.level, p.running, p.refused}) {
+			if !yield(Neighbour{id, p.inSync, p.running, p.refused}) {
 				return
 			}
 		}
 	}
 }
 
-// deadline says when advance may have something to do.
-func (l *levels) deadline(now time.Time) time.Time {
+// Deadline says when advance may have something to do.
+func (l *Schedule) Deadline(now time.Time) time.Time {
 	first := l.slow
 	if !l.quiet.IsZero() && l.quiet.Before(first) {
 		first = l.quiet
@@ -285,9 +285,9 @@ func (l *levels) deadline(now time.Time) time.Time {
 	return first
 }
 
-// alone tells why nobody takes part here: all neighbours have refused. Nil if one has
+// Refusal tells why nobody takes part here: all neighbours have refused. Nil if one has
 // not, or there is none.
-func (l *levels) alone() (why error) {
+func (l *Schedule) Refusal() (why error) {
 	for _, id := range slices.Sorted(maps.Keys(l.peers)) {
 		if why = l.peers[id].refused; why == nil {
 			return nil

@@ -82,7 +82,7 @@ func (d *Dict) receive(from peer.ID, b *replica.Batch) (fresh bool, err error) {
 	d.stats.received.Add(uint64(len(b.Records())))
 	if out.Missing {
 		d.levelMu.Lock()
-		d.levels.gap(time.Now(), string(from))
+		d.levels.Gap(time.Now(), string(from))
 		d.levelMu.Unlock()
 		d.wakeLoop()
 	}

@@ -56,9 +56,9 @@ func (d *Dict) Status() Status {
 		skews[p.ID] = p.Skew
 	}
 	d.levelMu.Lock()
-	for n := range d.levels.neighbours() {
-		id := peer.ID(n.peer)
-		s.Peers = append(s.Peers, PeerStatus{Peer: id, Level: n.level, Busy: n.running, Refused: n.refused, Skew: skews[id]})
+	for n := range d.levels.Neighbours() {
+		id := peer.ID(n.Peer)
+		s.Peers = append(s.Peers, PeerStatus{Peer: id, Level: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id]})
 	}
 	d.levelMu.Unlock()
 	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(string(a.Peer), string(b.Peer)) })
@@ -74,7 +74,7 @@ func (d *Dict) AwaitLevel(ctx context.Context) error {
 			return err
 		}
 		d.levelMu.Lock()
-		met, level, why := d.met, d.levels.level(), d.levels.alone()
+		met, level, why := d.met, d.levels.InSync(), d.levels.Refusal()
 		d.levelMu.Unlock()
 		if level || why != nil {
 			return why

@@ -191,7 +191,7 @@ func (t *talk) brought(m replica.Message, out replica.Effects) error {
 	}
 	if t.asked {
 		t.d.levelMu.Lock()
-		t.d.levels.receive(time.Now())
+		t.d.levels.Received(time.Now())
 		t.d.levelMu.Unlock()
 	}
 	return nil
