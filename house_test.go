@@ -70,8 +70,6 @@ var coreFiles = []string{
 
 	// mesh
 
-	// sync
-	"sync/level.go",
 }
 
 // computing are the primitives that a core may use: they compute, and touch nothing either.

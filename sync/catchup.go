@@ -14,6 +14,7 @@ import (
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/mesh"
 	"github.com/p2p-today/go2p/sync/internal/replica"
+	"github.com/p2p-today/go2p/sync/internal/schedule"
 )
 
 // Protocol is what two replicas catch up with each other over. Who opens a stream sends
@@ -106,14 +107,14 @@ func (d *Dict) catchUp() {
 // compare compares this replica with a neighbour, and notes what came of it.
 func (d *Dict) compare(p peer.ID) {
 	news, err := d.ask(p)
-	how := InSync
+	how := schedule.InSync
 	if refusal, ok := errors.AsType[*RefusedError](err); ok {
-		how = Refused
+		how = schedule.Refused
 		d.refused(refusal)
 	} else if errors.Is(err, errBusy) {
-		how = Busy
+		how = schedule.Busy
 	} else if err != nil {
-		how = Failed
+		how = schedule.Failed
 		d.log.Debug("cannot catch up", "peer", p, "err", err)
 	}
 	d.stats.sessions.Add(1)

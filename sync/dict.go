@@ -20,6 +20,7 @@ import (
 	"github.com/p2p-today/go2p/internal/metrics"
 	"github.com/p2p-today/go2p/mesh"
 	"github.com/p2p-today/go2p/sync/internal/replica"
+	"github.com/p2p-today/go2p/sync/internal/schedule"
 )
 
 // ErrClosed says that the dictionary was closed.
@@ -66,7 +67,7 @@ type Dict struct {
 	committing bool
 
 	levelMu sync.Mutex
-	levels  *Schedule
+	levels  *schedule.Schedule
 	met     chan struct{} // closed, and replaced, when there is news of a neighbour
 	serving map[peer.ID]int
 	wake    chan struct{} // the loop looks at levels again
@@ -123,7 +124,7 @@ func newDict(m *mesh.Mesh, opts *Options) (*Dict, error) {
 		return d, fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", d.opts.Lease, MinLease, MaxLease)
 	}
 	d.rules = replica.Rules{Self: m.ID().String(), Leasing: !d.opts.NoLease, Lease: d.opts.Lease}
-	d.levels = New(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
+	d.levels = schedule.New(d.started, mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())))
 	return d, nil
 }
 

@@ -1,6 +1,6 @@
-package sync
-
-// CORE: with whom this replica is level, and when to compare with whom.
+// Package schedule decides when a replica is compared with which neighbour, and touches
+// nothing.
+package schedule
 
 import (
 	"iter"
@@ -43,7 +43,7 @@ type neighbour struct {
 	running  bool
 	relayed  bool // topics pass it over
 	failures int
-	inSync    time.Time // when the two were last found or made equal
+	inSync   time.Time // when the two were last found or made equal
 	refused  error     // why there is nothing to compare
 }
 
@@ -172,7 +172,7 @@ type Outcome int
 
 const (
 	InSync Outcome = iota
-	Busy            // the other one is busy
+	Busy           // the other one is busy
 	Failed
 	Refused // it has other parameters
 )
@@ -246,7 +246,7 @@ func (l *Schedule) Running(peer string) bool {
 // Neighbour is how this replica stands with a neighbour.
 type Neighbour struct {
 	Peer    string
-	InSync   time.Time // when the two were last found or made equal; zero for never
+	InSync  time.Time // when the two were last found or made equal; zero for never
 	Running bool      // they are being compared
 	Refused error     // why there is nothing to compare
 }
