@@ -3,26 +3,68 @@ package compat
 import (
 	"context"
 	"errors"
+	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/p2p-today/go2p/chord"
+	"github.com/p2p-today/go2p/compat/internal/bridge/election"
+	"github.com/p2p-today/go2p/compat/internal/bridge/policy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
 const (
-	maxAgreed  = 1 << 16         // keys that are remembered of which both tables have the same
-	shareAgain = 5 * time.Second // until a key is tried again that could not be read or written
-	shareWait  = time.Second     // until one is looked at again of which not all is known
+	maxAgreed  = 1 << 16         // keys that are remembered, of which both tables hold the same
+	retryAfter = 5 * time.Second // until a key is tried again that could not be read or written
+	lookAfter  = time.Second     // until a key is looked at again of which not all is known
 )
 
-// watchTable notes which keys of the native table there are, and then which change.
-func (l *link) watchTable() {
-	t := l.b.opts.Chord
-	for l.ctx.Err() == nil {
-		changes := t.Watch(l.ctx, "")
-		l.wg.Go(func() {
-			for key, err := range t.Keys(l.ctx) {
-				if err != nil || l.work.fromNative(l.ctx, key, cause{}) != nil {
+// A nativeTable is what a portal needs of the native table.
+type nativeTable interface {
+	Watch(ctx context.Context, prefix string) iter.Seq2[chord.Change, error]
+	Keys(ctx context.Context) iter.Seq2[string, error]
+	Item(ctx context.Context, key string, trace func(chord.Step)) (chord.Item, error)
+	Set(ctx context.Context, key string, value any) error
+	Delete(ctx context.Context, key string) error
+}
+
+// An oldTable is what a portal needs of the bridge's node in an old chord network. Values are of Go.
+type oldTable interface {
+	AwaitPeers(ctx context.Context) error
+	Get(ctx context.Context, key string) (any, error)
+	Set(ctx context.Context, key string, value any) error
+	Delete(ctx context.Context, key string) error
+	// announced reports whether somebody has told of a key. To look for one that is not there takes long.
+	announced(key string) bool
+}
+
+// A chordPortal is the portal of the keys of an old table and the native one. One loop, run, looks at one key after the
+// other and owns agreed; another, watch, follows the native table.
+type chordPortal struct {
+	network  network
+	old      oldTable
+	native   nativeTable
+	queue    *workQueue
+	counters *counters
+	log      *slog.Logger
+
+	agreed map[string]string // what both tables held last, as bytes
+	start  func(func())      // a goroutine of the link
+}
+
+func newChordPortal(
+	n network, old oldTable, native nativeTable, q *workQueue, c *counters, start func(func()), log *slog.Logger,
+) *chordPortal {
+	return &chordPortal{network: n, old: old, native: native, queue: q, counters: c, log: log, agreed: map[string]string{}, start: start}
+}
+
+// watch notes which keys of the native table there are, and then which change.
+func (p *chordPortal) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		changes := p.native.Watch(ctx, "")
+		p.start(func() {
+			for key, err := range p.native.Keys(ctx) {
+				if err != nil || p.queue.addNative(ctx, key, cause{}) != nil {
 					return
 				}
 			}
@@ -31,142 +73,130 @@ func (l *link) watchTable() {
 			if err != nil || c.Kind == chord.Missed { // all are looked at again
 				break
 			}
-			if l.work.fromNative(l.ctx, c.Key, cause{version: c.Version, deleted: c.Kind == chord.Deleted}) != nil {
+			if p.queue.addNative(ctx, c.Key, cause{Version: c.Version, Deleted: c.Kind == chord.Deleted}) != nil {
 				break
 			}
 		}
-		if !l.sleep(settleTime) {
+		if !sleep(ctx, election.Settle) {
 			return
 		}
 	}
 }
 
-// share looks at one key after the other.
-func (l *link) share() {
-	agreed := map[string]string{} // what both tables had last, as bytes
+// run looks at one key after the other.
+func (p *chordPortal) run(ctx context.Context) {
 	for {
-		key, c, err := l.work.take(l.ctx)
-		if err != nil {
+		key, c, err := p.queue.take(ctx)
+		if err != nil || p.old.AwaitPeers(ctx) != nil {
 			return
 		}
-		if l.node.AwaitPeers(l.ctx) != nil {
-			return
+		if len(p.agreed) >= maxAgreed {
+			clear(p.agreed)
 		}
-		if len(agreed) >= maxAgreed {
-			clear(agreed)
+		done, err := p.look(ctx, key, c)
+		if err != nil && ctx.Err() == nil {
+			p.log.Info("a key does not cross yet", "key", key, "err", err)
+			p.counters.drop(DropLater)
 		}
-		ctx, cancel := context.WithTimeout(l.ctx, 2*carryTime)
-		done, err := l.shareKey(ctx, key, c, agreed)
-		cancel()
-		if err != nil && l.ctx.Err() == nil {
-			l.b.log.Info("a key does not cross yet", "link", l.name, "key", key, "err", err)
-			l.dropped.drop(DropLater)
+		switch {
+		case err != nil:
+			p.again(ctx, retryAfter, key, c)
+		case !done:
+			c.Again = true
+			p.again(ctx, lookAfter, key, c)
 		}
-		if done && err == nil {
-			continue
-		}
-		pause := shareAgain
-		if err == nil {
-			c.again, pause = true, shareWait
-		}
-		l.wg.Go(func() {
-			if l.sleep(pause) {
-				l.work.again(key, c)
-			}
-		})
 	}
 }
 
-// shareKey has one table follow the other. It is not done if it should be done again for
-// what may then be known.
-func (l *link) shareKey(ctx context.Context, key string, c cause, agreed map[string]string) (done bool, err error) {
-	t := l.b.opts.Chord
-	native, err := t.Item(ctx, key, nil)
+// again has a key looked at again after a while.
+func (p *chordPortal) again(ctx context.Context, d time.Duration, key string, c cause) {
+	p.start(func() {
+		if sleep(ctx, d) {
+			p.queue.addAgain(key, c)
+		}
+	})
+}
+
+// look has one table follow the other. It reports whether the key needs no other look at what may then be known.
+func (p *chordPortal) look(ctx context.Context, key string, c cause) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*relayTime)
+	defer cancel()
+	native, err := p.native.Item(ctx, key, nil)
 	if err != nil && !errors.Is(err, chord.ErrNotFound) {
 		return false, err
 	}
-	nativeHeld := err == nil
-	if c.outruns(nativeHeld, native.Version) && !c.again {
+	held := err == nil
+	if c.Ahead(held, native.Version) && !c.Again {
 		return false, nil
 	}
-	var old any
-	if err = ErrNotFound; c.old || l.heardOf(key) {
-		old, err = l.node.get(ctx, key)
-	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	old, oldHeld, err := p.read(ctx, key, c)
+	if err != nil {
 		return false, err
 	}
-	oldHeld := err == nil
-	nativeBytes, args := l.travels(native.Value, nativeHeld)
-	oldBytes, _ := l.travels(goValue(old), oldHeld)
-	last, known := agreed[key]
-	v := share{nativeBytes, oldBytes, last, known, c.deleted, c.gone, c.again}.decide()
-	if v == carryOut && args == nil {
-		l.dropped.drop(DropValue)
-		return true, nil
+	t := policy.Table{NativeDeleted: c.Deleted, OldDeleted: c.OldDeleted, Again: c.Again}
+	exists := true
+	if held {
+		t.Native, exists = p.bytes(native.Value)
 	}
-	switch v {
-	case wait:
+	if oldHeld {
+		t.Old, _ = p.bytes(old)
+	}
+	t.Agreed, t.Known = p.agreed[key]
+	do := t.Decide()
+	switch do {
+	case policy.Wait:
 		return false, nil
-	case carryIn:
-		err = t.Set(ctx, key, goValue(old))
-		nativeBytes = oldBytes
-	case removeIn:
-		err = t.Delete(ctx, key)
-		nativeBytes = ""
-	case carryOut:
-		err = l.node.write(ctx, key, args[0])
-	case removeOut:
-		err = l.node.remove(ctx, key)
-	default:
-		err = nil
+	case policy.CopyIn:
+		err = p.native.Set(ctx, key, old)
+		t.Native = t.Old
+	case policy.DeleteIn:
+		err = p.native.Delete(ctx, key)
+		t.Native = ""
+	case policy.CopyOut:
+		if !exists {
+			p.counters.drop(DropValue)
+			return true, nil
+		}
+		err = p.old.Set(ctx, key, native.Value)
+	case policy.DeleteOut:
+		err = p.old.Delete(ctx, key)
 	}
 	if err != nil {
 		return false, err
 	}
-	switch v {
-	case carryIn, removeIn:
-		l.in.Add(1)
-	case carryOut, removeOut:
-		l.out.Add(1)
+	switch do {
+	case policy.CopyIn, policy.DeleteIn:
+		p.counters.in.Add(1)
+	case policy.CopyOut, policy.DeleteOut:
+		p.counters.out.Add(1)
 	}
-	agreed[key] = nativeBytes
+	p.agreed[key] = t.Native
 	return true, nil
 }
 
-// heardOf tells whether somebody has told of a key in the old table. To look for one that
-// is not there takes long.
-func (l *link) heardOf(key string) (told bool) {
-	l.node.do(func(time.Time) error {
-		told = l.node.c.ext.(*spread).keys[key]
-		return nil
-	})
-	return told
+// read reads a key of the old table, if somebody has told of it.
+func (p *chordPortal) read(ctx context.Context, key string, c cause) (v any, held bool, err error) {
+	if !c.Old && !p.old.announced(key) {
+		return nil, false, nil
+	}
+	v, err = p.old.Get(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return nil, false, nil
+	}
+	return v, err == nil, err
 }
 
-// travels is a value as it travels in the old network, and the bytes of that; they are
-// empty if there is none.
-func (l *link) travels(v any, held bool) (text string, args []any) {
-	if !held {
-		return "", nil
-	}
-	args, err := fromGo(l.node.c.version, []any{v})
-	if err != nil {
-		return "?", nil
-	}
-	if s := l.node.c.ext.(*spread); s.nothing(args[0]) || l.node.c.version == wire.V6 && !hashable(args[0]) {
-		return "?", nil
+// bytes returns a value as it travels in the old network, and reports whether old nodes can hold it; else the bytes are
+// none of a value.
+func (p *chordPortal) bytes(v any) (text string, exists bool) {
+	const none = "?"
+	args, err := p.network.encode(v)
+	if err != nil || !storable(p.network.version, args[0]) {
+		return none, false
 	}
 	b, err := wire.AppendValue(nil, args[0])
 	if err != nil {
-		return "?", nil
+		return none, false
 	}
-	return string(b), args
-}
-
-// hashable tells whether py of 0.6 can look a value up.
-func hashable(v any) bool {
-	_, isList := v.([]any)
-	_, isMap := v.(wire.Map)
-	return !isList && !isMap
+	return string(b), true
 }

@@ -42,7 +42,7 @@ func TestHostileOldNetwork(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	native := derive(peers[1].mesh.ID().String(), b.all()[1].id)
+	native := derive(peers[1].mesh.ID().String(), b.links.all()[1].network.id)
 	for i := range 300 {
 		who := fmt.Sprint("nobody ", i)
 		say(who, wire.Broadcast, "spam")
@@ -88,7 +88,7 @@ func TestHostileOldNetwork(t *testing.T) {
 	if now := heap(); now > before+64<<20 {
 		t.Errorf("the heap has grown from %d to %d MiB", before>>20, now>>20)
 	}
-	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() < goroutines+20*maxAuthors })
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() < goroutines+20*maxGhosts })
 	t.Logf("dropped %v", dropped)
 }
 

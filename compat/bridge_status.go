@@ -1,10 +1,15 @@
 package compat
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/p2p-today/go2p/internal/ttlset"
+	"github.com/p2p-today/go2p/mesh"
 )
 
 // Reasons for which something does not cross a bridge, beside those of a node.
@@ -18,8 +23,10 @@ const (
 	DropReceiver Drop = "nobody to deliver it to"
 )
 
-// A Refusal is a node that was not let in, or one that has not let this one in. Err says of
-// which network it is, if that shows.
+const maxRefused = 16
+
+// A Refusal is a node that was not let in, or one that has not let this one in. Err says of which network it is, if that
+// shows.
 type Refusal struct {
 	Remote string
 	Err    error
@@ -40,50 +47,68 @@ type LinkStatus struct {
 	Refused []Refusal // the last 16
 }
 
-// Links are the links of a bridge, by name.
-func (b *Bridge) Links() (list []LinkStatus) {
-	for _, l := range b.all() {
-		list = append(list, l.status())
-	}
-	return list
-}
-
-// status is how a link stands.
+// status returns how a link stands.
 func (l *link) status() LinkStatus {
 	s := LinkStatus{
-		Name: l.name, Options: l.opts, ID: l.node.ID(), Addr: l.node.Addr(), Peers: l.node.Peers(),
-		Elected: l.elected(), In: l.in.Load(), Out: l.out.Load(), Dropped: l.node.Dropped(),
+		Name: l.name, Options: l.opts, ID: l.node.ID(), Addr: l.node.Addr(), Peers: l.node.Peers(), Authors: l.ghosts.len(),
+		Elected: l.leadership.elected(), In: l.counters.in.Load(), Out: l.counters.out.Load(), Dropped: l.node.Dropped(),
 	}
-	l.dropped.addTo(s.Dropped)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.Authors = len(l.personas)
-	s.Refused = append(s.Refused, l.refused...)
+	l.counters.addTo(&s)
 	return s
 }
 
-// counters count what is dropped.
+// counters count what crosses a link, and what does not. mu guards dropped and refused.
 type counters struct {
-	mu     sync.Mutex
-	counts map[Drop]uint64
+	log     *slog.Logger
+	in, out atomic.Uint64 // messages and keys
+
+	mu      sync.Mutex
+	dropped map[Drop]uint64
+	refused []Refusal // the last ones
 }
+
+func newCounters(log *slog.Logger) *counters { return &counters{log: log, dropped: map[Drop]uint64{}} }
 
 func (c *counters) drop(why Drop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counts == nil {
-		c.counts = map[Drop]uint64{}
-	}
-	c.counts[why]++
+	c.dropped[why]++
 }
 
-func (c *counters) addTo(counts map[Drop]uint64) {
+// crossedIn counts what has gone to the native side, or why it has not.
+func (c *counters) crossedIn(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		c.in.Add(1)
+		return
+	case ctx.Err() != nil:
+		return
+	}
+	c.log.Info("the native side refuses", "err", err)
+	if errors.Is(err, mesh.ErrTooLarge) || errors.Is(err, mesh.ErrOrigin) {
+		c.drop(DropOldOnes)
+	} else {
+		c.drop(DropNative)
+	}
+}
+
+// refuse notes that a connection was refused, unless it is one too many with a node.
+func (c *counters) refuse(ev Event) {
+	if errors.Is(ev.Err, ErrTwice) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for why, n := range c.counts {
-		counts[why] += n
-	}
+	c.refused = append(c.refused, Refusal{Remote: ev.Peer.Remote, Err: ev.Err, Time: time.Now()})
+	c.refused = c.refused[max(0, len(c.refused)-maxRefused):]
 }
 
-// newResident makes a memory of who is of an old network.
-func newResident() *ttlset.Set { return ttlset.New(24*time.Hour, maxKnown) }
+// addTo adds the counts to a status.
+func (c *counters) addTo(s *LinkStatus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for why, n := range c.dropped {
+		s.Dropped[why] += n
+	}
+	s.Refused = slices.Clone(c.refused)
+}

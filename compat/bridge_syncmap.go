@@ -4,237 +4,241 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
+	"log/slog"
 	"time"
 
+	"github.com/p2p-today/go2p/compat/internal/bridge/conflict"
+	"github.com/p2p-today/go2p/compat/internal/bridge/election"
+	"github.com/p2p-today/go2p/compat/internal/bridge/policy"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// watchDict notes which keys change natively, once old nodes have had time to say what they
-// have.
-func (l *link) watchDict() {
-	for {
-		l.mu.Lock()
-		joined := l.vote.joined
-		l.mu.Unlock()
-		if !joined.IsZero() && time.Since(joined) >= settleTime {
-			break
-		}
-		if !l.sleep(settleTime / 10) {
+type writeConflict = conflict.Write
+
+// A nativeDict is what a portal needs of the native dictionary.
+type nativeDict interface {
+	Watch(ctx context.Context, prefix string, after p2psync.Revision) iter.Seq2[p2psync.Change, error]
+	Item(key string) (p2psync.Item, error)
+	Carry(ctx context.Context, by p2psync.Carried, key string, value any) error
+	CarryDelete(ctx context.Context, by p2psync.Carried, key string) error
+}
+
+// An oldDict is what a portal needs of the bridge's node in an old sync network. Each call sees and changes the
+// dictionary in one step.
+type oldDict interface {
+	AwaitRoom(ctx context.Context) error
+	Look(key, owner string, at int64) (e entry, held, accepts bool)
+	Mirror(key string, was, e entry) error
+	Overwrite(key string, e entry) error
+	Repeat(key string, e entry) error
+	GhostKeys() []string
+}
+
+// A syncPortal is the portal of the keys of an old dictionary and the native one. One loop, run, looks at one key after
+// the other and owns losers; another, watch, follows the native dictionary.
+type syncPortal struct {
+	network   network
+	old       oldDict
+	native    nativeDict
+	queue     *workQueue
+	residents *residents
+	counters  *counters
+	log       *slog.Logger
+
+	losers conflict.Losers
+}
+
+func newSyncPortal(n network, old oldDict, native nativeDict, q *workQueue, r *residents, c *counters, log *slog.Logger) *syncPortal {
+	return &syncPortal{network: n, old: old, native: native, queue: q, residents: r, counters: c, log: log, losers: conflict.Losers{}}
+}
+
+// watch notes which keys change natively, once old nodes have had time to say what they have.
+func (p *syncPortal) watch(ctx context.Context, lead *leadership) {
+	for !lead.settled() {
+		if !sleep(ctx, election.Settle/10) {
 			return
 		}
 	}
-	for l.ctx.Err() == nil {
-		for c, err := range l.b.opts.Sync.Watch(l.ctx, "", "") {
+	for ctx.Err() == nil {
+		for c, err := range p.native.Watch(ctx, "", "") {
 			if err != nil {
 				break
 			}
 			keys := []string{c.Key}
 			if c.Kind == p2psync.Reset { // some may have been deleted that do not follow
-				l.node.do(func(time.Time) error {
-					keys = l.node.c.ext.(*dictionary).borrowed()
-					return nil
-				})
+				keys = p.old.GhostKeys()
 			}
 			for _, key := range keys {
-				if l.work.fromNative(l.ctx, key, cause{}) != nil {
-					return // the link is closed
+				if p.queue.addNative(ctx, key, cause{}) != nil {
+					return
 				}
 			}
 		}
-		if !l.sleep(settleTime) { // the dictionary is closed, or its disk is full
+		if !sleep(ctx, election.Settle) { // the dictionary is closed, or its disk is full
 			return
 		}
 	}
 }
 
-// mirror looks at one key after the other, and has each side follow the other.
-func (l *link) mirror() {
-	l.rivals = rivals{}
+// run looks at one key after the other, and has each side follow the other.
+func (p *syncPortal) run(ctx context.Context) {
 	for {
-		key, c, err := l.work.take(l.ctx)
+		key, c, err := p.queue.take(ctx)
 		if err != nil {
 			return
 		}
-		if c.old {
-			err = l.follow(key, c)
-		}
-		for _, w := range c.lost {
-			if err == nil {
-				err = l.settle(key, w)
-			}
-		}
-		if err == nil && c.native {
-			err = l.lead(key)
-		}
-		if err != nil && l.ctx.Err() == nil {
-			l.b.log.Info("a key does not cross", "link", l.name, "key", key, "err", err)
+		if err := p.look(ctx, key, c); err != nil && ctx.Err() == nil {
+			p.log.Info("a key does not cross", "key", key, "err", err)
 		}
 	}
 }
 
-// both is what both sides have under a key, with the values.
-type both struct {
-	sides
+// look looks at a key for all causes there are.
+func (p *syncPortal) look(ctx context.Context, key string, c cause) error {
+	if c.Old {
+		if err := p.followOld(ctx, key, c); err != nil {
+			return err
+		}
+	}
+	for _, w := range c.Lost {
+		if err := p.settle(ctx, key, w); err != nil {
+			return err
+		}
+	}
+	if !c.Native {
+		return nil
+	}
+	v := p.view(key)
+	return p.act(ctx, key, policy.NativeChanged(time.Now(), v.Sides), v)
+}
+
+// A view is what both sides have under a key, with the values.
+type view struct {
+	policy.Sides
 	value    any   // native, as it travels
 	oldValue any   // of Go
 	entry    entry // what the node has
 }
 
-func (l *link) look(key string) (s both) {
-	item, err := l.b.opts.Sync.Item(key)
+func (p *syncPortal) view(key string) (v view) {
+	item, err := p.native.Item(key)
 	if err == nil {
-		s.native = claim{true, derive(item.Lease.Owner, l.id), false, item.Time.Add(-aside).Unix()}
-		if _, id, ok := splitOrigin(item.Lease.Owner); ok && l.isResident(id) {
-			s.native.owner = id
+		v.Native = policy.Claim{Held: true, Owner: p.network.ghost(item.Lease.Owner), Ghost: true, Time: item.Time.Add(-policy.Backdate).Unix()}
+		if _, id, ok := splitOrigin(item.Lease.Owner); ok && p.residents.has(id) {
+			v.Native.Owner, v.Native.Ghost = id, marked(id)
 		}
 	}
-	l.node.do(func(now time.Time) error {
-		d := l.node.c.ext.(*dictionary)
-		e, held := d.entries[key]
-		s.old = claim{held, e.owner, e.ownerText, e.time}
-		s.oldValue, s.entry = goValue(e.value), e
-		if args, err := fromGo(d.c.version, []any{item.Value}); err == nil && s.native.held && !d.deletes(args[0]) {
-			s.value, s.crosses = args[0], true
-		}
-		if back, err := fromGo(d.c.version, []any{s.oldValue}); err == nil && held && s.crosses {
-			s.equal = sameValue(back[0], s.value)
-		}
-		s.accepts = d.surely(now, key, entry{owner: s.native.owner, time: recently(now, s.native.time)})
-		return nil
-	})
-	return s
-}
-
-// lead has the old side follow the native one.
-func (l *link) lead(key string) error {
-	s := l.look(key)
-	return l.act(key, fromNative(time.Now(), s.sides), s)
-}
-
-// follow has the native side follow the old one.
-func (l *link) follow(key string, c cause) error {
-	s := l.look(key)
-	if !s.old.held {
-		s.old.owner, s.old.time = c.owner, c.time
+	e, held, accepts := p.old.Look(key, v.Native.Owner, policy.Fresh(time.Now(), v.Native.Time))
+	v.Old = policy.Claim{Held: held, Owner: e.owner, Ghost: marked(e.owner), Text: e.ownerText, Time: e.time}
+	v.oldValue, v.entry, v.Accepted = goValue(e.value), e, accepts
+	if args, err := p.network.encode(item.Value); err == nil && v.Native.Held && !deletesKey(p.network.version, args[0]) {
+		v.value, v.Exists = args[0], true
 	}
-	return l.act(key, fromOld(s.old), s)
+	if args, err := p.network.encode(v.oldValue); err == nil && held && v.Exists {
+		v.Equal = sameValue(args[0], v.value)
+	}
+	return v
 }
 
-// settle decides about a write in the old network that this node has not taken: who wrote
-// it gets what stands.
-func (l *link) settle(key string, c contest) error {
-	s := l.look(key)
-	lost := claim{c.value != nil, c.sender, c.text, c.time}
-	own := s.old.owner == derive(originOf(l.opts.Subnet, c.sender), l.id)
-	args, err := fromGo(l.node.c.version, []any{c.value})
-	v, isRival := fromContest(time.Now(), lost, own, err == nil && sameValue(args[0], s.value), s.sides)
-	if isRival {
-		l.rivals.add(time.Now(), key, rival{id: c.sender, text: c.text})
+// followOld has the native side follow the old one.
+func (p *syncPortal) followOld(ctx context.Context, key string, c cause) error {
+	v := p.view(key)
+	if !v.Old.Held {
+		v.Old.Owner, v.Old.Ghost, v.Old.Time = c.Owner, marked(c.Owner), c.Time
 	}
-	switch v.do {
-	case carryIn:
-		s.oldValue, s.old = c.value, lost
-		if err := cmp.Or(l.act(key, v, s), err); err != nil {
+	return p.act(ctx, key, policy.OldChanged(v.Old), v)
+}
+
+// settle settles a write conflict: a losing writer gets what stands.
+func (p *syncPortal) settle(ctx context.Context, key string, w writeConflict) error {
+	v := p.view(key)
+	write := policy.Claim{Held: w.Value != nil, Owner: w.Sender, Ghost: marked(w.Sender), Text: w.SenderText, Time: w.Time}
+	own := v.Old.Owner == p.network.ghost(p.network.origin(w.Sender))
+	args, err := p.network.encode(w.Value)
+	verdict, lost := policy.WriteLost(time.Now(), write, own, err == nil && sameValue(args[0], v.value), v.Sides)
+	if lost {
+		p.losers.Add(time.Now(), key, conflict.Loser{ID: w.Sender, Text: w.SenderText})
+	}
+	switch verdict.Do {
+	case policy.CopyIn:
+		v.oldValue, v.Old = w.Value, write
+		if err := cmp.Or(p.act(ctx, key, verdict, v), err); err != nil {
 			return err
 		}
-		return l.node.do(func(now time.Time) error {
-			d := l.node.c.ext.(*dictionary)
-			return d.mirror(now, key, d.entries[key], entry{args[0], v.owner, v.text, recently(now, v.time)})
-		})
-	case carryOut:
-		l.dropped.drop(DropContest)
-		return l.sayTo(key, entry{s.value, v.owner, v.text, v.time})
+		return p.old.Overwrite(key, entry{args[0], verdict.Owner, verdict.Text, policy.Fresh(time.Now(), verdict.Time)})
+	case policy.CopyOut:
+		p.counters.drop(DropContest)
+		return p.old.Repeat(key, entry{v.value, verdict.Owner, verdict.Text, verdict.Time})
 	}
 	return nil
 }
 
-// sayTo writes a key under the name of a rival.
-func (l *link) sayTo(key string, e entry) error {
-	return l.node.do(func(now time.Time) error {
-		d := l.node.c.ext.(*dictionary)
-		_, err := d.say(now, key, e)
-		d.visit(now, key, e)
-		return err
-	})
-}
-
 // act does what was decided.
-func (l *link) act(key string, v verdict, s both) error {
-	by := p2psync.Carried{Owner: originOf(l.opts.Subnet, v.owner), Time: time.Unix(v.time, 0), Age: min(lease, max(0, time.Since(time.Unix(v.time, 0))))}
-	ctx, cancel := context.WithTimeout(l.ctx, carryTime)
+func (p *syncPortal) act(ctx context.Context, key string, verdict policy.Verdict, v view) error {
+	life := ctx
+	ctx, cancel := context.WithTimeout(ctx, relayTime)
 	defer cancel()
 	var err error
-	switch v.do {
-	case nothing:
+	switch verdict.Do {
+	case policy.CopyIn:
+		err = p.native.Carry(ctx, p.carried(verdict), key, v.oldValue)
+	case policy.DeleteIn:
+		err = p.native.CarryDelete(ctx, p.carried(verdict), key)
+	case policy.CopyOut, policy.DeleteOut:
+		if !v.Exists && v.Native.Held {
+			p.counters.drop(DropValue)
+		}
+		return p.writeOut(ctx, key, verdict, v)
+	case policy.Withhold:
+		p.counters.drop(DropValue)
 		return nil
-	case carryIn:
-		if err = l.b.opts.Sync.Carry(ctx, by, key, s.oldValue); err == nil {
-			l.in.Add(1)
-		}
-	case removeIn:
-		if err = l.b.opts.Sync.CarryDelete(ctx, by, key); err == nil {
-			l.in.Add(1)
-		}
-	case carryOut, removeOut:
-		if !s.crosses && s.native.held {
-			l.dropped.drop(DropValue)
-		}
-		return l.tell(ctx, key, v, s)
-	case withhold:
-		l.dropped.drop(DropValue)
+	default:
 		return nil
 	}
+	var leased *p2psync.LeaseError
 	switch {
-	case err == nil, errors.Is(err, p2psync.ErrNotFound):
+	case errors.Is(err, p2psync.ErrNotFound):
 		return nil
-	case !isLease(err):
-		l.fail(err)
+	case !errors.As(err, &leased):
+		p.counters.crossedIn(life, err)
 		return err
 	}
-	l.dropped.drop(DropContest)
-	s = l.look(key)
-	return l.act(key, fromLeased(time.Now(), v.do, s.sides), s)
+	p.counters.drop(DropContest)
+	v = p.view(key)
+	return p.act(life, key, policy.NativeRefused(time.Now(), verdict.Do, v.Sides), v)
 }
 
-func isLease(err error) bool {
-	var lease *p2psync.LeaseError
-	return errors.As(err, &lease)
+// carried returns on whose behalf something goes to the native side.
+func (p *syncPortal) carried(v policy.Verdict) p2psync.Carried {
+	at := time.Unix(v.Time, 0)
+	return p2psync.Carried{Owner: p.network.origin(v.Owner), Time: at, Age: min(lease, max(0, time.Since(at)))}
 }
 
-// tell writes a key in the old network, or deletes it there; unless that has changed it
-// since it was looked at: then it is looked at again.
-func (l *link) tell(ctx context.Context, key string, v verdict, s both) error {
-	if err := l.node.room(ctx); err != nil {
+// writeOut writes a key in the old network, or deletes it there, also under the IDs of its losing writers. If the key has
+// changed there since the view, it is looked at again.
+func (p *syncPortal) writeOut(ctx context.Context, key string, verdict policy.Verdict, v view) error {
+	if err := p.old.AwaitRoom(ctx); err != nil {
 		return err
 	}
-	value := s.value
-	var rivals []rival
-	err := l.node.do(func(now time.Time) error {
-		d := l.node.c.ext.(*dictionary)
-		if v.do == removeOut {
-			value = d.gone()
-		}
-		e := entry{value, v.owner, v.text, v.time}
-		if err := d.mirror(now, key, s.entry, e); err != nil {
-			return err
-		}
-		if s.old.held {
-			d.visit(now, key, e)
-		}
-		rivals = l.rivals.told(now, key, v.owner, v.do == removeOut)
-		return nil
-	})
+	e := entry{v.value, verdict.Owner, verdict.Text, verdict.Time}
+	deletes := verdict.Do == policy.DeleteOut
+	if deletes {
+		e.value = deleteValue(p.network.version)
+	}
+	err := p.old.Mirror(key, v.entry, e)
 	if errors.Is(err, errChanged) {
-		l.work.again(key, cause{native: true})
+		p.queue.addAgain(key, cause{Native: true})
 		return nil
 	}
 	if err != nil {
-		l.dropped.drop(DropEncoding)
+		p.counters.drop(DropEncoding)
 		return err
 	}
-	l.out.Add(1)
-	for _, r := range rivals {
-		if err := l.sayTo(key, entry{value, r.id, r.text, v.time}); err != nil {
+	p.counters.out.Add(1)
+	for _, l := range p.losers.Written(time.Now(), key, verdict.Owner, deletes) {
+		e.owner, e.ownerText = l.ID, l.Text
+		if err := p.old.Repeat(key, e); err != nil {
 			return err
 		}
 	}

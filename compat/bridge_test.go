@@ -127,10 +127,10 @@ func settled(t testing.TB, bridges ...*Bridge) {
 	eventually(t, "elections", func() bool {
 		elected := map[string]int{}
 		for _, b := range bridges {
-			for _, l := range b.all() {
-				elected[l.id] += 0
-				if l.elected() {
-					elected[l.id]++
+			for _, l := range b.links.all() {
+				elected[l.network.id] += 0
+				if l.leadership.elected() {
+					elected[l.network.id]++
 				}
 			}
 		}
@@ -229,6 +229,11 @@ func TestBridgeMesh(t *testing.T) {
 	}
 }
 
+func isLease(err error) bool {
+	var lease *p2psync.LeaseError
+	return errors.As(err, &lease)
+}
+
 // heldAt is the value of a key natively, or nil.
 func (p *native) heldAt(key string) any {
 	v, err := p.sync.Get(key)
@@ -323,7 +328,7 @@ func TestBridgeSync(t *testing.T) {
 	}
 	everywhere("k", "v")
 	late, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
-	if err := late.Connect(t.Context(), b.all()[1].node.Addr()); err != nil {
+	if err := late.Connect(t.Context(), b.links.all()[1].node.Addr()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the late one has it", func() bool { return held(t, late, "k") == "v" })

@@ -3,92 +3,73 @@ package compat
 import (
 	"context"
 	"sync"
+
+	"github.com/p2p-today/go2p/compat/internal/bridge/workqueue"
+	"github.com/p2p-today/go2p/internal/notify"
 )
 
-// A work is keys that have to be looked at. It grows with what old dictionaries may have,
-// but native changes wait.
-type work struct {
+// maxNativeWork is how many keys may wait when a native change is added.
+const maxNativeWork = 4096
+
+type cause = workqueue.Cause
+
+// A workQueue is a workqueue.Queue with producers on either side and one consumer, a portal. It is
+//
+//   - fair and stingy, as that is;
+//   - bounded by what old nodes may hold: their changes never wait, as the node's lock is held when they come;
+//   - slow to native changes: they wait while there are many, and the native side looks at all again if it loses some.
+//
+// mu guards it.
+type workQueue struct {
 	mu    sync.Mutex
-	keys  map[string]cause
-	order []string
-	more  chan struct{} // room for one
-	room  chan struct{} // closed, and replaced, when a key was taken
+	queue *workqueue.Queue
+	more  notify.Flag      // there is a key
+	room  notify.Broadcast // a key was taken
 }
 
-const maxNativeWork = 4096 // keys that wait, of which native ones may be
+func newWorkQueue() *workQueue { return &workQueue{queue: workqueue.New(), more: notify.NewFlag()} }
 
-func newWork() *work {
-	return &work{keys: map[string]cause{}, more: make(chan struct{}, 1), room: make(chan struct{})}
-}
-
-// old adds a key that the old side has changed.
-func (w *work) old(key string, c cause) {
+// addOld adds a key that the old side has changed. It does not block.
+func (w *workQueue) addOld(key string, c cause) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.add(key, c)
+	w.queue.Add(key, c)
+	w.more.Set()
 }
 
-// again adds a key that was looked at for a cause; what has come since is later.
-func (w *work) again(key string, c cause) {
+// addAgain adds a key that was taken for a cause; causes that were added since are later.
+func (w *workQueue) addAgain(key string, c cause) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if since, waits := w.keys[key]; waits {
-		w.keys[key] = c.and(since)
-		return
-	}
-	w.add(key, c)
+	w.queue.AddAgain(key, c)
+	w.more.Set()
 }
 
-// fromNative adds a key that the native side has changed, when there is room.
-func (w *work) fromNative(ctx context.Context, key string, c cause) error {
-	c.native = true
+// addNative adds a key that the native side has changed, when there is room. Error: the context's.
+func (w *workQueue) addNative(ctx context.Context, key string, c cause) error {
+	c.Native = true
+	return w.room.Await(ctx, &w.mu, func() bool {
+		if w.queue.Len() >= maxNativeWork {
+			return false
+		}
+		w.queue.Add(key, c)
+		w.more.Set()
+		return true
+	})
+}
+
+// take waits for a key. Error: the context's.
+func (w *workQueue) take(ctx context.Context) (key string, c cause, err error) {
 	for {
 		w.mu.Lock()
-		if len(w.keys) < maxNativeWork {
-			w.add(key, c)
-			w.mu.Unlock()
-			return nil
-		}
-		room := w.room
+		key, c, ok := w.queue.Take()
 		w.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// add adds a key, or another cause to look at it. The caller holds mu.
-func (w *work) add(key string, c cause) {
-	if before, waits := w.keys[key]; waits {
-		c = before.and(c)
-	} else {
-		w.order = append(w.order, key)
-	}
-	w.keys[key] = c
-	select {
-	case w.more <- struct{}{}:
-	default:
-	}
-}
-
-// take waits for a key.
-func (w *work) take(ctx context.Context) (key string, c cause, err error) {
-	for {
-		w.mu.Lock()
-		if len(w.order) > 0 {
-			key, w.order = w.order[0], w.order[1:]
-			c = w.keys[key]
-			delete(w.keys, key)
-			close(w.room)
-			w.room = make(chan struct{})
-			w.mu.Unlock()
+		if ok {
+			w.room.Notify()
 			return key, c, nil
 		}
-		w.mu.Unlock()
 		select {
-		case <-w.more:
+		case <-w.more.C():
 		case <-ctx.Done():
 			return "", c, ctx.Err()
 		}

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	p2psync "github.com/p2p-today/go2p/sync"
 )
 
 // A speaker is an old node, real or of this library.
@@ -133,13 +136,35 @@ func inCircles(t *testing.T, olds []speaker) {
 	}
 }
 
+// A slowDict is a native dictionary whose items nobody can look at for a while.
+type slowDict struct {
+	nativeDict
+	sync.Mutex
+}
+
+func (d *slowDict) Item(key string) (p2psync.Item, error) {
+	d.Lock()
+	defer d.Unlock()
+	return d.nativeDict.Item(key)
+}
+
 // A bridge that is so far behind that it cannot hear any more of a delete finds out.
 func TestBridgeLagsBehind(t *testing.T) {
 	p := natives(t, 1)[0]
-	b := p.bridge(t)
 	old, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
-	add(t, b, Options{Kind: Sync, Version: "0.7"}, old.Addr())
-	l := b.all()[0]
+	opts := Options{Kind: Sync, Version: "0.7"}
+	v, err := opts.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dict := &slowDict{nativeDict: p.sync}
+	l, err := openLink(t.Context(), t.Context(), linkConfig{
+		opts: opts, network: network{opts.Subnet, opts.subnetID(v), v}, addrs: []string{old.Addr()}, mesh: p.mesh, dict: dict, log: opts.Logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
 	set := func(from, to int) {
 		for i := from; i < to; i++ {
 			if err := p.sync.Set(t.Context(), fmt.Sprint("key ", i), "1"); err != nil {
@@ -149,14 +174,13 @@ func TestBridgeLagsBehind(t *testing.T) {
 	}
 	set(0, 1)
 	eventually(t, "the key", func() bool { return held(t, old, "key 0") == "1" })
-	l.node.do(func(time.Time) error {
-		set(1, maxNativeWork+1000) // more than it can note
-		if err := p.sync.Delete(t.Context(), "key 0"); err != nil {
-			t.Fatal(err)
-		}
-		set(1, 9000) // more than is remembered
-		return nil
-	})
+	dict.Lock()
+	set(1, maxNativeWork+1000) // more than it can note
+	if err := p.sync.Delete(t.Context(), "key 0"); err != nil {
+		t.Fatal(err)
+	}
+	set(1, 9000) // more than is remembered
+	dict.Unlock()
 	eventually(t, "the delete", func() bool { return held(t, old, "key 0") == nil })
 	eventually(t, "all", func() bool { return len(old.Items()) == 8999 })
 }

@@ -258,7 +258,7 @@ func TestOldBridgeChord(t *testing.T) {
 		o := startOld(t, language, "0.7", map[string]any{"kind": "chord", "subnet": "chord " + language})
 		o.must("join", nil)
 		add(t, b, Options{Kind: Chord, Version: "0.7", Subnet: "chord " + language}, o.addr)
-		l := b.all()[len(b.all())-1]
+		l := b.links.all()[len(b.links.all())-1]
 		eventually(t, "connected", func() bool { return slices.Contains(o.peers(), l.node.ID()) })
 		for i := range 3 {
 			native, key := fmt.Sprint("native for ", language, i), fmt.Sprint("key of ", language, i)

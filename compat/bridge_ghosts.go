@@ -1,0 +1,201 @@
+package compat
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	ghostTime   = 10 * time.Minute // that an author who has said nothing gets replies
+	maxGhosts   = 16
+	connectTime = 2 * time.Second  // for the connections of a ghost, before the first message of its author goes out
+	retryTime   = 10 * time.Second // until an old node is dialled again
+)
+
+// A ghostNode is the node of a ghost.
+type ghostNode interface {
+	Peers() []Peer
+	Dial(ctx context.Context, addr string) error // once
+	Close() error
+}
+
+// A ghost is a node under the ID that an author from outside has in an old network, to which old nodes reply. It says
+// nothing and passes nothing on.
+type ghost struct {
+	author string
+	node   ghostNode
+	heard  time.Time // the author
+}
+
+// ghosts are those of one link. mu guards both maps and when a ghost was heard.
+type ghosts struct {
+	network  network
+	peers    func() []Peer // old nodes that the link is connected with
+	open     func(ctx context.Context, id string, take func(Message)) (ghostNode, error)
+	counters *counters
+	log      *slog.Logger
+
+	mu       sync.Mutex
+	byAuthor map[string]*ghost
+	dialled  map[ghostDial]time.Time
+
+	wg sync.WaitGroup
+}
+
+// A ghostDial is a ghost that dials an old node.
+type ghostDial struct{ author, addr string }
+
+func newGhosts(
+	n network, peers func() []Peer, open func(context.Context, string, func(Message)) (ghostNode, error), c *counters, log *slog.Logger,
+) *ghosts {
+	return &ghosts{
+		network: n, peers: peers, open: open, counters: c, log: log, byAuthor: map[string]*ghost{}, dialled: map[ghostDial]time.Time{},
+	}
+}
+
+// len returns how many there are.
+func (gs *ghosts) len() int {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return len(gs.byAuthor)
+}
+
+// listen has old nodes reply to an author from now on; take gets what they say. For a new author it waits until they
+// can, but not long.
+func (gs *ghosts) listen(ctx context.Context, author string, take func(author string, msg Message)) {
+	now := time.Now()
+	known, room := gs.touch(now, author)
+	switch {
+	case known:
+		return
+	case !room:
+		gs.counters.drop(DropAuthors)
+		return
+	}
+	n, err := gs.open(ctx, gs.network.ghost(author), func(msg Message) { take(author, msg) })
+	if err != nil {
+		gs.log.Warn("no replies to an author", "author", author, "err", err)
+		return
+	}
+	g := &ghost{author, n, now}
+	gs.mu.Lock()
+	gs.byAuthor[author] = g
+	gs.mu.Unlock()
+	gs.connect(ctx, g, connectTime)
+}
+
+// touch notes that an author has said something. It reports whether the author has a ghost, and otherwise whether there
+// is room for one: the ghost that was idle for longest is closed if it was for long enough.
+func (gs *ghosts) touch(now time.Time, author string) (known, room bool) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if g := gs.byAuthor[author]; g != nil {
+		g.heard = now
+		return true, true
+	}
+	var idle *ghost
+	for _, g := range gs.byAuthor {
+		if now.Sub(g.heard) > ghostTime && (idle == nil || g.heard.Before(idle.heard)) {
+			idle = g
+		}
+	}
+	if idle != nil {
+		delete(gs.byAuthor, idle.author)
+		gs.wg.Go(func() { idle.node.Close() })
+	}
+	return false, len(gs.byAuthor) < maxGhosts
+}
+
+// tend keeps ghosts connected while this bridge is elected, and their authors say something.
+func (gs *ghosts) tend(ctx context.Context, elected bool) {
+	now := time.Now()
+	var keep, end []*ghost
+	gs.mu.Lock()
+	for author, g := range gs.byAuthor {
+		if !elected || now.Sub(g.heard) > ghostTime {
+			delete(gs.byAuthor, author)
+			end = append(end, g)
+		} else {
+			keep = append(keep, g)
+		}
+	}
+	for dial, at := range gs.dialled {
+		if now.Sub(at) > retryTime {
+			delete(gs.dialled, dial)
+		}
+	}
+	gs.mu.Unlock()
+	closeAll(end)
+	for _, g := range keep {
+		gs.connect(ctx, g, 0)
+	}
+}
+
+// connect connects a ghost to all old nodes that listen and are connected with the link. It waits for that, but not
+// longer than a while.
+func (gs *ghosts) connect(ctx context.Context, g *ghost, wait time.Duration) {
+	has := map[string]bool{}
+	for _, p := range g.node.Peers() {
+		has[p.ID] = true
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	done := make(chan struct{})
+	dials := 0
+	for _, p := range gs.peers() {
+		if has[p.ID] || p.Addr == "" || !gs.mayDial(ghostDial{g.author, p.Addr}) {
+			continue
+		}
+		dials++
+		gs.wg.Go(func() {
+			if err := g.node.Dial(ctx, p.Addr); err != nil {
+				gs.log.Info("no replies from an old node", "addr", p.Addr, "err", err)
+			}
+			select {
+			case done <- struct{}{}:
+			case <-waiting.Done():
+			}
+		})
+	}
+	for range dials {
+		select {
+		case <-done:
+		case <-waiting.Done():
+			return
+		}
+	}
+}
+
+// mayDial reports whether an old node may be dialled, and notes that it is: until it is connected, and for when it is lost.
+func (gs *ghosts) mayDial(d ghostDial) bool {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	if time.Since(gs.dialled[d]) < retryTime {
+		return false
+	}
+	gs.dialled[d] = time.Now()
+	return true
+}
+
+// close closes all, once nobody listens or tends any more.
+func (gs *ghosts) close() {
+	gs.wg.Wait()
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	list := slices.Collect(maps.Values(gs.byAuthor))
+	clear(gs.byAuthor)
+	closeAll(list)
+}
+
+// closeAll closes ghosts, each of which may have to wait for others.
+func closeAll(list []*ghost) {
+	var wg sync.WaitGroup
+	for _, g := range list {
+		wg.Go(func() { g.node.Close() })
+	}
+	wg.Wait()
+}
