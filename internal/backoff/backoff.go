@@ -1,5 +1,5 @@
-// Package backoff says how long to pause before something that failed is tried again. It
-// computes, and waits for nothing.
+// Package backoff computes how long to pause before an operation that failed is tried again.
+// It does not wait itself.
 package backoff
 
 import (
@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// A Policy is how long to pause after failures in a row: Min after the first, twice as
-// long after each further one, Max at most.
+// A Policy is the rule for the pause after failures in a row. The pause is Min after the
+// first failure, doubles with each further one, and stays at Max.
 //
-// With jitter, the pause is drawn from that less the part Less to that and the part More,
-// so that peers that failed at one moment do not try again at one moment. A pause with
-// jitter may be longer than Max.
+// Jitter keeps peers that failed at the same moment from trying again at the same moment.
+// The pause is then drawn from the range pause×(1-Less) to pause×(1+More), so that it may
+// exceed Max.
 type Policy struct {
 	Min, Max   time.Duration
-	Less, More float64 // parts of the pause, such as 0.2 and 0.2; none are no jitter
+	Less, More float64 // fractions of the pause, such as 0.2; both 0 for no jitter
 }
 
-// After returns the pause after so many failures in a row; with less than one it is that
-// after one. The source of chance is not used, and may be nil, if the policy has no jitter.
+// After returns the pause after a number of failures in a row. Numbers below 1 count as 1.
+// Without jitter the random source is not used and may be nil.
 func (p Policy) After(failures int, rng *rand.Rand) time.Duration {
 	pause := min(p.Min, p.Max)
 	for range failures - 1 {
@@ -48,8 +48,8 @@ func (b *Backoff) Next(rng *rand.Rand) time.Duration {
 	return b.After(b.failures, rng)
 }
 
-// Reset begins anew, since something succeeded.
+// Reset sets the count to zero, after a success.
 func (b *Backoff) Reset() { b.failures = 0 }
 
-// Failures returns how many failures in a row were counted.
+// Failures returns the number of failures in a row.
 func (b *Backoff) Failures() int { return b.failures }

@@ -1,5 +1,5 @@
 // Package budget accounts for the memory that queues and caches hold, in bytes, so that
-// all of one owner together stay below one limit.
+// those of one owner stay below one limit together.
 package budget
 
 import (
@@ -8,23 +8,23 @@ import (
 	"sync/atomic"
 )
 
-// A Budget is a number of bytes that several shares may hold together. Its methods, and
-// those of its shares, may be called concurrently; they never wait.
+// A Budget is a number of bytes that several shares may hold together. Its methods and
+// those of its shares may be called concurrently, and never wait.
 //
-// A nil *Budget has shares that are limited each by its own maximum alone.
+// Each share of a nil *Budget is limited by its own maximum alone.
 type Budget struct {
 	total int64
 	held  atomic.Int64
 }
 
-// New returns a budget of so many bytes.
+// New returns a budget of total bytes.
 func New(total int) *Budget { return &Budget{total: int64(total)} }
 
-// Held returns how many bytes all shares hold.
+// Held returns the number of bytes that all shares hold together.
 func (b *Budget) Held() int { return int(b.held.Load()) }
 
-// Share returns a new share of at most max bytes. The name says in errors whose it is. The
-// maxima of all shares may be more than the budget: the sum of what they hold never is.
+// Share returns a new share of at most max bytes. Panics name it. The maxima of all shares
+// may add up to more than the budget; the bytes that they hold never do.
 func (b *Budget) Share(name string, max int) *Share {
 	if b == nil {
 		b = New(math.MaxInt)
@@ -32,8 +32,8 @@ func (b *Budget) Share(name string, max int) *Share {
 	return &Share{budget: b, name: name, max: int64(max)}
 }
 
-// A Share is what one queue or cache may hold of a budget. A nil *Share has no limit, and
-// counts nothing.
+// A Share is the part of a budget that one queue or cache holds. A nil *Share has no limit
+// and counts nothing.
 type Share struct {
 	budget *Budget
 	name   string
@@ -41,8 +41,8 @@ type Share struct {
 	held   atomic.Int64
 }
 
-// TryTake takes n bytes, and reports whether there were as many, of the share's maximum
-// and of the budget. If not, it takes none.
+// TryTake takes n bytes and reports true if both the share's maximum and the budget have
+// room for them. Otherwise it takes none.
 func (s *Share) TryTake(n int) bool {
 	if s == nil {
 		return true
@@ -72,7 +72,7 @@ func take(held *atomic.Int64, n, limit int64) bool {
 	}
 }
 
-// Give returns n bytes that were taken. It panics if the share does not hold as many.
+// Give gives n bytes back. It panics if the share does not hold as many.
 func (s *Share) Give(n int) {
 	if s == nil {
 		return
@@ -83,7 +83,7 @@ func (s *Share) Give(n int) {
 	s.budget.held.Add(int64(-n))
 }
 
-// Held returns how many bytes the share holds.
+// Held returns the number of bytes that the share holds.
 func (s *Share) Held() int {
 	if s == nil {
 		return 0

@@ -1,6 +1,6 @@
-// Package dcbor encodes and decodes CBOR as go2p has it on the wire: core
-// deterministic form (RFC 8949, 4.2.1), without tags or indefinite lengths, and
-// decoded within limits.
+// Package dcbor encodes and decodes deterministic CBOR, the form of all go2p messages:
+// core deterministic encoding (RFC 8949, section 4.2.1), without tags or indefinite
+// lengths, and decoded within limits.
 package dcbor
 
 import (

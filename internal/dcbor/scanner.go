@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// ErrForm says that bytes are not what was expected in core deterministic form.
+// ErrForm reports bytes that are not in deterministic form, or not of the expected type.
 var ErrForm = errors.New("not the expected CBOR in core deterministic form")
 
-// A Scanner reads what the Append functions write, in the order in which it was
-// written, and accepts exactly that. The first mistake makes all later results zero
-// and is told by End. What it returns aliases what it reads; nothing is allocated.
+// A Scanner reads what the Append functions write, in the same order, and accepts nothing
+// else. After the first mistake all results are zero, and End returns the error. Results
+// alias the data that is read; nothing is allocated.
 type Scanner struct {
 	rest []byte
 	bad  bool
@@ -128,13 +128,13 @@ func (s *Scanner) Bool() bool {
 	return b
 }
 
-// Rest returns what was not read yet.
+// Rest returns the bytes that were not read yet.
 func (s *Scanner) Rest() []byte { return s.rest }
 
-// Fail notes a mistake that the reader has found, such as a number out of its range.
+// Fail records a mistake that the caller has found, such as a number out of its range.
 func (s *Scanner) Fail() { s.bad = true }
 
-// Bad tells whether there was a mistake so far.
+// Bad reports whether there was a mistake so far.
 func (s *Scanner) Bad() bool { return s.bad }
 
 // End returns ErrForm if there was a mistake or if anything is left.

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// Valid tells whether data is one value of the data model (null, truth values, integers
+// Valid reports whether data is one value of the data model (null, truth values, integers
 // of 64 bits, floats, byte strings, texts, arrays, and maps with texts as keys) in core
 // deterministic form, with at most so many values in it, nested at most so deep. It
 // takes no memory.
@@ -99,7 +99,7 @@ func (s *Scanner) simple() {
 	s.rest = s.rest[size:]
 }
 
-// half tells whether a number is one of 16 bits.
+// half reports whether a number is one of 16 bits.
 func half(f float32) bool {
 	bits := math.Float32bits(f)
 	exponent, fraction := int(bits>>23&0xff)-127, bits&(1<<23-1)

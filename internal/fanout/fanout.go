@@ -1,5 +1,5 @@
-// Package fanout passes what happens to subscribers, of which each has its own backlog,
-// so that none waits for another. One that does not keep up is ended.
+// Package fanout passes items to subscribers. Each subscriber has a queue of its own, so
+// that none waits for another. A subscription that does not keep up is ended.
 package fanout
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/p2p-today/go2p/internal/notify"
 )
 
-// Limits of what waits for one subscriber.
+// Limits of the queue of one subscriber.
 const (
 	MaxItems = 1024
 	MaxBytes = 16 << 20
@@ -25,11 +25,11 @@ var (
 	ErrClosed = errors.New("feed is closed")
 )
 
-// A Feed passes items on. The zero value is ready for use, and its methods may be
-// called concurrently.
+// A Feed passes items to its subscribers. The zero value is ready for use. Its methods may
+// be called concurrently.
 type Feed[T any] struct {
-	Size   func(T) int    // bytes that an item takes; nil if that does not matter
-	Budget *budget.Budget // of all subscribers together; nil for MaxBytes of each alone
+	Size   func(T) int    // bytes of an item; nil to count items alone
+	Budget *budget.Budget // of all queues together; nil for no limit but MaxBytes of each
 
 	mu     sync.Mutex
 	closed bool
@@ -40,7 +40,7 @@ type subscriber[T any] struct {
 	want   func(T) bool
 	ready  notify.Flag
 	queue  []T           // Feed.mu
-	memory *budget.Share // what the queue holds; nil when the subscription is over
+	memory *budget.Share // of the queue; nil when the subscription is over
 	lagged bool          // Feed.mu
 }
 
@@ -51,7 +51,7 @@ func (f *Feed[T]) size(item T) int {
 	return f.Size(item)
 }
 
-// Publish gives an item to those subscribers that want it. It does not wait.
+// Publish passes an item to the subscribers that want it. It does not wait.
 func (f *Feed[T]) Publish(item T) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *Feed[T]) Publish(item T) {
 	}
 }
 
-// Close ends all subscriptions with ErrClosed, when they have had what waits.
+// Close ends all subscriptions with ErrClosed, after the items in their queues.
 func (f *Feed[T]) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,8 +79,8 @@ func (f *Feed[T]) Close() {
 	}
 }
 
-// Follow yields the wanted items from the call on, until the context ends, the feed is
-// closed, the subscriber lags or the loop is left; the error comes last. The sequence
+// Follow yields the wanted items that are published from the call on. The last item comes
+// with an error: the context's, ErrClosed, or ErrLagged if the queue was full. The sequence
 // can be ranged over once.
 func (f *Feed[T]) Follow(ctx context.Context, want func(T) bool) iter.Seq2[T, error] {
 	s := &subscriber[T]{want: want, ready: notify.NewFlag(), memory: f.Budget.Share("subscriber", MaxBytes)}
@@ -108,7 +108,7 @@ func (f *Feed[T]) remove(s *subscriber[T]) {
 	f.subs = slices.DeleteFunc(f.subs, func(o *subscriber[T]) bool { return o == s })
 }
 
-// next returns the oldest item that s has not had, and waits for one.
+// next returns the oldest item in the queue of s, and waits for one.
 func (f *Feed[T]) next(ctx context.Context, s *subscriber[T]) (item T, err error) {
 	for {
 		f.mu.Lock()

@@ -1,4 +1,4 @@
-// Package file replaces small files whole or not at all.
+// Package file replaces small files atomically.
 package file
 
 import (
@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Replace puts data in the place of a file, which only its owner may read, whole or
-// not at all, also when the power fails meanwhile.
+// Replace replaces the content of a file with data, or makes the file. The file has either
+// its old content or all of the new, even after a power failure. Only its owner may read it.
 func Replace(name string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {

@@ -1,9 +1,8 @@
-// Package frame reads and writes bounded, length-delimited messages: an
-// unsigned varint that gives the length of the body, then the body.
+// Package frame reads and writes length-delimited messages of bounded size: the length of
+// the body as an unsigned varint, then the body. All native stream protocols use it.
 //
-// All native stream protocols use it. A length is checked before memory is
-// taken, and memory grows with the bytes that arrive rather than with the
-// length that was announced.
+// A length is checked before memory is taken. Memory grows with the bytes that arrive
+// rather than with the length that was announced.
 package frame
 
 import (
@@ -14,7 +13,7 @@ import (
 	"io"
 )
 
-// ErrTooLarge says that a frame announces more bytes than its reader allows.
+// ErrTooLarge reports a frame that announces more bytes than its reader allows.
 var ErrTooLarge = errors.New("frame too large")
 
 // step is how much a reader allocates ahead of the bytes that have arrived.
@@ -26,8 +25,8 @@ func Append(dst, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// Write writes body as one frame in a single call of w.Write, so that frames of
-// concurrent writers to a stream do not mix.
+// Write writes body as one frame in a single call of w.Write, so that the frames of
+// concurrent writers do not mix.
 func Write(w io.Writer, body []byte) error {
 	_, err := w.Write(Append(make([]byte, 0, binary.MaxVarintLen32+len(body)), body))
 	return err

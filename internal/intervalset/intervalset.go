@@ -1,5 +1,6 @@
-// Package intervalset has sets of numbers that mostly follow one another, as the numbers of
-// messages do that have arrived. A set takes memory by its gaps rather than by its members.
+// Package intervalset represents sets of numbers as intervals. It suits numbers that mostly
+// follow one another, such as those of the messages that have arrived: the memory of a set
+// grows with its gaps rather than with its members.
 package intervalset
 
 import (
@@ -8,15 +9,15 @@ import (
 	"slices"
 )
 
-// An Interval is the numbers from First to Last, both included.
+// An Interval is the numbers from First to Last inclusive.
 type Interval struct{ First, Last uint64 }
 
-// A Set is a set of numbers as intervals: ascending, and with a gap between any two. The
-// nil Set is empty. A Set is read and encoded as the slice that it is; it is changed by its
-// methods, which may reuse its memory. It is not safe for concurrent use.
+// A Set is a set of numbers, as ascending intervals with a gap between any two. The nil Set
+// is empty. Callers may read the slice; only the methods change it. A Set is not safe for
+// concurrent use.
 //
-// Add of the number that follows the highest takes constant time; elsewhere it may move the
-// intervals that follow. Contains takes the logarithm of the number of intervals.
+// Adding the number after the highest one takes constant time. Adding another may move all
+// intervals above it. Contains searches the intervals by bisection.
 type Set []Interval
 
 // Contains reports whether n is in the set.
@@ -25,13 +26,13 @@ func (s Set) Contains(n uint64) bool {
 	return i < len(s) && s[i].First <= n
 }
 
-// search returns the place of the first interval that ends at n or later.
+// search returns the index of the first interval that ends at n or later.
 func (s Set) search(n uint64) int {
 	i, _ := slices.BinarySearchFunc(s, n, func(v Interval, n uint64) int { return cmp.Compare(v.Last, n) })
 	return i
 }
 
-// Add adds the numbers from first to last, and none if first is above last.
+// Add adds the numbers from first to last inclusive, and none if first > last.
 func (s *Set) Add(first, last uint64) {
 	if first > last {
 		return
@@ -53,7 +54,7 @@ func (s *Set) Add(first, last uint64) {
 	*s = slices.Replace(*s, i, j, Interval{First: first, Last: last})
 }
 
-// Union adds all of another set.
+// Union adds all numbers of another set.
 func (s *Set) Union(o Set) {
 	for _, v := range o {
 		s.Add(v.First, v.Last)
@@ -77,8 +78,7 @@ func (s Set) Prefix() uint64 {
 	return 0
 }
 
-// Missing returns the numbers from first to last that are not in the set, as a set of its
-// own.
+// Missing returns the numbers from first to last inclusive that are not in the set.
 func (s Set) Missing(first, last uint64) Set {
 	var missing Set
 	for _, v := range s[s.search(first):] {
@@ -99,9 +99,9 @@ func (s Set) Missing(first, last uint64) Set {
 	return missing
 }
 
-// FillLowestGap adds what is missing between the two lowest intervals and returns it, so
-// that the set has one interval less. It is how a set is kept within a limit. A set of less
-// than two intervals has no gap: the result is false.
+// FillLowestGap adds the numbers between the two lowest intervals and returns them. The set
+// has one interval less then, which keeps it within a limit. FillLowestGap reports false if
+// the set has no gap.
 func (s *Set) FillLowestGap() (gap Interval, ok bool) {
 	if len(*s) < 2 {
 		return Interval{}, false
@@ -112,8 +112,8 @@ func (s *Set) FillLowestGap() (gap Interval, ok bool) {
 	return gap, true
 }
 
-// Valid reports whether the intervals are as a Set has them. Who decodes a set checks this
-// before anything else is done with it.
+// Valid reports whether the intervals are those of a Set: not empty, ascending, and with a
+// gap between any two. A decoder checks this before it uses the set.
 func (s Set) Valid() bool {
 	for i, v := range s {
 		if v.First > v.Last || i > 0 && (v.First <= s[i-1].Last || v.First-1 == s[i-1].Last) {

@@ -1,5 +1,5 @@
-// Package keylock has one lock for each key, for which a goroutine waits no longer than
-// its context allows.
+// Package keylock has one lock for each key. A goroutine waits for it no longer than its
+// context allows.
 package keylock
 
 import (
@@ -7,20 +7,20 @@ import (
 	"sync"
 )
 
-// Locks are the locks of all keys. A lock takes memory only while somebody has it or waits
-// for it. The zero value is ready for use; its methods may be called concurrently.
+// Locks are the locks of all keys. A lock takes memory only while a goroutine holds it or
+// waits for it. The zero value is ready for use. Its methods may be called concurrently.
 type Locks[K comparable] struct {
 	mu   sync.Mutex
 	used map[K]*lock
 }
 
 type lock struct {
-	turn  chan struct{} // has a token while nobody has the lock
-	users int           // who have it or wait for it; Locks.mu
+	turn  chan struct{} // has a token while the lock is free
+	users int           // that hold it or wait for it; guarded by Locks.mu
 }
 
-// Lock waits for the lock of a key, in the order of the calls. It returns a function that
-// releases the lock, to be called once. The error is the context's.
+// Lock waits for the lock of a key. Goroutines get it in the order of their calls. The
+// caller calls unlock once. The error is the context's.
 func (ls *Locks[K]) Lock(ctx context.Context, key K) (unlock func(), err error) {
 	l := ls.enter(key)
 	select {

@@ -1,8 +1,8 @@
-// Package kvstore keeps rows on disk: a pebble database in a directory, with the version of
-// its format, whose errors say what a user can do.
+// Package kvstore keeps rows on disk, in a pebble database that records the version of its
+// format. Its errors tell the user what to do.
 //
-// A row is a key and a value. The first byte of a key is the kind of the row; what kinds
-// there are, and what their rows hold, is up to the owner of the store.
+// A row is a key and a value. The first byte of a key is the kind of the row. The owner of
+// the store defines the kinds and what their rows hold.
 package kvstore
 
 import (
@@ -17,36 +17,37 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
-// FormatRow is the kind of the one row that is the store's own: the version of the format.
+// FormatRow is the kind of the one row that belongs to the store itself: the version of the
+// format.
 const FormatRow = 'f'
 
-// Options say how a store is opened. All but FS and Log are needed.
+// Options are the settings of a store. All but FS and Log are required.
 type Options struct {
-	FS     vfs.FS       // nil for that of the system
+	FS     vfs.FS       // nil for the operating system's
 	Log    *slog.Logger // nil for none
-	Format uint64       // of this program; it is raised when an older program could not read what is stored
+	Format uint64       // version that this program writes; raised when older programs cannot read what is stored
 
-	// What errors say: "<Err> <directory> <Fault>: <reason>; <Advice>".
-	Err    error  // which all errors of the store wrap
+	// The text of an error is "<Err> <directory> <Fault>: <reason>; <Advice>".
+	Err    error  // wrapped by all errors of the store
 	Fault  string // such as "cannot be read"
 	Advice string // such as "restore it from a backup"
 }
 
-// A Store is a database that is open. Its methods may be called concurrently. What one
-// batch holds is there as a whole after a crash, or not at all; and nothing is there
-// without all that was committed before it.
+// A Store is an open database. Its methods may be called concurrently. After a crash the
+// changes of a batch are there as a whole or not at all, and only together with all that
+// was committed before.
 //
-// All errors wrap Options.Err. If what was written cannot be made durable the process
-// panics: nothing that it acknowledged from then on would be true.
+// All errors wrap Options.Err. If written data cannot be made durable the process panics,
+// since it could not keep what it acknowledges from then on.
 type Store struct {
 	db   *pebble.DB
 	dir  string
 	opts Options
 }
 
-// Open opens the store in a directory, which is made if there is none. Errors: the store is
-// damaged, of a newer format, or in use by another process; or the directory may not be
-// used.
+// Open opens the store in a directory, and makes the directory if there is none. Errors: the
+// store is damaged, has a newer format, or is in use by another process; or the process has
+// no permission for the directory.
 func Open(dir string, opts Options) (*Store, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -65,8 +66,8 @@ func Open(dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// checkFormat refuses a store of a newer format, and gives a new store the format of this
-// program.
+// checkFormat refuses a store of a newer format. It writes the format of this program into
+// a new store.
 func (s *Store) checkFormat() error {
 	var format uint64
 	found, err := s.Get([]byte{FormatRow}, func(value []byte) error {
@@ -88,8 +89,8 @@ func (s *Store) checkFormat() error {
 	return nil
 }
 
-// Fault returns the error for a store that fails, or whose rows are not what its owner has
-// written: it says where the store is, and what a user can do about it.
+// Fault returns the error for a store that fails, or whose rows its owner cannot read. The
+// text says where the store is and what the user can do.
 func (s *Store) Fault(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w %s: %w", s.opts.Err, s.dir, err)
@@ -98,7 +99,7 @@ func (s *Store) Fault(err error) error {
 }
 
 // Get calls read with the value of a row, which is valid until read returns. It reports
-// whether there is such a row. An error of read is one of the store.
+// whether the row exists. An error of read is returned as a fault of the store.
 func (s *Store) Get(key []byte, read func(value []byte) error) (found bool, err error) {
 	value, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -113,9 +114,9 @@ func (s *Store) Get(key []byte, read func(value []byte) error) (found bool, err 
 	return true, nil
 }
 
-// Rows calls read with all rows of a kind, in the order of their keys: with what comes
-// behind the kind in the key, and with the value, which is valid until read returns. The
-// first error of read ends it, and is one of the store.
+// Rows calls read for all rows of a kind, in the order of their keys. The key is given
+// without the kind; the value is valid until read returns. The first error of read ends the
+// iteration and is returned as a fault of the store.
 func (s *Store) Rows(kind byte, read func(key string, value []byte) error) error {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
 	if err != nil {
@@ -137,24 +138,24 @@ func (s *Store) Rows(kind byte, read func(key string, value []byte) error) error
 }
 
 // A Batch is changes that are committed together. It is not safe for concurrent use, and
-// ends with its commit.
+// must not be used after its commit.
 type Batch struct{ b *pebble.Batch }
 
 // NewBatch returns an empty batch, which must be committed.
 func (s *Store) NewBatch() Batch { return Batch{s.db.NewBatch()} }
 
-// Set gives a row a value. Key and value may be changed afterwards.
+// Set gives a row a value. It copies key and value.
 func (b Batch) Set(key, value []byte) { b.b.Set(key, value, nil) }
 
-// Delete removes a row, if it is there.
+// Delete removes a row, if it exists.
 func (b Batch) Delete(key []byte) { b.b.Delete(key, nil) }
 
 // DeleteRows removes all rows of a kind.
 func (b Batch) DeleteRows(kind byte) { b.b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil) }
 
-// Commit makes the changes of a batch. If they are to be durable it returns when they, and
-// all before them, are on disk. If not, they are on disk before anything later that is
-// durable, and before the store is closed.
+// Commit applies a batch. If it is to be durable, Commit returns when it and all earlier
+// batches are on disk. Otherwise the batch is on disk before the next durable one, and
+// before Close returns.
 func (s *Store) Commit(b Batch, durable bool) error {
 	defer b.b.Close()
 	how := pebble.NoSync
@@ -167,8 +168,8 @@ func (s *Store) Commit(b Batch, durable bool) error {
 	return nil
 }
 
-// CommitLater makes the changes of a batch. It returns when others see them. They, and all
-// before them, are on disk when wait returns, which must be called once.
+// CommitLater applies a batch, and returns when readers see it. The batch and all earlier
+// ones are on disk when wait returns. The caller calls wait once.
 func (s *Store) CommitLater(b Batch) (wait func() error, err error) {
 	if err := s.db.ApplyNoSyncWait(b.b, pebble.Sync); err != nil {
 		return nil, errors.Join(s.Fault(err), b.b.Close())
@@ -182,22 +183,22 @@ func (s *Store) CommitLater(b Batch) (wait func() error, err error) {
 	}, nil
 }
 
-// Close closes the store. All that was committed is on disk then. Nothing may be done with
-// the store meanwhile or afterwards.
+// Close closes the store, with all committed batches on disk. No other method may be called
+// meanwhile or afterwards.
 func (s *Store) Close() error { return s.db.Close() }
 
-// logger is a pebble.Logger.
+// A logger passes the messages of pebble to a slog.Logger.
 type logger struct{ log *slog.Logger }
 
-// Infof is for what only developers want to know.
+// Infof logs a message for developers.
 func (l logger) Infof(format string, args ...any) {
 	l.log.Debug("store: " + fmt.Sprintf(format, args...))
 }
 
-// Errorf is for what went wrong.
+// Errorf logs a failure.
 func (l logger) Errorf(format string, args ...any) {
 	l.log.Error("store: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf is called when what was written cannot be made durable. There is no way on.
+// Fatalf panics: pebble calls it when written data cannot be made durable.
 func (l logger) Fatalf(format string, args ...any) { panic("store: " + fmt.Sprintf(format, args...)) }

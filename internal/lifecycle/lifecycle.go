@@ -1,5 +1,5 @@
-// Package lifecycle ties what an object starts to the end of the object: nothing starts
-// after its end has begun, and the end waits for what was started.
+// Package lifecycle ends the goroutines of an object with the object: its Close waits for
+// all of them, and none starts after it.
 package lifecycle
 
 import (
@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// A Group is what one object has started: goroutines, streams that it serves, calls that
-// its Close must wait for. It ends in up to three steps, so that an owner can do something
-// between them: [Group.Seal], [Group.Cancel], [Group.Wait]. [Group.Close] does all three.
+// A Group is the goroutines, served streams and calls that the Close of one object waits
+// for. It ends in three steps, so that the owner can act between them: [Group.Seal],
+// [Group.Cancel] and [Group.Wait]. [Group.Close] takes all three.
 //
-// Its methods may be called concurrently, with locks of the owner held, except that Wait
-// and Close must not be called by what they wait for. A Group is made by New.
+// The methods may be called concurrently, and with locks of the owner held. Wait and Close
+// must not be called by a member of the group. A Group is made by New.
 type Group struct {
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -23,18 +23,18 @@ type Group struct {
 	sealed bool
 }
 
-// New returns a group in which things may begin.
+// New returns a group without members.
 func New() *Group {
 	g := &Group{}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g
 }
 
-// Context returns a context that ends with Cancel.
+// Context returns the context that Cancel ends.
 func (g *Group) Context() context.Context { return g.ctx }
 
-// Begin counts one more thing that Wait waits for, until a call of End. It reports false,
-// and counts nothing, if the group is sealed.
+// Begin adds a member, which Wait waits for until End is called. If the group is sealed,
+// Begin adds nothing and reports false.
 func (g *Group) Begin() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -44,11 +44,11 @@ func (g *Group) Begin() bool {
 	return !g.sealed
 }
 
-// End ends what Begin has counted.
+// End removes a member that Begin has added.
 func (g *Group) End() { g.wg.Done() }
 
-// Go runs f in a goroutine that Wait waits for. It reports false, and does not run f, if
-// the group is sealed.
+// Go runs f in a goroutine that Wait waits for. If the group is sealed, Go does not run f
+// and reports false.
 func (g *Group) Go(f func()) bool {
 	if !g.Begin() {
 		return false
@@ -60,8 +60,7 @@ func (g *Group) Go(f func()) bool {
 	return true
 }
 
-// Seal lets nothing begin any more. It reports whether this call is the one that sealed
-// the group.
+// Seal lets no member begin any more. It reports whether this call has sealed the group.
 func (g *Group) Seal() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,7 +69,7 @@ func (g *Group) Seal() bool {
 	return first
 }
 
-// Sealed reports whether nothing can begin any more.
+// Sealed reports whether the group is sealed.
 func (g *Group) Sealed() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,20 +82,20 @@ func (g *Group) Cancel() {
 	g.cancel()
 }
 
-// Wait returns when the context of the group has ended, and with it all that was begun.
+// Wait returns when the context of the group and all members have ended.
 func (g *Group) Wait() {
 	<-g.ctx.Done()
 	g.wg.Wait()
 }
 
-// Close seals the group, ends its context, and waits for all that was begun. It may be
-// called more than once; each call returns when all has ended.
+// Close seals the group, ends its context, and waits for all members. It may be called more
+// than once; each call waits.
 func (g *Group) Close() {
 	g.Cancel()
 	g.Wait()
 }
 
-// Sleep waits for a time. The error is the context's, if that ends before.
+// Sleep waits for d. It returns the context's error if the context ends before.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,5 +1,5 @@
-// Package meshtest has what tests of all that stands on a mesh need: peers of one mesh, on
-// a simulated network in virtual time. A test calls testnet.Run, and [New] in it.
+// Package meshtest has fixtures for tests of a mesh and of what stands on one: peers on a
+// simulated network, in virtual time. A test calls testnet.Run, and [New] in it.
 package meshtest
 
 import (
@@ -13,22 +13,22 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// A Lab is a simulated network whose hosts may join meshes. What cannot be done fails the
-// test. It is closed with the test.
+// A Lab is a simulated network whose hosts may join meshes. An operation that fails fails
+// the test. The lab is closed with the test.
 type Lab struct {
 	*testnet.Net
-	Meshes []*mesh.Mesh // by host: the one that it has joined last, or nil
+	Meshes []*mesh.Mesh // by host: the mesh that it has joined last, or nil
 
 	t testing.TB
 }
 
-// New returns a lab of n hosts that have joined nothing. The seed is that of the network.
+// New returns a lab of n hosts without meshes. The seed is that of the simulated network.
 func New(t testing.TB, seed uint64, n int) *Lab {
 	t.Helper()
 	return &Lab{Net: testnet.New(t, seed, n), Meshes: make([]*mesh.Mesh, n), t: t}
 }
 
-// Join has host i join a network.
+// Join makes host i a member of a network.
 func (l *Lab) Join(i int, network string, opts *mesh.Options) *mesh.Mesh {
 	l.t.Helper()
 	m, err := mesh.Join(l.t.Context(), l.Hosts[i], network, opts)
@@ -63,14 +63,14 @@ func (l *Lab) Ctx() context.Context {
 	return ctx
 }
 
-// Pass lets virtual time pass, and all that follows from it happen.
+// Pass lets virtual time pass, and returns when all goroutines wait.
 func Pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// Collect appends what a sequence yields to a list until it ends, in a goroutine. The test
-// reads the list after Pass.
+// Collect starts a goroutine that appends the items of a sequence to a list, until the
+// sequence ends. The test reads the list after Pass.
 func Collect[T any](list *[]T, seq iter.Seq2[T, error]) {
 	go func() {
 		for item, err := range seq {

@@ -1,4 +1,4 @@
-// Package metrics offers what a part of go2p counts to a Prometheus registerer.
+// Package metrics exports the counters of a part of go2p to a Prometheus registerer.
 package metrics
 
 import (
@@ -18,7 +18,7 @@ type Set struct {
 // New returns an empty set.
 func New(subsystem, network string) *Set { return &Set{subsystem: subsystem, network: network} }
 
-// Counter adds a counter. More labels than the network's are pairs of name and value.
+// Counter adds a counter. The labels are pairs of name and value, beside that of the network.
 func (s *Set) Counter(name, help string, n *atomic.Uint64, labels ...string) {
 	all := prometheus.Labels{"network": s.network}
 	for i := 0; i+1 < len(labels); i += 2 {
@@ -36,8 +36,8 @@ func (s *Set) Gauge(name, help string, f func() float64) {
 	}, f))
 }
 
-// Register registers the set, if there is a registerer. Unregister takes back what was
-// registered, also after an error.
+// Register registers the set. It does nothing if r is nil. After an error, Unregister
+// removes what was registered.
 func (s *Set) Register(r prometheus.Registerer) error {
 	if r == nil {
 		return nil
@@ -51,7 +51,7 @@ func (s *Set) Register(r prometheus.Registerer) error {
 	return nil
 }
 
-// Unregister takes the set back.
+// Unregister removes from r what Register has registered.
 func (s *Set) Unregister(r prometheus.Registerer) {
 	for _, c := range s.registered {
 		r.Unregister(c)

@@ -1,7 +1,7 @@
-// Package notify has two signals between goroutines: a [Broadcast], which wakes all that
-// wait for a change of some state, and a [Flag], which wakes the one loop that has work.
+// Package notify has two signals between goroutines. A [Broadcast] wakes all goroutines that
+// wait for a change of some state. A [Flag] wakes the one loop that has work.
 //
-// Both can be received from in a select beside a context, which sync.Cond cannot.
+// Unlike sync.Cond, both can be waited for in a select, beside a context.
 package notify
 
 import (
@@ -9,18 +9,19 @@ import (
 	"sync"
 )
 
-// A Broadcast wakes all goroutines that wait for a change of a state that its owner guards
-// with a lock of its own. The zero value is ready for use. Its methods may be called
-// concurrently, with the owner's lock held or not. A Broadcast must not be copied.
+// A Broadcast wakes all goroutines that wait for a change of its owner's state. The owner
+// guards the state with a lock of its own, which may be held or not when the methods are
+// called. The methods may be called concurrently.
 //
-// Without a waiter, Notify allocates nothing.
+// The zero value is ready for use. A Broadcast must not be copied after its first use.
+// Notify allocates nothing if no goroutine waits.
 type Broadcast struct {
 	mu sync.Mutex
-	c  chan struct{} // closed by the next Notify; nil while nobody has asked for it
+	c  chan struct{} // closed by the next Notify; nil until C is called
 }
 
-// C returns a channel that the next Notify closes. A waiter gets it before it looks at the
-// state, or with the owner's lock held; then no change between the two is missed.
+// C returns a channel that the next Notify closes. A waiter calls C before it reads the
+// state, or with the owner's lock held. Then it misses no change.
 func (b *Broadcast) C() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -30,8 +31,8 @@ func (b *Broadcast) C() <-chan struct{} {
 	return b.c
 }
 
-// Notify wakes all waiters. The owner calls it after it has changed the state, before or
-// after it releases its lock.
+// Notify wakes all waiters. The owner calls it after a change of the state, before or after
+// it releases its lock.
 func (b *Broadcast) Notify() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -42,8 +43,8 @@ func (b *Broadcast) Notify() {
 }
 
 // Await calls done with the owner's lock held, and again after each Notify, until done
-// reports true. It does not hold the lock while it waits, nor when it returns. The error is
-// the context's; while done reports true at once the context is not looked at.
+// reports true. The lock is released while Await waits and when it returns. The error is
+// the context's. If done reports true at once, Await ignores the context.
 func (b *Broadcast) Await(ctx context.Context, owner sync.Locker, done func() bool) error {
 	for {
 		owner.Lock()
@@ -61,9 +62,9 @@ func (b *Broadcast) Await(ctx context.Context, owner sync.Locker, done func() bo
 	}
 }
 
-// A Flag tells one loop that there is something to do. However often it is set, the loop
-// receives once, and looks at everything then. Its methods may be called concurrently; a
-// Flag is made by NewFlag, and copies of it are the same flag.
+// A Flag tells one loop that there is work. The loop receives once, however often the flag
+// was set, and then does all work that there is. The methods may be called concurrently. A
+// Flag is made by NewFlag; its copies are the same flag.
 type Flag struct{ c chan struct{} }
 
 // NewFlag returns a flag that is not set.
@@ -77,5 +78,5 @@ func (f Flag) Set() {
 	}
 }
 
-// C returns the channel from which the loop receives. Receiving clears the flag.
+// C returns the channel that the loop receives from. Receiving clears the flag.
 func (f Flag) C() <-chan struct{} { return f.c }

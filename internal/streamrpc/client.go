@@ -11,56 +11,55 @@ import (
 	"github.com/p2p-today/go2p/internal/lifecycle"
 )
 
-// An Env is what clients need of their owner, who asks peers named by K and gets answers
-// of type A.
+// An Env is what Clients need of their owner. K identifies peers; A is the type of answers.
 type Env[K comparable, A any] struct {
-	Group    *lifecycle.Group // which the goroutines belong to; its end resets the streams
+	Group    *lifecycle.Group // of all goroutines; its end resets the streams
 	Open     func(ctx context.Context, to K) (Stream, error)
-	OpenTime time.Duration // for Open; 0 for no limit
+	OpenTime time.Duration // limit of Open; 0 for none
 
-	// Parse reads an answer, and the number of its question. It is called by the goroutine
-	// that reads the stream. An error ends the stream.
+	// Parse decodes an answer and the number of its question. The goroutine that reads the
+	// stream calls it. An error ends the stream.
 	Parse func(to K, body []byte) (id uint64, answer A, err error)
 
-	// Greet, if it is not nil, asks the first question of a stream. Others wait until it
-	// returns; an error ends the stream.
+	// Greet, if not nil, asks the first question of a stream. Other callers wait until it
+	// returns. An error ends the stream.
 	Greet func(to K, c *Client[A]) error
 
-	// Ended, if it is not nil, is told why a stream has ended that was open, before those
-	// are who wait for answers. The error wraps that of Parse or of package frame.
+	// Ended, if not nil, is called when an open stream has ended, before the callers that
+	// wait for answers are woken. The error wraps one of Parse or of package frame.
 	Ended func(to K, err error)
 }
 
-// Clients have at most one stream to each peer. Their methods may be called concurrently.
-// Their lock guards the map; it is not held while a stream is opened.
+// Clients hold at most one open stream to each peer. Their methods may be called
+// concurrently. The lock guards the map, and is not held while a stream is opened.
 type Clients[K comparable, A any] struct {
 	env    Env[K, A]
 	limits Limits
 
 	mu   sync.Mutex
-	open map[K]*Client[A] // or being opened
+	open map[K]*Client[A] // or opening
 }
 
-// NewClients returns clients without a stream.
+// NewClients returns Clients without a stream.
 func NewClients[K comparable, A any](env Env[K, A], limits Limits) *Clients[K, A] {
 	return &Clients[K, A]{env: env, limits: limits, open: map[K]*Client[A]{}}
 }
 
-// A Client is the end of one stream that asks. It is of use until the stream ends. Its
-// methods may be called concurrently.
+// A Client is the asking end of one stream. Its methods may be called concurrently. The lock
+// guards the error and the map of callers that wait for answers.
 type Client[A any] struct {
-	ready  chan struct{} // closed when others than Greet may ask, or all has failed
+	ready  chan struct{} // closed when the stream is open and greeted, or has failed
 	stream Stream
 	out    *writer
 	ids    atomic.Uint64
 
 	mu      sync.Mutex
-	err     error             // why it is of no use any more
-	waiting map[uint64]chan A // by number; closed if there is no answer
+	err     error             // why the stream has ended
+	waiting map[uint64]chan A // by question; closed if there is no answer
 }
 
-// To returns the client for a peer, and waits until it is open. Errors: those of Env.Open
-// and Env.Greet, ErrClosed, or the context's.
+// To returns the client for a peer. It opens a stream if there is none, and waits until the
+// stream is open. Errors: those of Env.Open and Env.Greet, ErrClosed, or the context's.
 func (cs *Clients[K, A]) To(ctx context.Context, to K) (*Client[A], error) {
 	cs.mu.Lock()
 	c := cs.open[to]
@@ -81,7 +80,7 @@ func (cs *Clients[K, A]) To(ctx context.Context, to K) (*Client[A], error) {
 	}
 }
 
-// run opens a client and reads the answers until the stream ends.
+// run opens the stream of a client and reads answers until the stream ends.
 func (cs *Clients[K, A]) run(c *Client[A], to K) {
 	s, err := cs.openStream(to)
 	if err != nil {
@@ -112,7 +111,7 @@ func (cs *Clients[K, A]) openStream(to K) (Stream, error) {
 	return cs.env.Open(ctx, to)
 }
 
-// greet makes the client ready, at once or in a goroutine that greets first.
+// greet marks the client as ready, at once or when Env.Greet has returned.
 func (cs *Clients[K, A]) greet(c *Client[A], to K) {
 	if cs.env.Greet == nil {
 		close(c.ready)
@@ -132,7 +131,7 @@ func (cs *Clients[K, A]) greet(c *Client[A], to K) {
 	}
 }
 
-// end makes room for another client of the peer, and wakes those who wait for answers.
+// end removes the client of a peer and wakes the callers that wait for answers.
 func (cs *Clients[K, A]) end(c *Client[A], to K, err error) {
 	cs.mu.Lock()
 	if cs.open[to] == c {
@@ -150,13 +149,13 @@ func (cs *Clients[K, A]) end(c *Client[A], to K, err error) {
 	clear(c.waiting)
 }
 
-// NextID returns a number that no other call for this client has returned, from 1 on. An
-// owner that numbers its questions itself does not need it.
+// NextID returns 1, 2, 3 and so on, for owners that do not number their questions
+// themselves.
 func (c *Client[A]) NextID() uint64 { return c.ids.Add(1) }
 
-// Ask sends a question and returns its answer. The number must be that of no other question
-// that waits on this stream. Errors: why the stream has ended, or the context's; with
-// either the question may have arrived or not.
+// Ask sends a question and returns its answer. No two questions that wait for answers may
+// have the same number. Errors: why the stream has ended, or the context's. After an error
+// the question may have arrived or not.
 func (c *Client[A]) Ask(ctx context.Context, id uint64, body []byte) (A, error) {
 	var none A
 	answer := make(chan A, 1)
@@ -210,7 +209,7 @@ func (c *Client[A]) read(l Limits, parse func([]byte) (uint64, A, error)) error 
 		answer := c.waiting[id]
 		delete(c.waiting, id)
 		c.mu.Unlock()
-		if answer != nil { // else nobody waits any more
+		if answer != nil { // else the caller has given up
 			answer <- a
 		}
 	}

@@ -8,17 +8,21 @@ import (
 	"github.com/p2p-today/go2p/internal/frame"
 )
 
-// A Handler answers one question: with a body at once; or later, with one that it waits
-// for, while further questions are answered; or not at all, if both are nil. An error ends
-// the stream. A handler may wait itself: nothing more is read of the stream meanwhile.
+// A Handler handles one question. It returns the answer, or a function that is called in a
+// goroutine of its own and returns the answer later, or neither if there is no answer. An
+// error ends the stream.
 //
-// Questions of one stream are handled one after the other, in their order.
+// The questions of a stream are handled one after the other, in their order. While a handler
+// runs, nothing more of the stream is read.
 type Handler func(question []byte) (answer []byte, later func(ctx context.Context) []byte, err error)
 
-// Serve answers the questions of a stream until the stream ends, the context does, or the
-// handler returns an error. Then it resets the stream, ends the context of what is still to
-// be answered later, of which there is never more than maxLater, and waits for it. It
-// returns why the stream has ended; errors of package frame stay recognizable.
+// Serve answers the questions of a stream, until the stream or the context ends or handle
+// returns an error. At most maxLater questions wait for a later answer; then Serve reads no
+// further ones.
+//
+// At its end Serve resets the stream, ends the context of the later answers and waits for
+// them. It returns why the stream has ended: the error of handle, of package frame, of the
+// stream, or of the context.
 func Serve(ctx context.Context, s Stream, l Limits, maxLater int, handle Handler) (err error) {
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
 	in, out := frame.NewReader(s, l.MaxFrame), newWriter(s, l)
@@ -61,8 +65,8 @@ func Serve(ctx context.Context, s Stream, l Limits, maxLater int, handle Handler
 	}
 }
 
-// A Limiter bounds how many streams of one peer are served at a time. Its methods may be
-// called concurrently.
+// A Limiter bounds the number of streams of one peer that are served at a time. Its methods
+// may be called concurrently.
 type Limiter[K comparable] struct {
 	max int
 
@@ -70,13 +74,13 @@ type Limiter[K comparable] struct {
 	serving map[K]int
 }
 
-// NewLimiter returns a limiter of so many streams of each peer.
+// NewLimiter returns a limiter of max streams of each peer.
 func NewLimiter[K comparable](max int) *Limiter[K] {
 	return &Limiter[K]{max: max, serving: map[K]int{}}
 }
 
-// Enter counts one more stream of a peer, until Leave. It reports false, and counts
-// nothing, if the peer has as many as it may.
+// Enter adds a stream of a peer, until Leave is called. If the peer has max streams already,
+// Enter adds nothing and reports false.
 func (l *Limiter[K]) Enter(p K) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +91,7 @@ func (l *Limiter[K]) Enter(p K) bool {
 	return true
 }
 
-// Leave ends what Enter has counted.
+// Leave removes a stream that Enter has added.
 func (l *Limiter[K]) Leave(p K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,11 +1,12 @@
-// Package streamrpc asks and answers questions over streams: many at a time on one stream
-// to each peer, which is opened by the first question and stays open.
+// Package streamrpc asks and answers questions over streams. The first question to a peer
+// opens a stream, which carries many questions at a time and stays open. [Clients] ask;
+// [Serve] answers.
 //
-// A question or answer is one frame. What is in it is up to the owner, who has put a number
-// into each, by which an answer finds its question. [Clients] ask, [Serve] answers.
+// A question or an answer is one frame. Its owner encodes it, with a number by which an
+// answer is matched to its question.
 //
-// A caller writes its question itself while nobody else writes; an answer goes from the
-// goroutine that reads it straight to the caller.
+// If the stream is idle, the caller writes its question itself. The goroutine that reads an
+// answer passes it to the caller directly.
 package streamrpc
 
 import (
@@ -13,13 +14,13 @@ import (
 	"time"
 )
 
-// ErrClosed says that the owner is closed.
+// ErrClosed reports that the group of the clients is sealed.
 var ErrClosed = errors.New("closed")
 
-// Limits are those of one stream.
+// Limits are the limits of one stream.
 type Limits struct {
-	MaxFrame  int           // bytes of a body that is received
-	MaxUnsent int           // bytes that wait to be written; who sends more waits for room
-	WriteTime time.Duration // for one write; 0 for as long as the sender's context allows, which resets the stream
-	Idle      time.Duration // without a frame from the other end, until the stream ends; 0 for ever
+	MaxFrame  int           // bytes of a received body
+	MaxUnsent int           // bytes that wait to be written; a sender of more waits
+	WriteTime time.Duration // of one write; if 0, the end of the sender's context resets the stream
+	Idle      time.Duration // without a received frame, until the stream ends; 0 for no limit
 }

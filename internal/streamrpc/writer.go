@@ -10,9 +10,8 @@ import (
 	"github.com/p2p-today/go2p/internal/notify"
 )
 
-// A Stream is what a client or server needs of a libp2p stream. Reset ends it at once, for
-// both ends; reads and writes that wait fail then. All of it may be called concurrently,
-// but for reads and writes with others of their kind.
+// A Stream is the part of a libp2p stream that clients and servers use. Reset ends the
+// stream at once, for both ends, and makes reads and writes fail that wait.
 type Stream interface {
 	io.ReadWriter
 	SetReadDeadline(time.Time) error
@@ -20,22 +19,22 @@ type Stream interface {
 	Reset() error
 }
 
-// maxSpare is the size up to which a writer uses its buffers again.
+// maxSpare is the size in bytes up to which a writer reuses its buffers.
 const maxSpare = 64 << 10
 
-// A writer writes frames to a stream: at once, by the caller of send, when it is idle; and
-// those that come meanwhile together, as soon as that is written. The lock guards the
-// buffers. It is not held while one goroutine writes, which busy says.
+// A writer writes frames to a stream. If it is idle, the caller of send writes the frame at
+// once; frames that are sent meanwhile are written together afterwards. The lock guards the
+// buffers. It is released while a goroutine writes, and busy is set.
 type writer struct {
 	stream    Stream
 	maxUnsent int
-	time      time.Duration // for one write; 0 for as long as the context of its caller allows
+	time      time.Duration // of one write; if 0, the context of the caller of send bounds it
 	rest      sync.WaitGroup
 
 	mu    sync.Mutex
-	room  notify.Broadcast // something was written, or nothing will be any more
+	room  notify.Broadcast // a write has ended
 	buf   []byte           // not written yet
-	spare []byte           // empty, to be used again
+	spare []byte           // empty, for reuse
 	busy  bool
 	err   error
 }
@@ -44,10 +43,9 @@ func newWriter(s Stream, l Limits) *writer {
 	return &writer{stream: s, maxUnsent: l.MaxUnsent, time: l.WriteTime}
 }
 
-// send has a body written as one frame. While more than maxUnsent bytes wait it waits for
-// room. A frame that waits behind others is written later, and if that fails the error is
-// returned to later callers. A frame that was written in part leaves no way to go on: then
-// the stream is reset.
+// send writes a body as one frame, or leaves it to the goroutine that writes. While more
+// than maxUnsent bytes wait to be written, send waits. If a write fails, the stream is
+// reset, since it may end inside a frame; later calls return the error.
 func (w *writer) send(ctx context.Context, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -77,7 +75,7 @@ func (w *writer) send(ctx context.Context, body []byte) error {
 	}
 	w.write()
 	if len(w.buf) > 0 && w.err == nil && w.time == 0 {
-		w.rest.Go(func() { // the context of this caller must not end what others send
+		w.rest.Go(func() { // the caller's context must not end the writes of others
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.writeRest()
@@ -88,7 +86,7 @@ func (w *writer) send(ctx context.Context, body []byte) error {
 	return w.err
 }
 
-// writeRest writes until nothing waits. The caller holds mu, and has set busy.
+// writeRest writes until the buffer is empty. The caller holds mu and has set busy.
 func (w *writer) writeRest() {
 	for len(w.buf) > 0 && w.err == nil {
 		w.write()
@@ -96,7 +94,7 @@ func (w *writer) writeRest() {
 	w.busy = false
 }
 
-// write writes what waits. The caller holds mu, which is released meanwhile.
+// write writes the buffer. The caller holds mu, which is released meanwhile.
 func (w *writer) write() {
 	out := w.buf
 	w.buf, w.spare = w.spare[:0], nil
@@ -116,15 +114,14 @@ func (w *writer) write() {
 	w.room.Notify()
 }
 
-// end notes why nothing can be written any more. The caller holds mu.
+// end sets the error of later calls of send. The caller holds mu.
 func (w *writer) end(err error) {
 	if w.err == nil {
 		w.err = err
 	}
 }
 
-// close ends the writer, whose stream was reset, and waits until nothing is written any
-// more but by those who called send.
+// close ends the writer, whose stream was reset, and waits for the goroutine of writeRest.
 func (w *writer) close(err error) {
 	w.mu.Lock()
 	w.end(err)

@@ -20,9 +20,8 @@ type Machine struct {
 
 var lans atomic.Uint32
 
-// LAN makes n machines on one Ethernet segment without a way out of it, for the
-// time of the test. Making them needs root on Linux: otherwise the test is skipped,
-// or with CI=true fails.
+// LAN makes n machines on one isolated Ethernet segment, for the time of the test. That
+// needs root on Linux. Otherwise the test is skipped, or fails if CI=true.
 func LAN(t testing.TB, n int) []Machine {
 	t.Helper()
 	prefix := begin(t)
@@ -45,8 +44,8 @@ func LAN(t testing.TB, n int) []Machine {
 	return machines
 }
 
-// Star makes n machines, at most three, of which each can reach only the hub, which
-// does not forward between them until it is told to.
+// Star makes n machines, at most three, that can reach only the hub. The hub does not
+// forward packets between them until Forward is called.
 func Star(t testing.TB, n int) (hub Machine, leaves []Machine) {
 	t.Helper()
 	prefix := begin(t)

@@ -1,10 +1,11 @@
 // Package testnet runs hosts on a simulated network in virtual time.
 //
-// A test calls [Run], which starts a bubble of testing/synctest, and [New] in it:
-// n libp2p hosts with QUIC over go-libp2p's simulated network, which can delay
-// and lose packets and be partitioned. Minutes of protocol pass in milliseconds.
-// Scheduling is not replayed exactly, so such a test prints its seed and asserts
-// what must hold whatever the order, never an exact course.
+// A test calls [Run], which starts a bubble of testing/synctest, and [New] in it. New makes
+// libp2p hosts with QUIC over go-libp2p's simulated network, which can delay and lose
+// packets and be partitioned. Minutes of protocol pass in milliseconds.
+//
+// Scheduling is not replayed exactly. Such a test prints its seed, and asserts only what
+// must hold in any order of events.
 package testnet
 
 import (
@@ -30,12 +31,11 @@ import (
 	"github.com/marcopolo/simnet"
 )
 
-// never is a delay that no test waits for: so long is a lost packet under way.
+// never is the delay of a lost packet, longer than any test waits.
 const never = 10_000 * time.Hour
 
-// Run runs f in virtual time and fails if a goroutine is left at its end. The
-// seed comes from the environment variable GO2P_SEED or is random; a test that
-// fails prints it.
+// Run runs f in virtual time, and fails if a goroutine is left at its end. The seed is that
+// of the environment variable GO2P_SEED, or random. A test that fails prints it.
 func Run(t *testing.T, f func(t *testing.T, seed uint64)) {
 	t.Helper()
 	seed := mathrand.Uint64()
@@ -64,7 +64,7 @@ type Net struct {
 	mu      sync.Mutex
 	rng     *mathrand.Rand
 	index   map[string]int // of a host by its IP address
-	side    []int          // which part of a partition each host is in
+	side    []int          // of the partition, by host
 	blocked map[[2]int]bool
 	latency time.Duration
 	loss    float64
@@ -72,8 +72,8 @@ type Net struct {
 
 const linkSpeed = 100 * simlibp2p.OneMbps
 
-// New starts n hosts, 5 ms apart, that know nothing of each other. It must be
-// called inside of Run.
+// New starts n hosts, 5 ms apart, that do not know each other. It must be called inside of
+// Run.
 func New(t testing.TB, seed uint64, n int) *Net {
 	t.Helper()
 	w := &Net{
@@ -123,7 +123,7 @@ func (w *Net) start(i int) {
 	w.Hosts[i] = h
 }
 
-// delay is how long a packet is under way.
+// delay returns the latency of a packet.
 func (w *Net) delay(p *simnet.Packet) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,14 +136,14 @@ func (w *Net) delay(p *simnet.Packet) time.Duration {
 
 func ipOf(a net.Addr) string { return a.(*net.UDPAddr).IP.String() }
 
-// Latency sets how long a packet is under way.
+// Latency sets the latency of all packets.
 func (w *Net) Latency(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.latency = d
 }
 
-// Loss sets which share of packets is lost, from 0 to 1.
+// Loss sets the fraction of packets that are lost, from 0 to 1.
 func (w *Net) Loss(share float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,8 +168,8 @@ func (w *Net) Block(i, j int, cut bool) {
 	w.blocked[[2]int{i, j}], w.blocked[[2]int{j, i}] = cut, cut
 }
 
-// Kill ends a host without a word to the others. Restart starts it again with its
-// key and address; what ran on it is gone.
+// Kill ends a host without a message to the others. Restart starts it again with its key
+// and address, but without what ran on it.
 func (w *Net) Kill(i int) {
 	w.mu.Lock()
 	w.side[i] = 2 + i

@@ -3,21 +3,21 @@ package ttlset
 
 import "time"
 
-// A Set has members that are forgotten after some time, or when there are too many newer
-// ones.
+// A Set forgets its members after some time, or when there are too many newer ones. It is
+// not safe for concurrent use.
 type Set struct {
 	life  time.Duration
 	most  int
 	since map[string]time.Time
-	order []string // the oldest first
+	order []string // oldest first
 }
 
-// New makes a set of so many members at most.
+// New returns a set of at most most members, each for the time life.
 func New(life time.Duration, most int) *Set {
 	return &Set{life: life, most: most, since: map[string]time.Time{}}
 }
 
-// Add adds a member, and tells whether it is new. Who is added again is as old as before.
+// Add adds a member and reports whether it is new. A member that is added again keeps its age.
 func (s *Set) Add(now time.Time, member string) bool {
 	for len(s.order) > 0 && now.Sub(s.since[s.order[0]]) > s.life {
 		s.forget()
@@ -33,7 +33,7 @@ func (s *Set) Add(now time.Time, member string) bool {
 	return true
 }
 
-// Has tells whether there is a member.
+// Has reports whether member is in the set.
 func (s *Set) Has(now time.Time, member string) bool {
 	since, known := s.since[member]
 	return known && now.Sub(since) <= s.life

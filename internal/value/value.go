@@ -1,5 +1,5 @@
-// Package value is the data model that all models of go2p share: what a packet
-// of a message or a value of a dictionary may be, and its two encodings.
+// Package value is the data model of go2p: what a packet of a message or a value of a
+// dictionary may be, and its two encodings.
 //
 // It is the msgpack model of protocols 0.6 and 0.7, in Go: nil, bool, int64
 // (uint64 above its range), float64, valid UTF-8 string, []byte, []any and
@@ -20,12 +20,12 @@ import (
 const (
 	// MaxDepth is how deep lists and maps may be nested.
 	MaxDepth = 32
-	// MaxValues is how many values may be in one, all nested ones counted: in
-	// memory a small value takes many times what it takes on the wire.
+	// MaxValues is how many values one may contain, nested ones included. A small value
+	// takes many times more memory than bytes on the wire.
 	MaxValues = 1 << 16
 )
 
-// A TypeError says that a value is outside of the data model.
+// A TypeError reports a value outside of the data model.
 type TypeError struct {
 	Path   string // where in the value, such as `[0]["colour"]`; empty for the value itself
 	Reason string // such as "chan int is no type of the data model"
@@ -39,14 +39,14 @@ func (e *TypeError) Error() string {
 }
 
 // Normalize returns v with every number in its widest type (int64, uint64 above
-// its range, float64), or a *TypeError. Lists and maps are copied, so what the
-// caller does with its own later changes nothing; byte slices are not copied.
+// its range, float64), or a *TypeError. Lists and maps are copied, so that later changes
+// of the caller's have no effect; byte slices are not copied.
 func Normalize(v any) (any, error) {
 	left := MaxValues
 	return normalize(v, 0, &left)
 }
 
-// normalize is Normalize at a depth, with so many values left.
+// normalize is Normalize at a depth, with *left values left.
 func normalize(v any, depth int, left *int) (any, error) {
 	if depth > MaxDepth {
 		return nil, &TypeError{"", fmt.Sprintf("nested deeper than %d", MaxDepth)}
@@ -89,7 +89,7 @@ func normalize(v any, depth int, left *int) (any, error) {
 	return number(reflect.ValueOf(v))
 }
 
-// inside says that a TypeError is in an element of a list or map.
+// inside adds the path of an element of a list or map to a TypeError.
 func inside(err error, index string) error {
 	e := err.(*TypeError)
 	e.Path = "[" + index + "]" + e.Path
@@ -133,14 +133,14 @@ func Decode(data []byte) (any, error) {
 	return Normalize(v)
 }
 
-// Valid tells whether Encode may have written something, without decoding it.
+// Valid reports whether data has the form that Encode writes, without decoding it.
 func Valid(data []byte) bool { return dcbor.Valid(data, MaxValues, MaxDepth) }
 
 // Marshal encodes values, which must be normalized, as one CBOR array.
 func Marshal(values []any) ([]byte, error) { return dcbor.Marshal(values) }
 
-// Unmarshal decodes what Marshal wrote. Whatever it returns without an error is
-// inside of the data model; anything else is an error.
+// Unmarshal decodes what Marshal wrote. Values that it returns are inside of the data model;
+// anything else is an error.
 func Unmarshal(data []byte) ([]any, error) {
 	var list []any
 	if err := decoder.Unmarshal(data, &list); err != nil {
