@@ -24,7 +24,7 @@ func TestPolicy_DoublesFromMinToMax(t *testing.T) {
 	}
 }
 
-func TestPolicy_Properties(t *testing.T) {
+func TestPolicy_NeverShrinksNorExceedsMax(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Policy{
 			Min: time.Duration(rapid.Int64Range(1, math.MaxInt64).Draw(t, "min")),

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLimits(t *testing.T) {
+func TestDecoder_KeepsLimits(t *testing.T) {
 	dec := Decoder(16, 4)
 	for name, data := range map[string][]byte{
 		"array too long":    append([]byte{0x91}, make([]byte, 17)...),
@@ -24,7 +24,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestMapsAreSorted(t *testing.T) {
+func TestMarshal_SortsMaps(t *testing.T) {
 	got, err := Marshal(map[string]any{"b": 1, "a": 2, "aa": 3})
 	if want := []byte{0xa3, 0x61, 'a', 2, 0x61, 'b', 1, 0x62, 'a', 'a', 3}; err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%x, %v", got, err)

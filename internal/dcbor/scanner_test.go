@@ -41,7 +41,7 @@ func scanTuple(data []byte) (v tuple, err error) {
 	return v, s.End()
 }
 
-func TestHandwrittenIsTheLibrarys(t *testing.T) {
+func TestAppend_EncodesAsTheLibraryDoes(t *testing.T) {
 	edges := []uint64{0, 23, 24, 255, 256, 65535, 65536, math.MaxUint32, math.MaxUint32 + 1, math.MaxInt64, math.MaxUint64}
 	rapid.Check(t, func(t *rapid.T) {
 		number := rapid.OneOf(rapid.SampledFrom(edges), rapid.Uint64())

@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/internal/budget"
 )
 
-func TestFollowers(t *testing.T) {
+func TestFeed_EachSubscriberGetsWhatItWants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := Feed[int]{Size: func(int) int { return 10 }, Budget: budget.New(1000)}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -54,7 +54,7 @@ func TestFollowers(t *testing.T) {
 	})
 }
 
-func TestLagging(t *testing.T) {
+func TestFeed_LaggingSubscriberIsEnded(t *testing.T) {
 	for name, f := range map[string]*Feed[int]{
 		"items":  {},
 		"bytes":  {Size: func(int) int { return MaxBytes / 10 }},

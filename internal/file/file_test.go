@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestReplace(t *testing.T) {
+func TestReplace_LeavesOneWholeFile(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "f")
 	for _, want := range []string{"first, longer", "second"} {

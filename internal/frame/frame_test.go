@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 )
 
-func TestRoundTrip(t *testing.T) {
+func TestReader_ReadsWhatWriteWrote(t *testing.T) {
 	bodies := [][]byte{{}, {1}, bytes.Repeat([]byte{2}, step-1), bytes.Repeat([]byte{3}, 5*step+7)}
 	var wire bytes.Buffer
 	for _, b := range bodies {
@@ -29,7 +29,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestBadFrames(t *testing.T) {
+func TestReader_RefusesBadFrames(t *testing.T) {
 	for name, c := range map[string]struct {
 		wire []byte
 		want error
@@ -46,7 +46,7 @@ func TestBadFrames(t *testing.T) {
 }
 
 // A peer that announces much and sends little must cost little.
-func TestAnnouncedBytesAreNotAllocated(t *testing.T) {
+func TestReader_DoesNotAllocateAnnouncedBytes(t *testing.T) {
 	wire := append(binary.AppendUvarint(nil, 1<<30), 1, 2, 3)
 	if n := testing.AllocsPerRun(1, func() {
 		_, _ = NewReader(bytes.NewReader(wire), 1<<30).Next()

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestSet_Add(t *testing.T) {
+func TestSet_AddJoinsIntervals(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  Set
 		add  Interval
@@ -33,7 +33,7 @@ func TestSet_Add(t *testing.T) {
 	}
 }
 
-func TestSet_FillLowestGap(t *testing.T) {
+func TestSet_FillLowestGapJoinsTheTwoLowest(t *testing.T) {
 	s := Set{{2, 3}, {6, 7}, {9, 9}}
 	if gap, ok := s.FillLowestGap(); !ok || gap != (Interval{4, 5}) || !slices.Equal(s, Set{{2, 7}, {9, 9}}) {
 		t.Errorf("%v, %v; %v is left", gap, ok, s)
@@ -44,7 +44,7 @@ func TestSet_FillLowestGap(t *testing.T) {
 	}
 }
 
-func TestSet_Valid(t *testing.T) {
+func TestSet_ValidRefusesWrongIntervals(t *testing.T) {
 	for _, s := range []Set{{{2, 1}}, {{1, 2}, {2, 3}}, {{1, 2}, {3, 4}}, {{5, 6}, {1, 2}}, {{0, math.MaxUint64}, {0, 0}}} {
 		if s.Valid() {
 			t.Errorf("%v is valid", s)

@@ -76,7 +76,7 @@ func TestGroup_CancelLeavesTimeForTheOwner(t *testing.T) {
 	})
 }
 
-func TestGroup_BeginAgainstClose(t *testing.T) {
+func TestGroup_NothingRunsAfterClose(t *testing.T) {
 	for range 100 {
 		g := New()
 		var running atomic.Int32
@@ -91,7 +91,7 @@ func TestGroup_BeginAgainstClose(t *testing.T) {
 	}
 }
 
-func TestSleep(t *testing.T) {
+func TestSleep_EndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()

@@ -401,7 +401,7 @@ func TestWriter_CallerDoesNotWriteForOthers(t *testing.T) {
 	})
 }
 
-func TestLimiter(t *testing.T) {
+func TestLimiter_BoundsStreamsOfEachPeer(t *testing.T) {
 	l := NewLimiter[string](2)
 	if !l.Enter("a") || !l.Enter("a") || l.Enter("a") || !l.Enter("b") {
 		t.Error("each may have two")

@@ -21,7 +21,7 @@ func pingOf(t *testing.T, w *Net, wait time.Duration) (time.Duration, error) {
 	return r.RTT, r.Error
 }
 
-func TestLatencyLossAndCut(t *testing.T) {
+func TestNet_LatencyLossAndCut(t *testing.T) {
 	Run(t, func(t *testing.T, seed uint64) {
 		w := New(t, seed, 3)
 		if err := w.Hosts[0].Connect(t.Context(), w.Info(1)); err != nil {
@@ -56,7 +56,7 @@ func TestLatencyLossAndCut(t *testing.T) {
 	})
 }
 
-func TestKillAndRestart(t *testing.T) {
+func TestNet_KillAndRestart(t *testing.T) {
 	Run(t, func(t *testing.T, seed uint64) {
 		w := New(t, seed, 2)
 		before := w.Info(1)

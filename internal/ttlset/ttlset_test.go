@@ -8,7 +8,7 @@ import (
 )
 
 // A set is what a list of all that was ever added says that it is.
-func TestSet(t *testing.T) {
+func TestSet_BehavesAsItsModel(t *testing.T) {
 	type added struct {
 		name string
 		at   time.Time

@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNormalize(t *testing.T) {
+func TestNormalize_WidensNumbers(t *testing.T) {
 	for _, c := range []struct{ in, want any }{
 		{nil, nil}, {true, true}, {"é", "é"}, {[]byte{0xff}, []byte{0xff}},
 		{1, int64(1)}, {int8(-1), int64(-1)}, {uint16(7), int64(7)},
@@ -31,7 +31,7 @@ func TestNormalize(t *testing.T) {
 	}
 }
 
-func TestOutsideOfTheModel(t *testing.T) {
+func TestNormalize_RefusesOtherTypes(t *testing.T) {
 	deep := any(0)
 	for range MaxDepth + 1 {
 		deep = []any{deep}
@@ -68,7 +68,7 @@ func values() *rapid.Generator[any] {
 		rapid.MapOfN(rapid.String(), rapid.OneOf(leaf, list), 0, 4).AsAny())
 }
 
-func TestWireKeepsTypes(t *testing.T) {
+func TestEncode_KeepsTypes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOfN(values(), 0, 5).Draw(t, "values")
 		data, err := Marshal(want)
@@ -82,7 +82,7 @@ func TestWireKeepsTypes(t *testing.T) {
 	})
 }
 
-func TestJSONKeepsTypes(t *testing.T) {
+func TestJSON_KeepsTypes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := values().Draw(t, "value")
 		if m, ok := v.(map[string]any); ok && len(m) == 1 && (m["b64"] != nil || m["f64"] != nil) {
@@ -106,7 +106,7 @@ func TestJSONKeepsTypes(t *testing.T) {
 	})
 }
 
-func TestFromJSON(t *testing.T) {
+func TestFromJSON_ReadsAnyJSON(t *testing.T) {
 	for text, want := range map[string]any{
 		`1`: int64(1), `1.0`: 1.0, `1e3`: 1000.0, `18446744073709551615`: uint64(math.MaxUint64),
 		`{"b64":"/w=="}`: []byte{0xff}, `{"b64":1}`: map[string]any{"b64": int64(1)},
@@ -168,7 +168,7 @@ func FuzzFromJSON(f *testing.F) {
 	})
 }
 
-func TestValid(t *testing.T) {
+func TestValid_AcceptsWhatEncodeWrites(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := values().Draw(t, "value")
 		data, err := Encode(want)
