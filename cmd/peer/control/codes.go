@@ -5,68 +5,80 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/p2p-today/go2p/chord"
+	"github.com/p2p-today/go2p/compat"
 	"github.com/p2p-today/go2p/mesh"
+	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// Exit codes of the command line, which an Error carries from the peer to the
-// command.
-const (
-	ExitFailure = 1
-	ExitUsage   = 2
-	ExitMissing = 3 // not found
-	ExitTimeout = 4 // timeout, not delivered, nobody there
-	ExitRefused = 5 // network, membership, leasing, k
-	ExitLease   = 6 // lease held by another
-	ExitNoPeer  = 7 // no peer running
-)
-
-// An Error says what went wrong, and where it is known what to do about it.
-type Error struct {
-	Text string `json:"error"`
-	Hint string `json:"hint,omitempty"`
-	Exit int    `json:"exit"`
-}
-
-func (e *Error) Error() string { return e.Text }
-
-// toError gives an error of the library its exit code and hint.
+// toError gives an error of the library its code and details.
 func toError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	e := &Error{Text: err.Error(), Exit: ExitFailure}
-	switch {
-	case errors.Is(err, mesh.ErrNoCommonNetwork):
-		e.Exit = ExitRefused
-		e.Hint = "compare --network and --network-key of both peers, which `peer status` shows; the other peer has logged the same"
-	case errors.Is(err, mesh.ErrUnreachable):
-		e.Exit = ExitTimeout
-		e.Hint = "see with `peer mesh peers` who is there; if that is nobody, `peer mesh connect ADDR`"
-	case errors.Is(err, context.DeadlineExceeded):
-		e.Exit = ExitTimeout
-		e.Hint = "give it longer with --timeout"
-	case errors.Is(err, mesh.ErrAlone):
-		e.Exit = ExitTimeout
-		e.Hint = "connect to a peer with `peer mesh connect ADDR`"
+	e := &Error{Text: err.Error(), Code: codeOf(err)}
+	if held, ok := errors.AsType[*p2psync.LeaseError](err); ok {
+		e.Code, e.Owner, e.For = CodeLeaseHeld, held.Owner, held.For.Seconds()
 	}
-	syncError(e, err)
-	chordError(e, err)
-	bridgeError(e, err)
+	if e.Code == CodeNotFound {
+		e.Store = Sync
+		if errors.Is(err, chord.ErrNotFound) {
+			e.Store = Chord
+		}
+	}
 	return e
 }
 
-// status is the HTTP status for an exit code.
-func (e *Error) status() int {
-	switch e.Exit {
-	case ExitUsage:
+// codeOf returns the code of the error of the library that err wraps. An error of a model goes before a deadline: it
+// says what was waited for.
+func codeOf(err error) Code {
+	for _, c := range []struct {
+		err  error
+		code Code
+	}{
+		{compat.ErrNoLink, CodeUnknownLink},
+		{compat.ErrLinkName, CodeLinkExists},
+		{compat.ErrNoBridge, CodeNoBridge},
+
+		{chord.ErrNotFound, CodeNotFound},
+		{chord.ErrRefused, CodeKMismatch},
+		{chord.ErrRingFull, CodeRingFull},
+		{chord.ErrNoPeers, CodeNoPeers},
+		{chord.ErrNoMajority, CodeNoMajority},
+		{chord.ErrTooLarge, CodeValueTooLarge},
+
+		{p2psync.ErrNotFound, CodeNotFound},
+		{p2psync.ErrRefused, CodeLeaseMismatch},
+		{p2psync.ErrUnacknowledged, CodeUnacknowledged},
+		{p2psync.ErrTooLarge, CodeValueTooLarge},
+
+		{mesh.ErrNoCommonNetwork, CodeNoCommonNetwork},
+		{mesh.ErrUnreachable, CodeUnreachable},
+		{mesh.ErrTooLarge, CodeTooLarge},
+		{context.DeadlineExceeded, CodeTimeout},
+		{mesh.ErrAlone, CodeNoNeighbours},
+	} {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return CodeFailed
+}
+
+// status returns the HTTP status for a code.
+func (c Code) status() int {
+	switch c {
+	case CodeBadRequest, CodeValueTooLarge:
 		return http.StatusBadRequest
-	case ExitMissing:
+	case CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case CodeNotFound, CodeNotNeighbour, CodeUnknownMessage, CodeUnknownLink:
 		return http.StatusNotFound
-	case ExitTimeout:
+	case CodeTimeout, CodeNoNeighbours, CodeUnreachable, CodeUnacknowledged, CodeNoPeers, CodeNoMajority, CodeNoBridge:
 		return http.StatusGatewayTimeout
-	case ExitRefused:
+	case CodeNoCommonNetwork, CodeLeaseMismatch, CodeKMismatch, CodeRingFull:
 		return http.StatusForbidden
-	case ExitLease:
+	case CodeLeaseHeld, CodeLockHeld:
 		return http.StatusConflict
 	}
 	return http.StatusInternalServerError
