@@ -14,7 +14,7 @@ import (
 
 const module = "github.com/p2p-today/go2p/"
 
-// arrows says which packages of the house a package may import, and why not others.
+// arrows has the packages of this module that each package may import, and why no others.
 // A trailing slash includes what lies below.
 var arrows = []struct {
 	from string
@@ -70,11 +70,11 @@ var coreFiles = []string{
 
 }
 
-// computing are the primitives that a core may use: they compute, and touch nothing either.
+// computing are the primitives that cores may import. The rules of cores hold for them, too.
 var computing = []string{"internal/backoff", "internal/dcbor", "internal/intervalset", "internal/ttlset", "internal/value"}
 
-// isCore reports whether a package is a core, or a primitive that a core may use. What lies below an owner's internal/
-// is a core: it decides, and touches nothing; see docs/design.md.
+// isCore reports whether the rules of cores hold for a package: for those below the internal/ of an owner, and for the
+// primitives in computing. See docs/design.md.
 func isCore(pkg string) bool {
 	if slices.Contains(computing, pkg) {
 		return true
@@ -116,7 +116,7 @@ func within(pkg, pattern string) bool {
 	return pkg == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix(pkg+"/", pattern)
 }
 
-func TestArrowsBetweenPackages(t *testing.T) {
+func TestHouse_ArrowsGoOneWay(t *testing.T) {
 	for path, f := range goFiles(t) {
 		pkg := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), ".")
 		i := slices.IndexFunc(arrows, func(a struct {
@@ -142,8 +142,9 @@ func TestArrowsBetweenPackages(t *testing.T) {
 	}
 }
 
-// A core imports only what computes, starts no goroutine, takes no lock, and gets time and chance from outside.
-func TestCoresDecideAndTouchNothing(t *testing.T) {
+// A core imports only packages that compute, starts no goroutine and takes no lock. It gets the time and a random
+// source as arguments.
+func TestHouse_CoresTouchNothing(t *testing.T) {
 	allowed := []string{
 		"bytes", "cmp", "crypto/hkdf", "crypto/hmac", "crypto/sha1", "crypto/sha256", "crypto/sha512", "encoding/binary", "encoding/hex", "errors",
 		"fmt", "iter", "maps", "math", "math/bits", "math/rand/v2", "slices", "strconv", "strings", "time", "unicode/utf8",
@@ -190,8 +191,8 @@ func TestCoresDecideAndTouchNothing(t *testing.T) {
 	}
 }
 
-// Every package says what it is.
-func TestEveryPackageHasDoc(t *testing.T) {
+// Every package has a package comment.
+func TestHouse_EveryPackageHasDoc(t *testing.T) {
 	documented := map[string]bool{}
 	for path, f := range goFiles(t) {
 		dir := filepath.Dir(path)

@@ -15,7 +15,7 @@ import (
 	"github.com/p2p-today/go2p/internal/testnet"
 )
 
-// patience is ten times what anything here takes on a slow machine.
+// patience is ten times what a command here takes on a slow machine.
 const patience = 2 * time.Minute
 
 // read returns a document.
@@ -86,7 +86,7 @@ func (s *shell) command(line string) *exec.Cmd {
 	return cmd
 }
 
-// background starts a command and returns what it has printed so far.
+// background starts a command, and returns a function that returns the output so far.
 func (s *shell) background(line string) func() string {
 	s.t.Helper()
 	cmd := s.command("exec " + line)
@@ -149,7 +149,7 @@ func (s *shell) try(line string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// await asks until the answer matches, as a person would.
+// await calls get until the result matches.
 func (s *shell) await(line string, want *regexp.Regexp, get func() string) {
 	s.t.Helper()
 	var got string
@@ -161,11 +161,11 @@ func (s *shell) await(line string, want *regexp.Regexp, get func() string) {
 	s.t.Fatalf("%s\nprinted %s\ninstead of %s", line, got, want)
 }
 
-// slow are commands that show what comes to be after a moment.
+// slow matches the commands whose output is right only after a moment.
 var slow = regexp.MustCompile(`^peer (mesh peers|bridge ls|bridge check|sync get kitchen)\b`)
 
-// transcript runs a console block. Who is a neighbour, and the like, is asked until it is
-// so; everything else must print what the block shows at once.
+// transcript runs a console block. The commands in slow are repeated until they print what
+// the block shows. All others must print it at once.
 func (s *shell) transcript(text string) {
 	s.t.Helper()
 	for _, st := range steps(text) {
@@ -189,8 +189,8 @@ func (s *shell) transcript(text string) {
 	}
 }
 
-// What README.md shows is what happens.
-func TestReadme(t *testing.T) {
+// The commands of README.md print what it shows, and its program works.
+func TestReadme_DoesWhatItShows(t *testing.T) {
 	s := newShell(t)
 	for _, block := range blocks(t, read(t, "README.md"), "console") {
 		s.transcript(block)
@@ -212,8 +212,8 @@ func TestReadme(t *testing.T) {
 	s.await("peer mesh recv", regexp.MustCompile("you said ping"), func() string { return s.run("peer mesh recv") })
 }
 
-// What docs/tutorial.md shows is what happens.
-func TestTutorial(t *testing.T) {
+// The commands and programs of docs/tutorial.md print what it shows.
+func TestTutorial_DoesWhatItShows(t *testing.T) {
 	s := newShell(t)
 	doc, _, found := strings.Cut(read(t, "docs/tutorial.md"), oldChapter)
 	if !found {
@@ -240,8 +240,8 @@ func TestTutorial(t *testing.T) {
 
 const oldChapter = "\n## From an old network\n"
 
-// What the tutorial shows of old networks is what happens with real old nodes.
-func TestTutorialOfOldNetworks(t *testing.T) {
+// The chapter on old networks shows what real old nodes print.
+func TestTutorial_OldNetworksDoWhatItShows(t *testing.T) {
 	installed := os.Getenv("GO2P_OLD")
 	if installed == "" {
 		if os.Getenv("CI") != "" {
