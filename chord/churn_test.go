@@ -34,8 +34,8 @@ type fabric struct {
 	conduct map[[2]peer.ID]int // how often one has complained of another
 }
 
-// misbehaved parts two of which one has complained ten times, as a mesh does.
-func (p port) misbehaved(other peer.ID) {
+// report parts two of which one has complained ten times, as a mesh does.
+func (p port) report(other peer.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conduct[[2]peer.ID{p.self, other}]++
@@ -95,7 +95,7 @@ func (p port) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Repl
 	p.asked++
 	p.by[p.self]++
 	p.mu.Unlock()
-	a, wait, err := target.handle(p.self, q)
+	a, wait, err := target.node.handle(p.self, q)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (p port) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Repl
 	lie := p.liars[to]
 	p.mu.Unlock()
 	if lie != nil {
-		a = lie(target.k, q, a)
+		a = lie(target.node.k, q, a)
 	}
 	p.latency()
 	if ctx.Err() != nil {
@@ -124,22 +124,26 @@ func (p port) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Repl
 
 // add makes a table, which knows those that are there, or some of them.
 func (f *fabric) add(name string, k int) *Table {
-	t := newTable(peer.ID(name), &Options{K: k})
-	t.net = port{f, t.id}
+	self := peer.ID(name)
+	t, err := newTable(self, nil, &Options{K: k})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	t.client.transport = port{f, self}
 	f.mu.Lock()
-	f.tables[t.id] = t
+	f.tables[self] = t
 	var others []peer.ID
 	for id := range f.tables {
-		if id != t.id {
+		if id != self {
 			others = append(others, id)
 		}
 	}
 	f.mu.Unlock()
 	slices.Sort(others)
-	t.wg.Go(t.loop)
+	t.life.Go(t.upkeep.run)
 	f.t.Cleanup(func() { f.crash(t) })
 	for range min(3, len(others)) {
-		t.greet(others[f.rand(len(others))])
+		t.client.greet(others[f.rand(len(others))])
 	}
 	return t
 }
@@ -149,7 +153,7 @@ func (f *fabric) join(t *Table) {
 	f.t.Helper()
 	var err error
 	for range 100 {
-		if err = t.tryJoin(t.ctx, true); err == nil || errors.Is(err, ErrRingFull) {
+		if err = t.joiner.claim(t.life.Context(), true); err == nil || errors.Is(err, ErrRingFull) {
 			break
 		}
 		time.Sleep(claimPause)
@@ -162,7 +166,7 @@ func (f *fabric) join(t *Table) {
 // crash ends a table without a word.
 func (f *fabric) crash(t *Table) {
 	f.mu.Lock()
-	delete(f.tables, t.id)
+	delete(f.tables, t.node.id)
 	f.mu.Unlock()
 	t.Close()
 }
@@ -174,13 +178,13 @@ func (f *fabric) whole() bool {
 	defer f.mu.Unlock()
 	var views []ring.View
 	for _, t := range f.tables {
-		t.mu.Lock()
-		if t.ring.Stores() {
-			views = append(views, t.ring.View(time.Now()))
+		t.node.mu.Lock()
+		if t.node.ring.Stores() {
+			views = append(views, t.node.ring.View(time.Now()))
 		}
-		lacks := t.isFilling() || !t.due.IsZero() || t.filling
-		t.mu.Unlock()
-		if lacks {
+		settled := t.node.schedule.Settled()
+		t.node.mu.Unlock()
+		if !settled {
 			return false
 		}
 	}
@@ -203,7 +207,8 @@ func (f *fabric) await(limit time.Duration) {
 	for end := time.Now().Add(limit); !f.whole(); time.Sleep(time.Second) {
 		if time.Now().After(end) {
 			for _, t := range f.tables {
-				f.t.Logf("%s at %v: %v %v, window %v of %v, due %v, filling %v", t.id, t.ring.Self(), t.ring.Succs(), t.ring.Preds(), t.complete, t.ring.Window(), t.due, t.filling)
+				n := t.node
+				f.t.Logf("%s at %v: %v %v, settled %v", n.id, n.ring.Self(), n.ring.Succs(), n.ring.Preds(), n.schedule.Settled())
 			}
 			f.t.Fatal("the ring is not whole")
 		}
@@ -328,14 +333,14 @@ func TestUnjoinWithOldHints(t *testing.T) {
 			}
 		}
 		for _, left := range nodes[:5] {
-			left.mu.Lock()
-			near := left.ring.Neighbours()
+			left.node.mu.Lock()
+			near := left.node.ring.Neighbours()
 			for _, n := range nodes[5:] {
-				if !slices.Contains(near, n.ring.Self()) && f.rand(2) == 0 {
-					left.ring.Forget(string(n.id))
+				if !slices.Contains(near, n.node.ring.Self()) && f.rand(2) == 0 {
+					left.node.ring.Forget(string(n.node.id))
 				}
 			}
-			left.mu.Unlock()
+			left.node.mu.Unlock()
 			within, cancel := context.WithTimeout(ctx, 10*time.Minute)
 			if err := left.Unjoin(within); err != nil {
 				t.Error(err)

@@ -1,9 +1,6 @@
 package chord
 
 import (
-	"context"
-	"errors"
-	"iter"
 	"time"
 
 	"github.com/p2p-today/go2p/internal/fanout"
@@ -29,8 +26,6 @@ const (
 	TaskHandOver Task = "hand-over" // giving away what it stores, to leave
 )
 
-const progressPause = 100 * time.Millisecond // between two reports, at least
-
 // ErrLagged ends a subscriber that did not keep up with what happened.
 var ErrLagged = fanout.ErrLagged
 
@@ -43,26 +38,4 @@ type Event struct {
 	Task        Task      // chord-progress
 	Done, Total uint64    // chord-progress: keys so far, and those that are known of
 	Over        bool      // chord-progress: it is done
-}
-
-func (t *Table) happen(ev Event) {
-	ev.Time = time.Now()
-	t.events.Publish(ev)
-}
-
-// Events yields what happens from the call on, until the context ends, the table is closed
-// (the last error is then ErrClosed) or the loop is left. A loop that is more than 1024
-// events behind ends with ErrLagged. The sequence can be ranged over once.
-func (t *Table) Events(ctx context.Context) iter.Seq2[Event, error] {
-	events := t.events.Follow(ctx, func(Event) bool { return true })
-	return func(yield func(Event, error) bool) {
-		for ev, err := range events {
-			if errors.Is(err, fanout.ErrClosed) {
-				err = ErrClosed
-			}
-			if !yield(ev, err) {
-				return
-			}
-		}
-	}
 }

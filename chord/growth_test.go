@@ -60,11 +60,11 @@ func grow(t *testing.T, seed uint64, n int) {
 		}
 		leech := f.add(fmt.Sprint("leech", i), k)
 		for j := range asked {
-			before := f.questions(leech.id)
+			before := f.questions(leech.node.id)
 			if got, err := leech.Get(ctx, key); err != nil || got != int64(i) {
 				t.Fatalf("%s is %v, %v", key, got, err)
 			}
-			asked[j] += f.questions(leech.id) - before
+			asked[j] += f.questions(leech.node.id) - before
 		}
 		f.crash(leech)
 	}

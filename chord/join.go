@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -15,41 +16,76 @@ import (
 )
 
 const (
-	meetTime   = 2 * time.Second // for neighbours to say who stores, before a ring is begun
+	meetTime   = 2 * time.Second // for neighbours to say who stores, before a ring is founded
 	claimPause = 200 * time.Millisecond
 )
 
-// Join makes this peer store: it takes a slot of the ring, and then, in the background,
-// what it is a home for. If nobody stores yet it begins the ring. It is no error if it
-// stores already. Without a deadline in the context it takes at most 10 s.
-//
-// Errors: ErrRingFull if all slots are taken, a *RefusedError if all neighbours have
-// another k, ErrNoMajority if the ring does not answer, ErrClosed, or the context's.
-func (t *Table) Join(ctx context.Context) error {
-	ctx, cancel := t.limit(ctx)
-	defer cancel()
-	t.joinMu.Lock()
-	defer t.joinMu.Unlock()
-	if err := t.join(ctx); err != nil {
-		return fmt.Errorf("chord: join: %w", err)
-	}
-	return nil
+// A joiner takes a slot of the ring for this node, or gives it up. Its lock is held while
+// that goes on.
+type joiner struct {
+	mu         sync.Mutex
+	node       *node
+	client     *client
+	walker     *walker
+	transfer   *transfer
+	neighbours *neighbours
+	log        *slog.Logger
+	emit       func(Event)
 }
 
-func (t *Table) join(ctx context.Context) error {
-	if t.stores() {
+func (j *joiner) ended() <-chan struct{} { return j.client.life.Context().Done() }
+
+// announce greets all neighbours in the mesh: they hear whether this node stores, and it
+// hears whether they do.
+func (j *joiner) announce() {
+	for _, p := range j.neighbours.peers() {
+		j.client.greetLater(p)
+	}
+}
+
+// awaitPeers is Table.AwaitPeers.
+func (j *joiner) awaitPeers(ctx context.Context) error {
+	for {
+		news := j.node.news.C()
+		greeted := j.neighbours.answered()
+		if err := j.neighbours.refusal(); err != nil || j.node.knowsAny() {
+			return err
+		}
+		if err := j.neighbours.await(ctx); err != nil {
+			return err
+		}
+		if greeted > 0 && greeted >= len(j.neighbours.peers()) {
+			return ErrNoPeers
+		}
+		select {
+		case <-news:
+		case <-j.ended():
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// join takes a slot. Errors: those of Table.Join.
+func (j *joiner) join(ctx context.Context) error {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.node.stores() {
 		return nil
 	}
 	for {
 		meet, cancel := context.WithTimeout(ctx, meetTime)
-		nobody := t.AwaitPeers(meet)
+		nobody := j.awaitPeers(meet)
 		cancel()
 		if errors.Is(nobody, ErrRefused) || errors.Is(nobody, ErrClosed) {
 			return nobody
 		} else if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err := t.tryJoin(ctx, nobody != nil)
+		err := j.claim(ctx, nobody != nil)
 		if err == nil || errors.Is(err, ErrRingFull) || errors.Is(err, ErrRefused) || errors.Is(err, ErrClosed) {
 			return err
 		}
@@ -57,56 +93,44 @@ func (t *Table) join(ctx context.Context) error {
 		case <-time.After(claimPause):
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ErrNoMajority, err)
-		case <-t.ctx.Done():
+		case <-j.ended():
 			return ErrClosed
 		}
 	}
 }
 
-func (t *Table) stores() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.ring.Stores()
-}
-
-// tryJoin claims slot after slot until one is granted. If it may, and nobody is known who
-// could grant one, it begins a ring.
-func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
-	for s := range t.k.Probe(string(t.id)) {
-		t.mu.Lock()
-		start, known := t.ring.Next(s)
-		closed := t.closed
-		if !known && mayFound && !closed {
-			t.enter(s, nil)
-		}
-		t.mu.Unlock()
-		switch {
-		case closed:
+// claim claims slot after slot until one is granted. If it may, and nobody is known who
+// could grant one, it founds a ring.
+func (j *joiner) claim(ctx context.Context, mayFound bool) error {
+	for s := range j.node.k.Probe(string(j.node.id)) {
+		if j.client.life.Sealed() {
 			return ErrClosed
-		case !known && !mayFound:
-			return errAstray
-		case !known:
-			t.announce()
-			return nil
 		}
-		at, err := t.lookup(ctx, ring.NewLookup(t.k, s, start))
+		start, known, founded := j.node.next(s, mayFound)
+		switch {
+		case founded:
+			j.announce()
+			return nil
+		case !known:
+			return errAstray
+		}
+		owner, err := j.walker.lookup(ctx, ring.NewLookup(j.node.k, s, start))
 		if err != nil {
 			return err
 		}
-		if at.View.Self.Slot == s {
+		if owner.View.Self.Slot == s {
 			continue
 		}
-		a, err := t.ask(ctx, peer.ID(at.View.Self.Peer), &wire.Question{Kind: wire.AskClaim, Position: s})
+		p := peer.ID(owner.View.Self.Peer)
+		a, err := j.client.ask(ctx, p, &wire.Question{Kind: wire.AskClaim, Position: s})
 		switch {
 		case err != nil:
 			return err
 		case a.Kind != wire.SayClaim:
-			return fmt.Errorf("%s does not answer a claim", peer.ID(at.View.Self.Peer))
+			return fmt.Errorf("%s does not answer a claim", p)
 		case a.Verdict == ring.Granted:
-			t.mu.Lock()
-			t.enter(s, a.View)
-			t.mu.Unlock()
-			t.announce()
+			j.node.enter(s, a.View)
+			j.announce()
 			return nil
 		case a.Verdict != ring.Taken:
 			return fmt.Errorf("slot %d: somebody else claims one", s)
@@ -115,96 +139,64 @@ func (t *Table) tryJoin(ctx context.Context, mayFound bool) error {
 	return ErrRingFull
 }
 
-// enter takes a slot, that which another peer has granted or else the first of all. The
-// caller holds mu.
-func (t *Table) enter(s ring.Slot, by *ring.View) {
-	now := time.Now()
-	t.complete, t.calm = ring.Reach{}, 0
-	if by == nil {
-		t.ring.Found(now, s, rand.Uint64())
-		t.complete = t.k.Everything()
-	} else {
-		t.effects(now, t.ring.Enter(now, s, *by))
+// rejoin takes another slot after another node has kept this one's.
+func (j *joiner) rejoin(ctx context.Context) {
+	j.log.Info("another peer has the same slot, and keeps it")
+	if err := j.join(ctx); err != nil {
+		err = fmt.Errorf("chord: join: %w", err)
+		j.log.Warn("cannot store any more", "err", err)
+		j.emit(Event{Kind: EventLeft, Err: err})
 	}
-	t.due = now
-	t.log.Info("stores", "slot", s)
-	t.happen(Event{Kind: EventJoined})
-	t.tell()
-	t.stir()
 }
 
-// Unjoin hands over what this peer stores and gives up its slot; it may still read and
-// write. It returns when all is handed over, and tells events of the progress. Errors:
-// ErrNoPeers if nobody else stores (it goes on storing then), ErrNoMajority if not all was
-// taken before the context ended (what is left stays here, and is handed over when this
-// peer joins again), ErrClosed.
-func (t *Table) Unjoin(ctx context.Context) error {
-	t.joinMu.Lock()
-	defer t.joinMu.Unlock()
-	if err := t.unjoin(ctx); err != nil {
-		return fmt.Errorf("chord: unjoin: %w", err)
-	}
-	return nil
-}
-
-func (t *Table) unjoin(ctx context.Context) error {
-	t.mu.Lock()
-	stores, alone, keys := t.ring.Stores(), len(t.ring.Succs()) == 0, t.allKeys()
-	t.mu.Unlock()
+// unjoin hands all keys off and gives up the slot. Errors: those of Table.Unjoin.
+func (j *joiner) unjoin(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	keys, stores, alone := j.node.stock()
 	switch {
 	case stores && alone && len(keys) > 0:
 		return ErrNoPeers
 	case stores:
-		t.handOver(ctx, keys, true, t.reportHandOver(len(keys)))
-		t.depart(ctx)
+		j.transfer.give(ctx, keys, true, j.report(len(keys)))
+		j.depart(ctx)
 	}
-	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
-		t.mu.Lock()
-		keys := t.allKeys()
-		t.mu.Unlock()
-		t.handOver(ctx, keys, false, t.reportHandOver(len(keys)))
-		t.mu.Lock()
-		left := t.store.Len()
-		t.mu.Unlock()
+	pauses := retry
+	for failures := 1; ; failures++ {
+		keys := j.node.allKeys()
+		j.transfer.give(ctx, keys, false, j.report(len(keys)))
+		left := len(j.node.allKeys())
 		if left == 0 {
-			t.happen(Event{Kind: EventProgress, Task: TaskHandOver, Done: uint64(len(keys)), Total: uint64(len(keys)), Over: true})
+			n := uint64(len(keys))
+			j.emit(Event{Kind: EventProgress, Task: TaskHandOver, Done: n, Total: n, Over: true})
 			return nil
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(pauses.After(failures, nil)):
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %d keys are left here (%w)", ErrNoMajority, left, ctx.Err())
-		case <-t.ctx.Done():
+		case <-j.ended():
 			return ErrClosed
 		}
 	}
 }
 
 // depart gives up the slot, and tells the neighbours on the ring.
-func (t *Table) depart(ctx context.Context) {
-	t.mu.Lock()
-	v := t.ring.View(time.Now())
-	others := t.ring.Neighbours()
-	t.ring.Exit()
-	t.complete, t.due = ring.Reach{}, time.Time{}
-	t.happen(Event{Kind: EventLeft})
-	t.tell()
-	t.mu.Unlock()
-	for _, n := range others {
-		if _, err := t.ask(ctx, peer.ID(n.Peer), &wire.Question{Kind: wire.AskDepart, View: &v}); err != nil {
-			t.log.Debug("no farewell", "peer", peer.ID(n.Peer), "err", err)
+func (j *joiner) depart(ctx context.Context) {
+	last, neighbours := j.node.leave()
+	for _, n := range neighbours {
+		p := peer.ID(n.Peer)
+		if _, err := j.client.ask(ctx, p, &wire.Question{Kind: wire.AskDepart, View: &last}); err != nil {
+			j.log.Debug("no farewell", "peer", p, "err", err)
 		}
 	}
 }
 
-// reportHandOver returns what tells of the progress of handing over.
-func (t *Table) reportHandOver(total int) func(uint64) {
+// report returns what reports the progress of a hand-off now and then.
+func (j *joiner) report(total int) func(done uint64) {
 	return func(done uint64) {
 		if done%home.MaxPage == 0 {
-			t.happen(Event{Kind: EventProgress, Task: TaskHandOver, Done: done, Total: uint64(total)})
+			j.emit(Event{Kind: EventProgress, Task: TaskHandOver, Done: done, Total: uint64(total)})
 		}
 	}
 }
-
-// allKeys are the keys of all that is stored here. The caller holds mu.
-func (t *Table) allKeys() []string { return t.store.Keys() }

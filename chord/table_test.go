@@ -99,8 +99,8 @@ func (l *lab) settle() {
 	l.t.Helper()
 	f := fabric{tables: map[peer.ID]*Table{}}
 	for _, t := range l.tables {
-		if t != nil && t.ctx.Err() == nil {
-			f.tables[t.id] = t
+		if t != nil && !t.life.Sealed() {
+			f.tables[t.node.id] = t
 		}
 	}
 	for end := time.Now().Add(2 * time.Minute); !f.whole(); time.Sleep(time.Second) {
@@ -320,11 +320,9 @@ func TestTwoDie(t *testing.T) {
 		count := map[string]int{}
 		for i, table := range l.tables {
 			if i != 1 && i != 5 {
-				table.mu.Lock()
-				for _, key := range table.allKeys() {
+				for _, key := range table.node.allKeys() {
 					count[key]++
 				}
-				table.mu.Unlock()
 			}
 		}
 		for key := range want {
@@ -452,7 +450,7 @@ func TestOtherK(t *testing.T) {
 		if _, err := Open(l.ctx(), l.meshes[0], &Options{K: MaxK + 1}); err == nil {
 			t.Error("k beyond its limit")
 		}
-		_, err := l.tables[1].net.ask(l.ctx(), l.meshes[0].ID(), &wire.Question{Kind: wire.AskFind})
+		_, err := l.tables[1].client.transport.ask(l.ctx(), l.meshes[0].ID(), &wire.Question{Kind: wire.AskFind})
 		if !errors.Is(err, ErrRefused) { // the table that is open still answers
 			t.Errorf("after a table that did not open: %v", err)
 		}

@@ -14,12 +14,17 @@ import (
 	"github.com/p2p-today/go2p/internal/testnet"
 )
 
-// wrongClock is a day off for a third of the replicas.
-func wrongClock(self string) time.Time {
-	h := fnv.New32()
-	h.Write([]byte(self))
-	off := []time.Duration{0, 0, 0, 0, 24 * time.Hour, -24 * time.Hour}[h.Sum32()%6]
-	return time.Now().Add(off)
+// putClocksOut has a third of the replicas show times a day off, until the end of a
+// test.
+func putClocksOut(t *testing.T) {
+	right := wall
+	wall = func(self string) time.Time {
+		h := fnv.New32()
+		h.Write([]byte(self))
+		off := []time.Duration{0, 0, 0, 0, 24 * time.Hour, -24 * time.Hour}[h.Sum32()%6]
+		return right(self).Add(off)
+	}
+	t.Cleanup(func() { wall = right })
 }
 
 // P4 and P5: whatever is written and deleted on both sides of partitions of minutes, with
@@ -36,11 +41,12 @@ func TestAllBecomeEqual(t *testing.T) {
 }
 
 func becomeEqual(t *testing.T, seed uint64, n int) {
+	putClocksOut(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	l := newLab(t, seed, n)
 	disks := make([]*vfs.MemFS, n)
 	open := func(i int) {
-		opts := &Options{Lease: 2 * time.Minute, wallClock: wrongClock}
+		opts := &Options{Lease: 2 * time.Minute}
 		if disks[i] != nil {
 			opts.Dir, opts.files = "store", disks[i]
 		}
@@ -151,5 +157,7 @@ func (l *lab) reconnected(side map[int]bool) bool {
 // report shows what a replica has.
 func (l *lab) report(i int) {
 	d := l.dicts[i]
-	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.state(), d.Status().Waiting, len(l.meshes[i].Peers()), d.stats.sessions.Load())
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.replica.State(), d.replica.Usage().Waiting, len(l.meshes[i].Peers()), d.stats.sessions.Load())
 }

@@ -8,16 +8,17 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
+	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/host"
 )
 
-func idCmd(c *cli) *cobra.Command {
+func (c *cli) idCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "id",
 		Short: "Prints the peer's ID, also when it is not running",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, id, err := identity(c.data)
+			_, id, err := c.identity()
 			if err != nil {
 				return err
 			}
@@ -26,12 +27,12 @@ func idCmd(c *cli) *cobra.Command {
 	}
 }
 
-// identity returns the identity in a data directory.
-func identity(data string) (crypto.PrivKey, peer.ID, error) {
-	key, err := host.LoadIdentity(data)
+// identity returns the identity in the data directory.
+func (c *cli) identity() (crypto.PrivKey, peer.ID, error) {
+	key, err := host.LoadIdentity(c.data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", &exitError{
-			Text: "there is no identity in " + data, Exit: exitMissing,
+		return nil, "", &control.Error{
+			Text: "there is no identity in " + c.data, Exit: control.ExitMissing,
 			Hint: "`peer up` or `peer key new` makes one",
 		}
 	}

@@ -14,22 +14,23 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
+	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/host"
 	"github.com/p2p-today/go2p/internal/file"
 	"github.com/p2p-today/go2p/mesh"
 )
 
-func keyCmd(c *cli) *cobra.Command {
+func (c *cli) keyCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Makes and shows keys: of this peer, and of private networks",
 	}
 	group(cmd)
-	cmd.AddCommand(keyNewCmd(c), keyShowCmd(c))
+	cmd.AddCommand(c.keyNewCmd(), c.keyShowCmd())
 	return cmd
 }
 
-func keyNewCmd(c *cli) *cobra.Command {
+func (c *cli) keyNewCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "new [FILE]",
 		Short: "Makes the peer's identity, or with FILE the key of a private network",
@@ -41,11 +42,11 @@ What exists is never replaced.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return newNetworkKey(c, args[0])
+				return c.newNetworkKey(args[0])
 			}
 			key, err := host.NewIdentity(c.data)
 			if errors.Is(err, fs.ErrExist) {
-				return &exitError{Text: err.Error(), Exit: exitFailure, Hint: "`peer id` prints its ID"}
+				return &control.Error{Text: err.Error(), Exit: control.ExitFailure, Hint: "`peer id` prints its ID"}
 			}
 			if err != nil {
 				return failure(err)
@@ -59,7 +60,7 @@ What exists is never replaced.`,
 	}
 }
 
-func newNetworkKey(c *cli, name string) error {
+func (c *cli) newNetworkKey(name string) error {
 	if _, err := os.Lstat(name); err == nil {
 		return failure(fmt.Errorf("%s: %w", name, fs.ErrExist))
 	}
@@ -72,7 +73,7 @@ func newNetworkKey(c *cli, name string) error {
 	return c.print(map[string]any{"file": name}, name)
 }
 
-func keyShowCmd(c *cli) *cobra.Command {
+func (c *cli) keyShowCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [FILE]",
 		Short: "Shows the peer's public key, or with FILE the key of a private network",
@@ -86,7 +87,7 @@ func keyShowCmd(c *cli) *cobra.Command {
 				text := hex.EncodeToString(key)
 				return c.print(map[string]any{"network_key": text}, text)
 			}
-			key, id, err := identity(c.data)
+			key, id, err := c.identity()
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"github.com/p2p-today/go2p/internal/dcbor"
@@ -43,12 +42,6 @@ func (v Version) Compare(o Version) int {
 func Hash(value string) uint64 {
 	sum := sha256.Sum256([]byte(value))
 	return binary.BigEndian.Uint64(sum[:8])
-}
-
-// Ceiling returns the highest counter to believe, given those that a majority names.
-func Ceiling(counters []uint64) uint64 {
-	sorted := slices.Sorted(slices.Values(counters))
-	return sorted[(len(sorted)-1)/2] + MaxJump
 }
 
 // A Write is a version without its value: what a replica knows of a key.

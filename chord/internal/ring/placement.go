@@ -39,9 +39,6 @@ func replicas(answers [Copies]Answer) []Replica {
 	return chosen
 }
 
-// majority is how many of some homes must agree.
-func Majority(homes int) int { return homes/2 + 1 }
-
 // A reach is a part of the circle that a node is in: so many steps back from its slot and
 // so many ahead, the last not included.
 type Reach struct{ Back, Ahead uint64 }

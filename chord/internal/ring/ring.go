@@ -95,6 +95,14 @@ func (r *Ring) Knows(peer string) bool {
 	return ok
 }
 
+// Covers reports whether a slot is in a reach of this node.
+func (r *Ring) Covers(reach Reach, p Slot) bool { return r.k.Covers(r.self.Slot, reach, p) }
+
+// Near reports whether one of a key's positions is in a reach of this node.
+func (r *Ring) Near(positions [Copies]Slot, reach Reach) bool {
+	return slices.ContainsFunc(positions[:], func(p Slot) bool { return r.Covers(reach, p) })
+}
+
 // Forget takes a peer out of the location cache.
 func (r *Ring) Forget(peer string) { r.cache.forget(peer) }
 
@@ -529,7 +537,7 @@ func (r *Ring) Depart(now time.Time, v View) Effects {
 // upkeep says whom to greet regularly, and what to look up: the goal of a finger, and now
 // and then, by way of somebody far, who precedes this node. If that is not the one that is
 // listed, there are two rings, which grow together from here.
-func (r *Ring) Upkeep() (e Effects) {
+func (r *Ring) Stabilize() (e Effects) {
 	if !r.stores {
 		return e
 	}

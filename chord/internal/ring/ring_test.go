@@ -222,7 +222,7 @@ func (n *simNode) tick() {
 	if !n.alive {
 		return
 	}
-	n.perform(n.Upkeep())
+	n.perform(n.Stabilize())
 	n.w.after(time.Second, n.tick)
 }
 

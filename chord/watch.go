@@ -1,0 +1,161 @@
+package chord
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/chord/internal/home"
+	"github.com/p2p-today/go2p/chord/internal/wire"
+	"github.com/p2p-today/go2p/internal/value"
+)
+
+// A ChangeKind says what became of a key.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	Added   ChangeKind = "add" // it has a value, for the first time or another one
+	Deleted ChangeKind = "delete"
+	Missed  ChangeKind = "missed" // so much has changed that some of it is not told
+)
+
+// A Change is what became of a key.
+type Change struct {
+	Kind    ChangeKind
+	Key     string
+	Value   any       // add
+	Writer  string    // peer ID, as the writer says itself
+	Version uint64    // raised with each write
+	Time    time.Time // when this peer heard of it
+}
+
+const (
+	lookAgain = 5 * time.Second // between looks for peers that store and are not watched
+	maxTold   = 1 << 16         // keys whose last version is remembered
+)
+
+// Watch yields what changes from now on among the keys that begin with a prefix: each
+// write once, though all homes of a key tell of it; one that was overwritten at once may
+// be left out. A home tells of a write as soon as it has it, so that Get may not see it for
+// a moment: an Item of a lower version is what was before. It ends with the context's error, or ErrClosed, or when the loop is left.
+func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if !t.life.Begin() {
+			yield(Change{}, ErrClosed)
+			return
+		}
+		defer t.life.End()
+		w := &watch{
+			walker: t.walker, client: t.client, log: t.log, ended: t.life.Context().Done(), prefix: prefix,
+			told: map[string]home.Version{}, news: make(chan *wire.Reply), lost: make(chan peer.ID), watched: map[peer.ID]bool{},
+		}
+		look := time.NewTicker(lookAgain)
+		defer look.Stop()
+		w.look(ctx)
+		for {
+			select {
+			case a := <-w.news:
+				if !w.tell(a, yield) {
+					return
+				}
+			case p := <-w.lost:
+				delete(w.watched, p)
+			case <-look.C:
+				w.look(ctx)
+			case <-ctx.Done():
+				yield(Change{}, ctx.Err())
+				return
+			case <-w.ended:
+				yield(Change{}, ErrClosed)
+				return
+			}
+		}
+	}
+}
+
+// A watch follows the journals of all who store.
+type watch struct {
+	walker  *walker
+	client  *client
+	log     *slog.Logger
+	ended   <-chan struct{} // the table is closed
+	prefix  string
+	told    map[string]home.Version
+	news    chan *wire.Reply
+	lost    chan peer.ID // are not followed any more
+	watched map[peer.ID]bool
+}
+
+// look follows those who are not followed yet.
+func (w *watch) look(ctx context.Context) {
+	nodes, err := w.walker.nodes(ctx)
+	if err != nil {
+		w.log.Debug("nobody to watch", "err", err)
+	}
+	for _, n := range nodes {
+		p := peer.ID(n.Self.Peer)
+		if !w.watched[p] {
+			w.watched[p] = true
+			w.client.life.Go(func() { w.follow(ctx, p) })
+		}
+	}
+}
+
+// follow asks one peer for its changes, over and over.
+func (w *watch) follow(ctx context.Context, p peer.ID) {
+	q := &wire.Question{Kind: wire.AskWatch, Selection: home.Selection{Prefix: w.prefix}}
+	for {
+		a, err := w.client.askLong(ctx, p, q)
+		if err != nil || a.Kind != wire.SayChanges {
+			w.log.Debug("not watched any more", "peer", p, "err", err)
+			select {
+			case w.lost <- p:
+			case <-ctx.Done():
+			case <-w.ended:
+			}
+			return
+		}
+		q.Run, q.Revision = a.Run, a.Revision
+		select {
+		case w.news <- a:
+		case <-ctx.Done():
+			return
+		case <-w.ended:
+			return
+		}
+	}
+}
+
+// tell yields what was not told yet.
+func (w *watch) tell(a *wire.Reply, yield func(Change, error) bool) bool {
+	if a.Missed && !yield(Change{Kind: Missed, Time: time.Now()}, nil) {
+		return false
+	}
+	for _, e := range a.Entries {
+		if e.Write.Compare(w.told[e.Key]) <= 0 {
+			continue
+		}
+		if len(w.told) >= maxTold {
+			clear(w.told)
+		}
+		w.told[e.Key] = e.Write.Version
+		c := Change{Kind: Deleted, Key: e.Key, Writer: writerText(e.Write.Writer), Version: e.Write.Counter, Time: time.Now()}
+		if !e.Write.Deleted {
+			var err error
+			c.Kind = Added
+			if c.Value, err = value.Decode([]byte(e.Value)); err != nil || home.Hash(e.Value) != e.Write.Hash {
+				continue
+			}
+		}
+		if !yield(c, nil) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,91 @@
+package control
+
+// The paths of the table. Where they are of a key they take a KeyRequest.
+const (
+	PathTableGet    = "/v1/chord/get"
+	PathTableSet    = "/v1/chord/set"
+	PathTableDelete = "/v1/chord/delete"
+	PathTablePop    = "/v1/chord/pop"
+	PathTableDelta  = "/v1/chord/delta"
+	PathTableUpdate = "/v1/chord/update"
+	PathTableItems  = "/v1/chord/items" // query: prefix=P, keys=1
+	PathTableWatch  = "/v1/chord/watch" // query: prefix=P
+	PathRing        = "/v1/chord/ring"
+	PathTableJoin   = "/v1/chord/join"
+	PathTableLeave  = "/v1/chord/leave"
+)
+
+// A TableItem is a key with its value, and how that was found.
+type TableItem struct {
+	Key     Key         `json:"key"`
+	Value   any         `json:"value"` // as value.JSON gives it
+	Writer  string      `json:"writer,omitempty"`
+	Version uint64      `json:"version,omitempty"`
+	Homes   []string    `json:"homes,omitempty"`
+	Trace   []TraceStep `json:"trace,omitempty"`
+	Took    float64     `json:"took_ms,omitempty"`
+}
+
+// A TraceStep is one question on the way to a value.
+type TraceStep struct {
+	Peer   string  `json:"peer"`
+	Slot   uint64  `json:"slot"`
+	Role   string  `json:"role"`
+	Answer string  `json:"answer"`
+	Took   float64 `json:"took_ms"`
+}
+
+// A TableLine is a line of what takes long, or of an error that ended it.
+type TableLine struct {
+	Event string `json:"event"` // chord-progress, chord-joined, chord-left, error
+	Task  string `json:"task,omitempty"`
+	Done  uint64 `json:"done,omitempty"`
+	Total uint64 `json:"total,omitempty"`
+	Slot  uint64 `json:"slot,omitempty"`
+	Error *Error `json:"error,omitempty"`
+}
+
+// A ListLine is a line of a list that may end early.
+type ListLine struct {
+	TableItem
+	Error *Error `json:"error,omitempty"`
+}
+
+// A Ring is who stores, by slot.
+type Ring struct {
+	K       int        `json:"k"`
+	Nodes   []RingNode `json:"nodes"`
+	Fingers []Finger   `json:"fingers"` // of this peer
+}
+
+// A RingNode is a peer that stores.
+type RingNode struct {
+	ID      string   `json:"id"`
+	Slot    uint64   `json:"slot"`
+	Self    bool     `json:"self"`
+	Keys    int      `json:"keys"`
+	Share   float64  `json:"share"` // of the circle
+	Filling bool     `json:"filling"`
+	Next    []string `json:"next"` // the peers that follow it, as it knows them
+}
+
+// A Finger is whom this peer knows at or after a slot.
+type Finger struct {
+	Goal uint64 `json:"goal"`
+	Slot uint64 `json:"slot"`
+	ID   string `json:"id"`
+}
+
+// A TableStatus is how this peer's part in the table is.
+type TableStatus struct {
+	K        int    `json:"k"`
+	Stores   bool   `json:"stores"`
+	Slot     uint64 `json:"slot"`
+	Keys     int    `json:"keys"` // stored here
+	Bytes    int64  `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes"`
+	Known    int    `json:"known_peers"` // that store, or did
+	Filling  bool   `json:"filling"`
+	Refused  string `json:"refused,omitempty"`
+	Failed   string `json:"failed,omitempty"`
+}
