@@ -27,11 +27,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options are the optional settings of New. The zero value of each field means the
-// default stated with it.
+// Options are the optional settings of New. The zero value of a field means its default.
 type Options struct {
-	// DataDir is where the identity and the port are kept. It is made if it is
-	// missing. Default: nowhere; the host has a new identity each time.
+	// DataDir is the directory of the identity and the port. New makes it if it does not
+	// exist. Default: none; the host has a new identity each time.
 	DataDir string
 
 	// Listen are the addresses to listen on, which must work. Default: all
@@ -39,22 +38,19 @@ type Options struct {
 	// DefaultPort, or if that is taken on a free one.
 	Listen []ma.Multiaddr
 
-	// NoMDNS turns off both announcing this host to the local network and
-	// connecting to those that announce themselves. Default: both are on.
+	// NoMDNS turns off multicast DNS: the host neither announces itself on the local
+	// network nor connects to announced hosts. Default: it does both.
 	NoMDNS bool
 
-	// RelayService lets others be reached by way of this host, an hour or 64 MiB
-	// for each connection. It says that this host can be reached itself by all
-	// that are to use it. Default: off.
+	// RelayService makes this host a relay for other hosts, for an hour or 64 MiB per
+	// connection. All users of the relay must be able to reach this host. Default: off.
 	RelayService bool
 
-	// Relays are hosts by way of which this one is to be reached, since it cannot
-	// be directly. Default: it finds out whether it can, and if not uses connected
-	// peers that offer to relay.
+	// Relays are the relays of a host that cannot be reached directly. Default: the host
+	// finds out whether it can be reached. If not, it uses connected peers that are relays.
 	Relays []peer.AddrInfo
 
-	// Logger gets the log of what this package does. libp2p has a log of its
-	// own. Default: silent.
+	// Logger gets the log of this package. libp2p has a log of its own. Default: none.
 	Logger *slog.Logger
 
 	// Registerer gets libp2p's metrics. Default: none.
@@ -73,7 +69,7 @@ const (
 	relayBytes = 64 << 20
 )
 
-// New starts a host. It is the caller's to close.
+// New starts a host. The caller closes it.
 func New(opts *Options) (host.Host, error) {
 	var o Options
 	if opts != nil {
@@ -149,8 +145,8 @@ func (o *Options) start() (host.Host, error) {
 	return h, nil
 }
 
-// limits are libp2p's, scaled to the machine, with room for many peers behind one
-// address; libp2p's own suit a public network, where that is an attack.
+// limits returns libp2p's limits, scaled to the machine, with room for many peers behind one
+// address. libp2p's own limits treat such peers as an attack.
 func limits() (network.ResourceManager, error) {
 	scaled := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaled)
@@ -170,7 +166,7 @@ func limits() (network.ResourceManager, error) {
 	)
 }
 
-// relays says by way of whom this host may be reached.
+// relays returns the options for the relays of this host.
 func (o *Options) relays(self *lateHost) libp2p.Option {
 	if len(o.Relays) > 0 {
 		return libp2p.ChainOptions(libp2p.ForceReachabilityPrivate(),
@@ -182,8 +178,8 @@ func (o *Options) relays(self *lateHost) libp2p.Option {
 		autorelay.WithBackoff(30*time.Second), autorelay.WithMinInterval(10*time.Second))
 }
 
-// addCircuits adds the ways by the relays. libp2p itself adds only those by relays with
-// public addresses, which leaves out every lab.
+// addCircuits adds the addresses through the relays. libp2p adds only those of relays with
+// public addresses.
 func (o *Options) addCircuits(addrs []ma.Multiaddr) []ma.Multiaddr {
 	for _, r := range o.Relays {
 		for _, a := range r.Addrs {
@@ -193,7 +189,7 @@ func (o *Options) addCircuits(addrs []ma.Multiaddr) []ma.Multiaddr {
 	return ma.Unique(addrs)
 }
 
-// lateHost is the host for what is configured before it exists.
+// lateHost provides the host to options that are built before it exists.
 type lateHost struct {
 	mu sync.Mutex
 	h  host.Host
@@ -205,7 +201,7 @@ func (l *lateHost) set(h host.Host) {
 	l.h = h
 }
 
-// connectedRelays names connected peers that offer to relay.
+// connectedRelays returns connected peers that are relays.
 func (l *lateHost) connectedRelays(_ context.Context, n int) <-chan peer.AddrInfo {
 	found := make(chan peer.AddrInfo, n)
 	defer close(found)

@@ -18,8 +18,8 @@ import (
 // a private key in libp2p's protobuf form.
 const KeyFile = "identity.key"
 
-// LoadIdentity returns the identity in a data directory. Without one the error is
-// fs.ErrNotExist (wrapped). A file that group or others may read is refused.
+// LoadIdentity returns the identity in a data directory. The error wraps fs.ErrNotExist if
+// there is none. LoadIdentity refuses a file that group or others may read.
 func LoadIdentity(dir string) (crypto.PrivKey, error) {
 	name := filepath.Join(dir, KeyFile)
 	if err := CheckPrivate(name); err != nil {
@@ -36,9 +36,8 @@ func LoadIdentity(dir string) (crypto.PrivKey, error) {
 	return key, nil
 }
 
-// NewIdentity makes an identity and stores it in a data directory, which is made
-// if it is missing. An identity that is there is kept: the error is then
-// fs.ErrExist (wrapped).
+// NewIdentity makes an identity and stores it in a data directory, and makes the directory
+// if it does not exist. An existing identity is kept; the error wraps fs.ErrExist then.
 func NewIdentity(dir string) (crypto.PrivKey, error) {
 	name := filepath.Join(dir, KeyFile)
 	if _, err := os.Lstat(name); err == nil {
@@ -61,8 +60,8 @@ func NewIdentity(dir string) (crypto.PrivKey, error) {
 	return key, nil
 }
 
-// identity returns the identity in dir, a new one if there is none, or with an
-// empty dir one that is stored nowhere.
+// identity returns the identity in dir, and stores a new one if there is none. With an empty
+// dir it returns a new one that it does not store.
 func identity(dir string) (crypto.PrivKey, error) {
 	if dir == "" {
 		key, _, err := crypto.GenerateEd25519Key(rand.Reader)
@@ -75,8 +74,8 @@ func identity(dir string) (crypto.PrivKey, error) {
 	return key, err
 }
 
-// CheckPrivate returns an error, with what to do about it, if group or others may
-// read or write a file. On Windows, which has other means, it checks nothing.
+// CheckPrivate returns an error if group or others may read or write a file. The error says
+// what to do. On Windows, CheckPrivate checks nothing.
 func CheckPrivate(name string) error {
 	info, err := os.Stat(name)
 	if err != nil {

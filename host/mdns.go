@@ -14,8 +14,8 @@ import (
 	"go.uber.org/fx"
 )
 
-// mdnsService is the name under which go2p hosts look for each other. It tells
-// that somebody runs go2p, not which networks.
+// mdnsService is the name under which go2p hosts find each other. It shows that a host runs
+// go2p, but not which networks it has joined.
 const mdnsService = "_go2p._udp"
 
 const (
@@ -24,8 +24,8 @@ const (
 	mdnsPause       = 2 * time.Second
 )
 
-// withMDNS runs discovery on the local network for as long as the host lives, as
-// a part of it: that is how libp2p's constructor takes parts.
+// withMDNS runs discovery on the local network until the host is closed. libp2p's
+// constructor takes such a part as an fx option.
 func withMDNS(log *slog.Logger) libp2p.Option {
 	return libp2p.WithFxOption(fx.Invoke(func(h host.Host, life fx.Lifecycle) {
 		l := &lan{host: h, log: log}
@@ -47,7 +47,7 @@ func (l *lan) start() {
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.mdns = mdns.NewMdnsService(l.host, mdnsService, l)
 	if err := l.mdns.Start(); err != nil {
-		// A machine without a network is no reason not to run.
+		// The host works without a local network as well.
 		l.log.Warn("no discovery on the local network", "err", err)
 	}
 }
@@ -58,7 +58,7 @@ func (l *lan) stop() {
 	l.wg.Wait()
 }
 
-// HandlePeerFound is called by the discovery for each announcement.
+// HandlePeerFound connects to a host that has announced itself.
 func (l *lan) HandlePeerFound(found peer.AddrInfo) {
 	if found.ID == l.host.ID() || l.host.Network().Connectedness(found.ID) == network.Connected {
 		return

@@ -15,15 +15,15 @@ import (
 	"github.com/p2p-today/go2p/internal/file"
 )
 
-// DefaultPort is listened on, with TCP and UDP, unless it is taken.
+// DefaultPort is the TCP and UDP port that a host listens on, unless it is in use.
 const DefaultPort = 44565
 
-// portFile remembers the port in a data directory, so that the addresses under
-// which others know this peer stay good.
+// portFile is the file with the port in a data directory. A host keeps its port, so that
+// the addresses that other peers know stay valid.
 const portFile = "port"
 
-// listenAddrs returns addresses for all transports on one port: the remembered one,
-// or else the default, or else any that is free.
+// listenAddrs returns addresses for all transports on one port: the remembered port, or the
+// default one, or any free one.
 func listenAddrs(dir string) ([]ma.Multiaddr, error) {
 	want, err := rememberedPort(dir)
 	if err != nil {
@@ -65,8 +65,8 @@ func rememberedPort(dir string) (int, error) {
 	return int(port), nil
 }
 
-// portFree tells whether nobody listens on a port. libp2p itself would share it
-// with another process, and each would get some of the other's connections.
+// portFree reports whether no process listens on a port. libp2p would share the port with
+// another process, and each would get some of the other's connections.
 func portFree(port int) bool {
 	addr := fmt.Sprintf(":%d", port)
 	tcp, err := net.Listen("tcp", addr)
