@@ -8,6 +8,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/internal/backoff"
+	"github.com/p2p-today/go2p/internal/lifecycle"
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
@@ -19,8 +21,19 @@ var ErrUnacknowledged = errors.New("not acknowledged")
 // If the context ends before, the write has happened all the same.
 func Acks(n int) WriteOption { return func(w *write) { w.acks = n } }
 
-// awaitAcks waits until so many neighbours have what was written.
-func (d *Dict) awaitAcks(ctx context.Context, last replica.Dot, n int) error {
+// askAgain is the pause between two questions for a write.
+var askAgain = backoff.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}
+
+// An acknowledger asks neighbours whether they have a write, and answers them. It has no
+// state of its own.
+type acknowledger struct {
+	syncer   *syncer
+	pipeline *commitPipeline
+	life     *lifecycle.Group
+}
+
+// await waits until so many neighbours have what was written.
+func (a *acknowledger) await(ctx context.Context, last replica.Dot, n int) error {
 	if last.N == 0 {
 		return nil
 	}
@@ -29,29 +42,25 @@ func (d *Dict) awaitAcks(ctx context.Context, last replica.Dot, n int) error {
 	asked := map[string]bool{}
 	acks := make(chan struct{})
 	for got := 0; got < n; {
-		d.levelMu.Lock()
-		met := d.met
-		for n := range d.levels.Neighbours() {
-			id := n.Peer
-			if !asked[id] && d.begin() {
-				asked[id] = true
-				go func() {
-					defer d.wg.Done()
-					if d.askAgain(ctx, id, last) == nil {
-						select {
-						case acks <- struct{}{}:
-						case <-ctx.Done():
-						}
-					}
-				}()
+		neighbours, met := a.syncer.neighbours()
+		for _, nb := range neighbours {
+			if asked[nb.Peer] {
+				continue
 			}
+			asked[nb.Peer] = a.life.Go(func() {
+				if a.askUntilAnswered(ctx, peer.ID(nb.Peer), last) == nil {
+					select {
+					case acks <- struct{}{}:
+					case <-ctx.Done():
+					}
+				}
+			})
 		}
-		d.levelMu.Unlock()
 		select {
 		case <-acks:
 			got++
 		case <-met:
-		case <-d.ctx.Done():
+		case <-a.life.Context().Done():
 			return ErrClosed
 		case <-ctx.Done():
 			return fmt.Errorf("%w: it is written here, and %d of %d others have said that they have it: %w", ErrUnacknowledged, got, n, ctx.Err())
@@ -60,84 +69,56 @@ func (d *Dict) awaitAcks(ctx context.Context, last replica.Dot, n int) error {
 	return nil
 }
 
-// askAgain asks a neighbour until it answers: a connection may be lost before that shows.
-func (d *Dict) askAgain(ctx context.Context, id string, last replica.Dot) error {
-	for pause := firstAsk; ; pause = min(2*pause, lastAsk) {
-		if err := d.askFor(ctx, id, last); err == nil || errors.Is(err, replica.ErrReconcile) {
+// askUntilAnswered asks a neighbour again and again: a connection may be lost before that
+// shows.
+func (a *acknowledger) askUntilAnswered(ctx context.Context, p peer.ID, last replica.Dot) error {
+	pause := backoff.Backoff{Policy: askAgain}
+	for {
+		if err := a.ask(ctx, p, last); err == nil || errors.Is(err, replica.ErrReconcile) {
 			return err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := lifecycle.Sleep(ctx, pause.Next(nil)); err != nil {
+			return err
 		}
 	}
 }
 
-// The pauses between two questions for a write.
-const (
-	firstAsk = 100 * time.Millisecond
-	lastAsk  = 2 * time.Second
-)
-
-// askFor returns nil when a neighbour has a write, and all of its writer before it.
-func (d *Dict) askFor(ctx context.Context, id string, last replica.Dot) error {
-	s, err := d.service.NewStream(ctx, peer.ID(id), Protocol)
+// ask returns nil when a neighbour has a write, and all of its writer before it.
+func (a *acknowledger) ask(ctx context.Context, p peer.ID, last replica.Dot) error {
+	s, err := a.syncer.open(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer s.Reset()
 	defer context.AfterFunc(ctx, func() { s.Reset() })()
-	t := d.newTalk(s, true)
-	if err := t.send(nil, (&replica.Message{Ask: &last}).Append(nil)); err != nil {
+	if err := s.send(nil, (&replica.Message{Ask: &last}).Append(nil)); err != nil {
 		return err
 	}
-	s.SetReadDeadline(time.Now().Add(ackTime))
-	body, err := t.in.Next()
-	if err != nil {
-		return err
+	m, err := s.receive(ackTime)
+	if err == nil && !m.Have {
+		return s.violation(replica.ErrReconcile)
 	}
-	if m, err := replica.ParseMessage(body, 0); err != nil || !m.Have {
-		return t.bad(replica.ErrReconcile)
-	}
-	return nil
+	return err
 }
 
-// acknowledge answers when a write, and all of its writer before it, is here, and on
-// disk if there is one.
-func (d *Dict) acknowledge(ctx context.Context, t *talk, last replica.Dot) error {
+// answer answers when a write, and all of its writer before it, is here, and on disk if
+// there is one.
+func (a *acknowledger) answer(ctx context.Context, s *messageStream, last replica.Dot) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTime)
 	defer cancel()
 	for {
-		d.mu.RLock()
-		has, heard := d.replica.Next(last.Writer) > last.N, d.heard
-		d.mu.RUnlock()
+		has, more := a.pipeline.hasAll(last)
 		if has {
 			break
 		}
 		select {
-		case <-heard:
+		case <-more:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	if err := d.flush(); err != nil {
+	if err := a.pipeline.flush(); err != nil {
 		return err
 	}
-	return t.send(nil, (&replica.Message{Have: true}).Append(nil))
-}
-
-// flush returns when all that is here is on disk, if there is one.
-func (d *Dict) flush() error {
-	d.mu.Lock()
-	if d.store == nil || d.failed != nil {
-		defer d.mu.Unlock()
-		return d.failed
-	}
-	wait, err := d.store.begin(replica.Effects{}, d.now().Count)
-	d.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return wait()
+	return s.send(nil, (&replica.Message{Have: true}).Append(nil))
 }

@@ -30,7 +30,7 @@ func TestCarry(t *testing.T) {
 		if err != nil || item.Lease.Owner != by.Owner || item.Lease.Signed || item.Lease.For > 33*time.Minute || !item.Time.Equal(by.Time.Truncate(time.Millisecond)) {
 			t.Errorf("%+v, %v", item, err)
 		}
-		if n := l.dicts[2].replica.Next(l.dicts[2].replica.Writer); n != 1 {
+		if n := l.dicts[2].pipeline.replica.Next(l.dicts[2].pipeline.replica.Writer); n != 1 {
 			t.Errorf("the second to carry it has written %d records", n-1)
 		}
 		var lease *LeaseError
@@ -47,10 +47,10 @@ func TestCarry(t *testing.T) {
 		l.lacks("k", 0, 1, 2)
 		l.set(1, "mine", 1)
 		pass(5 * time.Second)
-		if err := l.dicts[0].Carry(l.ctx(), by, "mine", 2); !errors.As(err, &lease) || lease.Owner != l.dicts[1].rules.Self {
+		if err := l.dicts[0].Carry(l.ctx(), by, "mine", 2); !errors.As(err, &lease) || lease.Owner != l.dicts[1].pipeline.replica.Self {
 			t.Errorf("over a lease of a peer: %v", err)
 		}
-		for _, owner := range []string{"", l.dicts[0].rules.Self, LegacyPrefix + strings.Repeat("x", 300)} {
+		for _, owner := range []string{"", l.dicts[0].pipeline.replica.Self, LegacyPrefix + strings.Repeat("x", 300)} {
 			if err := l.dicts[0].Carry(l.ctx(), Carried{Owner: owner}, "x", 1); !errors.Is(err, errOwner) {
 				t.Errorf("for %q: %v", owner, err)
 			}

@@ -125,9 +125,7 @@ func (l *lab) equal() bool {
 		if d == nil {
 			continue
 		}
-		d.mu.RLock()
-		s := d.replica.State()
-		d.mu.RUnlock()
+		s := d.state()
 		if first == "" {
 			first = s
 		}
@@ -136,6 +134,12 @@ func (l *lab) equal() bool {
 		}
 	}
 	return true
+}
+
+func (d *Dict) state() string {
+	d.pipeline.mu.RLock()
+	defer d.pipeline.mu.RUnlock()
+	return d.pipeline.replica.State()
 }
 
 func (l *lab) happened(i int, kind EventKind) bool {
@@ -406,7 +410,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("from another run: %q", got)
 		}
 		_, now := watch(0, "")
-		for i := range maxJournal + 1 {
+		for i := range maxLogged + 1 {
 			l.set(0, "b/2", i)
 		}
 		if got, _ := watch(0, now); !slices.Equal(got, []string{"reset ", "update a/1"}) {
@@ -470,7 +474,7 @@ func TestAcksAreAskedForAgain(t *testing.T) {
 				s.Reset()
 				return
 			}
-			l.dicts[1].serve(s)
+			l.dicts[1].server.serve(s)
 		})
 		l.set(0, "k", "v", Acks(1))
 		if broken == 0 {

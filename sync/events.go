@@ -21,11 +21,6 @@ const (
 	EventFull    EventKind = "full"           // there was no room for what others have written
 )
 
-// ErrIdentityClash says that a number of this peer's writes was used for something
-// else: its key is in use on two machines, or its directory came back from a backup. It
-// goes on under another name, and has written again what it owns.
-var ErrIdentityClash = errors.New("identity clash: this peer's key is used twice, or its data came from a backup")
-
 // ErrLagged ends a subscriber that did not keep up with what happened.
 var ErrLagged = fanout.ErrLagged
 
@@ -42,9 +37,12 @@ type Event struct {
 	Err   error         // sync-refused, identity-clash, full
 }
 
-func (d *Dict) happen(ev Event) {
+// An eventFeed passes events on to those who follow them.
+type eventFeed struct{ fanout.Feed[Event] }
+
+func (f *eventFeed) emit(ev Event) {
 	ev.Time = time.Now()
-	d.events.Publish(ev)
+	f.Publish(ev)
 }
 
 // Events yields what happens from the call on, until the context ends, the dictionary is

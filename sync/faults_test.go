@@ -192,16 +192,16 @@ func TestCopy(t *testing.T) {
 		l.openAll(nil)
 		l.set(0, "mine", 1)
 		d := l.dicts[0]
-		copied := replica.New(d.rules, d.replica.Writer, 1<<30)
-		now := d.now()
+		copied := replica.New(d.pipeline.replica.Rules, d.pipeline.replica.Writer, 1<<30)
+		now := d.clock.now()
 		out := copied.Write(now, &replica.Update{Build: func(*replica.Replica) ([]replica.Op, error) {
 			return []replica.Op{{Key: "theirs", Value: "\x01"}, {Key: "more", Value: "\x02"}}, nil
 		}})
-		messages, err := copied.Seal(now, out.Written, crand.Reader, d.sign)
+		messages, err := copied.Seal(now, out.Written, crand.Reader, d.syncer.verifier.sign)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.dicts[2].publish(messages)
+		l.dicts[2].broadcaster.publish(l.ctx(), messages)
 		pass(10 * time.Second)
 		l.has("mine", int64(1), 0, 1, 2)
 		l.has("more", int64(2), 0, 1, 2)

@@ -181,7 +181,7 @@ var villainies = []struct {
 			s := replica.SeenSet{}
 			for _, d := range v.dicts {
 				if d != nil {
-					s[d.replica.Writer] = []replica.Interval{{First: 1, Last: 1 << 60}}
+					s[d.pipeline.replica.Writer] = []replica.Interval{{First: 1, Last: 1 << 60}}
 				}
 			}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
@@ -190,7 +190,7 @@ var villainies = []struct {
 	}, EventClash},
 	{"a false seen set", func(v *villain) {
 		for range 20 {
-			s := replica.SeenSet{v.dicts[0].replica.Writer: {{First: 1, Last: v.dicts[0].replica.Next(v.dicts[0].replica.Writer) - 1}}}
+			s := replica.SeenSet{v.dicts[0].pipeline.replica.Writer: {{First: 1, Last: v.dicts[0].pipeline.replica.Next(v.dicts[0].pipeline.replica.Writer) - 1}}}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 			pass(50 * time.Millisecond)
 		}
@@ -251,7 +251,7 @@ func TestHostileMembers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Close()
-				v := &villain{lab: l, mesh: m, params: l.dicts[0].rules.Params()}
+				v := &villain{lab: l, mesh: m, params: l.dicts[0].pipeline.replica.Params()}
 				v.topic, err = m.Service("villain").JoinTopic(v.params.Topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
 				if err != nil {
 					t.Fatal(err)

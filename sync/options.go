@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -41,7 +42,33 @@ type Options struct {
 	// label. Default: none.
 	Registerer prometheus.Registerer
 
-	files vfs.FS // of Dir; tests crash it
+	files     vfs.FS                      // of Dir; tests crash it
+	wallClock func(self string) time.Time // tests put it out
+}
+
+func (o *Options) setDefaults() {
+	if o.Lease == 0 {
+		o.Lease = defaultLease
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = defaultMaxBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.files == nil {
+		o.files = vfs.Default
+	}
+	if o.wallClock == nil {
+		o.wallClock = func(string) time.Time { return time.Now() }
+	}
+}
+
+func (o *Options) check() error {
+	if o.Lease < MinLease || o.Lease > MaxLease || o.Lease%time.Millisecond != 0 {
+		return fmt.Errorf("a lease of %v: it is from %v to %v, in milliseconds", o.Lease, MinLease, MaxLease)
+	}
+	return nil
 }
 
 // ErrRefused says that a neighbour has a dictionary with other leases, so that the two

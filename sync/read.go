@@ -3,7 +3,6 @@ package sync
 import (
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/p2p-today/go2p/sync/internal/replica"
@@ -12,16 +11,10 @@ import (
 // ErrNotFound says that there is no such key.
 var ErrNotFound = replica.ErrNotFound
 
-func (d *Dict) get(key string) *replica.Entry {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.replica.Get(key)
-}
-
 // Get returns the value of a key, as this replica has it, which is the caller's. The
 // error is ErrNotFound if there is none.
 func (d *Dict) Get(key string) (any, error) {
-	e := d.get(key)
+	e := d.pipeline.get(key)
 	if e == nil {
 		return nil, fmt.Errorf("sync: get: %w: %q", ErrNotFound, key)
 	}
@@ -41,7 +34,7 @@ type Lease = replica.Lease
 
 // Lease returns whose a key is. The error is ErrNotFound if there is no such key.
 func (d *Dict) Lease(key string) (Lease, error) {
-	e := d.get(key)
+	e := d.pipeline.get(key)
 	if e == nil {
 		return Lease{}, fmt.Errorf("sync: lease: %w: %q", ErrNotFound, key)
 	}
@@ -49,13 +42,13 @@ func (d *Dict) Lease(key string) (Lease, error) {
 }
 
 func (d *Dict) lease(e *replica.Entry) Lease {
-	return d.rules.LeaseOf(d.now(), e)
+	return d.pipeline.lease(e)
 }
 
 // Item returns a key with its value and whose it is. The error is ErrNotFound if there
 // is no such key.
 func (d *Dict) Item(key string) (Item, error) {
-	e := d.get(key)
+	e := d.pipeline.get(key)
 	if e == nil {
 		return Item{}, fmt.Errorf("sync: item: %w: %q", ErrNotFound, key)
 	}
@@ -68,46 +61,13 @@ func (d *Dict) item(e *replica.Entry) (Item, error) {
 }
 
 // Len returns the number of keys.
-func (d *Dict) Len() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.replica.Usage().Keys
-}
-
-// entries yields those whose keys begin with a prefix, in the order of their keys. The
-// lock is not held while the loop runs: what changes meanwhile is seen or not.
-func (d *Dict) entries(prefix string) iter.Seq[*replica.Entry] {
-	return func(yield func(*replica.Entry) bool) {
-		chunk := make([]*replica.Entry, 0, watchChunk)
-		for next := prefix; ; next = chunk[len(chunk)-1].Key + "\x00" {
-			chunk = chunk[:0]
-			d.mu.RLock()
-			for e := range d.replica.All(next) {
-				if !strings.HasPrefix(e.Key, prefix) {
-					break
-				}
-				if chunk = append(chunk, e); len(chunk) == cap(chunk) {
-					break
-				}
-			}
-			d.mu.RUnlock()
-			for _, e := range chunk {
-				if !yield(e) {
-					return
-				}
-			}
-			if len(chunk) < cap(chunk) {
-				return
-			}
-		}
-	}
-}
+func (d *Dict) Len() int { return d.pipeline.usage().Keys }
 
 // Keys yields the keys in order. Like the other iterators it sees what changes while it
 // runs, or does not; for one moment's view see Copy.
 func (d *Dict) Keys() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for e := range d.entries("") {
+		for e := range d.pipeline.entries("") {
 			if !yield(e.Key) {
 				return
 			}
@@ -118,7 +78,7 @@ func (d *Dict) Keys() iter.Seq[string] {
 // All yields keys and values in the order of the keys.
 func (d *Dict) All() iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		for e := range d.entries("") {
+		for e := range d.pipeline.entries("") {
 			v, err := e.Decode()
 			if err == nil && !yield(e.Key, v) {
 				return
@@ -141,7 +101,7 @@ func (d *Dict) Values() iter.Seq[any] {
 // Items yields all there is to know of the keys that begin with a prefix, in order.
 func (d *Dict) Items(prefix string) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
-		for e := range d.entries(prefix) {
+		for e := range d.pipeline.entries(prefix) {
 			it, err := d.item(e)
 			if err == nil && !yield(it) {
 				return
@@ -152,12 +112,7 @@ func (d *Dict) Items(prefix string) iter.Seq[Item] {
 
 // Copy returns all keys and values as they are at one moment.
 func (d *Dict) Copy() map[string]any {
-	d.mu.RLock()
-	entries := make([]*replica.Entry, 0, d.replica.Usage().Keys)
-	for e := range d.replica.All("") {
-		entries = append(entries, e)
-	}
-	d.mu.RUnlock()
+	entries := d.pipeline.snapshot()
 	m := make(map[string]any, len(entries))
 	for _, e := range entries {
 		if v, err := e.Decode(); err == nil {

@@ -2,8 +2,6 @@ package sync
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -43,69 +41,52 @@ type PeerStatus struct {
 
 // Status returns a snapshot, which is the caller's.
 func (d *Dict) Status() Status {
-	d.mu.RLock()
-	has := d.replica.Usage()
-	s := Status{
-		Writer: d.replica.Writer, Lease: d.rules.Params().Duration(), Keys: has.Keys, Bytes: has.Bytes, MaxBytes: has.MaxBytes,
-		Full: d.full, Waiting: has.Waiting, Term: has.Term, Durable: d.store != nil, Failed: d.failed,
-		Received: d.stats.received.Load(), Rejected: d.stats.rejected.Load(), Sessions: d.stats.sessions.Load(),
+	s := d.pipeline.status()
+	s.Received, s.Rejected, s.Sessions = d.stats.received.Load(), d.stats.rejected.Load(), d.stats.sessions.Load()
+	s.Peers = d.syncer.status()
+	return s
+}
+
+// status returns what the pipeline knows of a status.
+func (p *commitPipeline) status() Status {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	has := p.replica.Usage()
+	return Status{
+		Writer: p.replica.Writer, Lease: p.replica.Params().Duration(), Keys: has.Keys, Bytes: has.Bytes, MaxBytes: has.MaxBytes,
+		Full: p.full, Waiting: has.Waiting, Term: has.Term, Durable: p.env.store != nil, Failed: p.failed,
 	}
-	d.mu.RUnlock()
+}
+
+// status returns how this replica stands with its neighbours, sorted.
+func (s *syncer) status() (list []PeerStatus) {
 	skews := map[peer.ID]time.Duration{}
-	for _, p := range d.mesh.Peers() {
+	for _, p := range s.mesh.Peers() {
 		skews[p.ID] = p.Skew
 	}
-	d.levelMu.Lock()
-	for n := range d.levels.Neighbours() {
+	neighbours, _ := s.neighbours()
+	for _, n := range neighbours {
 		id := peer.ID(n.Peer)
-		s.Peers = append(s.Peers, PeerStatus{Peer: id, Level: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id]})
+		list = append(list, PeerStatus{Peer: id, Level: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id]})
 	}
-	d.levelMu.Unlock()
-	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return strings.Compare(string(a.Peer), string(b.Peer)) })
-	return s
+	return list
 }
 
 // AwaitLevel returns when this replica has been level with a neighbour. Errors: those
 // of the mesh's AwaitNeighbour, a *RefusedError if all neighbours have refused,
 // ErrClosed, or the context's.
-func (d *Dict) AwaitLevel(ctx context.Context) error {
-	for {
-		if err := d.mesh.AwaitNeighbour(ctx); err != nil {
-			return err
-		}
-		d.levelMu.Lock()
-		met, level, why := d.met, d.levels.InSync(), d.levels.Refusal()
-		d.levelMu.Unlock()
-		if level || why != nil {
-			return why
-		}
-		select {
-		case <-met:
-		case <-d.ctx.Done():
-			return ErrClosed
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
+func (d *Dict) AwaitLevel(ctx context.Context) error { return d.syncer.awaitInSync(ctx) }
 
 // stats counts what a dictionary does.
 type stats struct{ received, rejected, sessions atomic.Uint64 }
 
-// offer returns the counters and what else can be measured.
-func (d *Dict) offer() *metrics.Set {
-	gauge := func(f func(replica.Usage) float64) func() float64 {
-		return func() float64 {
-			d.mu.RLock()
-			defer d.mu.RUnlock()
-			return f(d.replica.Usage())
-		}
-	}
-	s := metrics.New("sync", d.mesh.Network())
-	s.Counter("received_total", "Records in the batches that came.", &d.stats.received)
-	s.Counter("rejected_total", "Batches and messages that no honest peer sends.", &d.stats.rejected)
-	s.Counter("sessions_total", "Comparisons that this peer asked for.", &d.stats.sessions)
-	s.Gauge("keys", "Keys in the dictionary.", gauge(func(has replica.Usage) float64 { return float64(has.Keys) }))
-	s.Gauge("bytes", "Memory that counts towards the limit.", gauge(func(has replica.Usage) float64 { return float64(has.Bytes) }))
+// newMetrics returns the counters, and what else can be measured.
+func newMetrics(network string, n *stats, usage func() replica.Usage) *metrics.Set {
+	s := metrics.New("sync", network)
+	s.Counter("received_total", "Records in the batches that came.", &n.received)
+	s.Counter("rejected_total", "Batches and messages that no honest peer sends.", &n.rejected)
+	s.Counter("sessions_total", "Comparisons that this peer asked for.", &n.sessions)
+	s.Gauge("keys", "Keys in the dictionary.", func() float64 { return float64(usage().Keys) })
+	s.Gauge("bytes", "Memory that counts towards the limit.", func() float64 { return float64(usage().Bytes) })
 	return s
 }

@@ -12,27 +12,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/p2p-today/go2p/internal/kvstore"
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
 func mustOpen(t *testing.T, files vfs.FS) (*store, *replica.Replica) {
 	t.Helper()
-	s, err := openStore("store", files, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := storedReplica("a")
-	if err := s.load(r); err != nil {
+	s, err := openStore("store", files, slog.New(slog.DiscardHandler), r)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s, r
 }
 
 func storedReplica(id string) *replica.Replica {
-	return replica.New(replica.Rules{Self: id, Lease: time.Hour}, id+"/1", 1<<40)
+	return replica.New(replica.Rules{Self: id, Lease: time.Hour}, replica.WriterName(id, 1), 1<<40)
 }
 
 // sealed has a replica write something, and returns the messages for others. The
@@ -136,7 +133,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		for range rng.IntN(30) {
 			out, waits := act()
 			now.Count += time.Second
-			wait, err := s.begin(out, now.Count)
+			wait, err := s.write(out, now.Count, durable)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +150,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		}
 		crashed := files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
 		before := r
-		s.close()
+		s.Close()
 		files = crashed
 		s, r = mustOpen(t, files)
 		at, ok := states[r.State()]
@@ -168,7 +165,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 		other = storedReplica(fmt.Sprint("b", crash))
 		written, acknowledged, states = 0, 0, map[string]uint64{r.State(): 0}
 	}
-	s.close()
+	s.Close()
 }
 
 // A store of a newer program is refused, and a damaged one is named, and neither is
@@ -176,11 +173,10 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 func TestStoresThatCannotBeRead(t *testing.T) {
 	newer := vfs.NewMem()
 	s, _ := mustOpen(t, newer)
-	if err := s.db.Set([]byte{rowFormat}, []byte{storeFormat + 1}, pebble.Sync); err != nil {
-		t.Fatal(err)
-	}
-	s.close()
-	if _, err := openStore("store", newer, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "newer version") {
+	damage(t, s, []byte{kvstore.FormatRow}, []byte{storeFormat + 1})
+	s.Close()
+	quiet := slog.New(slog.DiscardHandler)
+	if _, err := openStore("store", newer, quiet, storedReplica("a")); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "newer version") {
 		t.Errorf("a newer store: %v", err)
 	}
 
@@ -188,32 +184,35 @@ func TestStoresThatCannotBeRead(t *testing.T) {
 		files := vfs.NewMem()
 		s, r := mustOpen(t, files)
 		out, _ := sealed(t, r, replica.Instant{}, replica.Op{Key: "k", Value: "\x01"})
-		if err := s.write(out, 0, false); err != nil {
+		if _, err := s.write(out, 0, buffered); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.db.Set([]byte{kind, 'k'}, []byte{0xff}, pebble.Sync); err != nil {
-			t.Fatal(err)
-		}
-		s.close()
-		s, err := openStore("store", files, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.load(storedReplica("a")); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "store cannot be read") {
+		damage(t, s, []byte{kind, 'k'}, []byte{0xff})
+		s.Close()
+		if _, err := openStore("store", files, quiet, storedReplica("a")); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "store cannot be read") {
 			t.Errorf("with a damaged row of kind %c: %v", kind, err)
 		}
-		s.close()
+	}
+}
+
+func damage(t *testing.T, s *store, key, value []byte) {
+	t.Helper()
+	tx := s.NewBatch()
+	tx.Set(key, value)
+	if err := s.Commit(tx, true); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // A million keys are there in a few seconds.
 func BenchmarkLoad(b *testing.B) {
 	files := vfs.NewMem()
-	s, err := openStore("store", files, slog.New(slog.DiscardHandler))
+	quiet := slog.New(slog.DiscardHandler)
+	r := storedReplica("a")
+	s, err := openStore("store", files, quiet, r)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := storedReplica("a")
 	const n = 100_000
 	for first := 0; first < n; first += 256 {
 		var ops []replica.Op
@@ -221,12 +220,13 @@ func BenchmarkLoad(b *testing.B) {
 			ops = append(ops, replica.Op{Key: fmt.Sprintf("sensor/%08x/value", uint32(first+i)*2654435761), Value: string(make([]byte, 100))})
 		}
 		out, _ := sealed(b, r, replica.Instant{}, ops...)
-		if err := s.write(out, 0, false); err != nil {
+		if _, err := s.write(out, 0, buffered); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for b.Loop() {
-		if err := s.load(storedReplica("a")); err != nil {
+		s.Close()
+		if s, err = openStore("store", files, quiet, storedReplica("a")); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -49,7 +49,7 @@ func (t *Typed[K, V]) setting(key K, v V) (replica.Op, error) {
 // Get returns the value of a key. Errors: ErrNotFound, or one that says that the value is
 // of another type.
 func (t *Typed[K, V]) Get(key K) (v V, err error) {
-	e := t.dict.get(t.prefix + string(key))
+	e := t.dict.pipeline.get(t.prefix + string(key))
 	if e == nil {
 		return v, fmt.Errorf("sync: get: %w: %q", ErrNotFound, t.prefix+string(key))
 	}
@@ -84,7 +84,7 @@ func (t *Typed[K, V]) Delete(ctx context.Context, key K, opts ...WriteOption) er
 // over.
 func (t *Typed[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		for e := range t.dict.entries(t.prefix) {
+		for e := range t.dict.pipeline.entries(t.prefix) {
 			v, err := t.decode(e)
 			if err == nil && !yield(K(e.Key[len(t.prefix):]), v) {
 				return

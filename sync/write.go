@@ -75,9 +75,9 @@ func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOptio
 	for _, o := range opts {
 		o(w)
 	}
-	err := d.submit(ctx, w)
+	err := d.pipeline.submit(ctx, w)
 	if err == nil && w.acks > 0 {
-		err = d.awaitAcks(ctx, w.Last, w.acks)
+		err = d.acks.await(ctx, w.Last, w.acks)
 	}
 	if err != nil {
 		err = fmt.Errorf("sync: %s: %w", what, err)
@@ -134,7 +134,7 @@ func (d *Dict) Pop(ctx context.Context, key string, opts ...WriteOption) (any, e
 func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, error) {
 	var held *replica.Entry
 	err := d.do(ctx, "pop item", 0, opts, func(r *replica.Replica) ([]replica.Op, error) {
-		now, err := d.now(), error(ErrNotFound)
+		now, err := d.clock.now(), error(ErrNotFound)
 		for e := range r.All("") {
 			if err = r.MayWrite(now, e); err == nil {
 				held = e

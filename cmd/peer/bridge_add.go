@@ -18,7 +18,7 @@ HOST:PORT is where old nodes are let in, which none are without it. connect name
 connect to, again and again until they are there. Only the version must be given. Quote the URL:
 shells make something else of &.`
 
-func (c *cli) bridgeAddCmd() *cobra.Command {
+func bridgeAddCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add URL",
 		Short: "Makes the peer a bridge to an old network, until it ends",

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/compat"
 )
 
@@ -24,7 +23,7 @@ type foundNode struct {
 	Network   string `json:"network,omitempty"`
 }
 
-func (c *cli) bridgeCheckCmd() *cobra.Command {
+func bridgeCheckCmd(c *cli) *cobra.Command {
 	var subnets []string
 	cmd := &cobra.Command{
 		Use:   "check HOST:PORT",
@@ -52,9 +51,9 @@ anything, since old nodes may not survive the words of another version. No peer 
 
 // checkFailure tells somebody who is no old node from nobody.
 func checkFailure(err error) error {
-	e := &control.Error{Text: err.Error(), Exit: control.ExitTimeout, Hint: "is it running, and is that its port?"}
+	e := &exitError{Text: err.Error(), Exit: exitTimeout, Hint: "is it running, and is that its port?"}
 	if errors.Is(err, compat.ErrSaysNothing) {
-		e.Exit, e.Hint = control.ExitFailure, "if its network has another name than the usual ones, give it with --subnet"
+		e.Exit, e.Hint = exitFailure, "if its network has another name than the usual ones, give it with --subnet"
 	}
 	return e
 }

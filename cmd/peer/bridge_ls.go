@@ -14,7 +14,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) bridgeLsCmd() *cobra.Command {
+func bridgeLsCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
 		Short: "Lists the links with old networks",
@@ -25,7 +25,7 @@ as far as that shows.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
 			defer cancel()
-			for l, err := range control.Lines[control.Link](ctx, c.client(), control.PathBridge) {
+			for l, err := range control.Lines[control.Link](ctx, c.client(), control.PathBridge, nil) {
 				if err != nil {
 					return err
 				}

@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) bridgeRmCmd() *cobra.Command {
+func bridgeRmCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME",
 		Short: "Ends a link with an old network",

@@ -29,10 +29,10 @@ func TestBridgeCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if out := command("", "bridge", "check", l.Addr().String(), "--data", dir); out.code != control.ExitTimeout {
+	if out := command("", "bridge", "check", l.Addr().String(), "--data", dir); out.code != exitTimeout {
 		t.Errorf("nobody: %+v", out)
 	}
-	if out := command("", "bridge", "check", "nowhere", "--data", dir); out.code != control.ExitUsage {
+	if out := command("", "bridge", "check", "nowhere", "--data", dir); out.code != exitUsage {
 		t.Errorf("no address: %+v", out)
 	}
 }
@@ -114,7 +114,7 @@ func TestBridge(t *testing.T) {
 		t.Errorf("add said %s", out)
 	}
 	eventually(t, func() bool { return b.peer("sync", "get", "kitchen").out == "21.5\n" }, func() string { return a.ok("bridge", "ls") })
-	if out := b.peer("sync", "set", "kitchen", "99"); out.code != control.ExitLease {
+	if out := b.peer("sync", "set", "kitchen", "99"); out.code != exitLease {
 		t.Errorf("a write to a key of an old node: %+v", out)
 	}
 	var meta struct {
@@ -128,10 +128,10 @@ func TestBridge(t *testing.T) {
 		code int
 		args []string
 	}{
-		{control.ExitUsage, []string{"bridge", "add", "mesh://?version=0.3"}},
-		{control.ExitFailure, []string{"bridge", "add", "mesh://?version=0.7&name=lab"}},
-		{control.ExitMissing, []string{"bridge", "rm", "nobody"}},
-		{control.ExitTimeout, []string{"mesh", "whisper", "legacy:nowhere/x", "hello"}},
+		{exitUsage, []string{"bridge", "add", "mesh://?version=0.3"}},
+		{exitFailure, []string{"bridge", "add", "mesh://?version=0.7&name=lab"}},
+		{exitMissing, []string{"bridge", "rm", "nobody"}},
+		{exitTimeout, []string{"mesh", "whisper", "legacy:nowhere/x", "hello"}},
 		{0, []string{"bridge", "rm", "lab"}},
 	} {
 		if out := a.peer(c.args...); out.code != c.code {

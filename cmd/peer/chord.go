@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -8,7 +9,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) chordCmd() *cobra.Command {
+func chordCmd(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "chord",
 		Short: "The table that is spread over the peers that store",
@@ -16,72 +17,55 @@ func (c *cli) chordCmd() *cobra.Command {
 the homes decides what it is. A peer that does not store (up --leech) reads and writes, too.`,
 	}
 	group(cmd)
-	cmd.AddCommand(c.chordGetCmd(), c.chordSetCmd(), c.chordDelCmd(), c.chordKeysCmd(), c.chordItemsCmd(), c.chordWatchCmd(),
-		c.popCmd(control.PathTablePop), c.chordUpdateCmd(), c.chordDeltaCmd(), c.chordRingCmd(), c.chordJoinCmd(), c.chordLeaveCmd(),
-		c.chordImportCmd(), c.chordExportCmd())
+	cmd.AddCommand(kvCommands(c, chordSpec())...)
+	cmd.AddCommand(chordRingCmd(c), chordJoinCmd(c), chordLeaveCmd(c))
 	return cmd
 }
 
-func (c *cli) chordSetCmd() *cobra.Command {
-	return c.tableWriteCmd(control.PathTableSet, "set KEY VALUE", "Gives a key a value",
-		"set returns when a majority of the key's homes has it.\n"+valueHelp, valueFlags{})
-}
-
-func (c *cli) chordDeltaCmd() *cobra.Command {
-	return c.tableWriteCmd(control.PathTableDelta, "delta KEY JSON", "Puts the entries of a JSON object into the one that a key has as its value",
-		"delta merges one level deep; a key that is not there has an empty object. Of deltas at the same time none is lost.", valueFlags{json: true})
-}
-
-// tableWriteCmd is a command that writes a VALUE to a KEY.
-func (c *cli) tableWriteCmd(path, use, short, long string, f valueFlags) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   use,
-		Short: short,
-		Long:  long,
-		Args:  cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := c.keyValueRequest(args, f)
-			if err != nil {
-				return err
-			}
-			return c.tell(cmd.Context(), path, q)
-		},
-	}
-	if !f.json {
-		f.add(cmd)
-	}
-	return cmd
-}
-
-func (c *cli) chordDelCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "del KEY",
-		Short: "Removes a key",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := keyRequest(args[0])
-			if err != nil {
-				return err
-			}
-			return c.tell(cmd.Context(), control.PathTableDelete, q)
+func chordSpec() kvSpec {
+	return kvSpec{
+		store:       control.Chord,
+		detail:      kvDetail{flag: "trace", usage: "tell of each question on the way", tell: tellTrace},
+		importChunk: 200, // each key is written to its own homes
+		importRest:  "of the next %d some are not",
+		help: map[string]kvHelp{
+			"get": {"Prints the value of a key", `get prints text and bytes as they are, everything else as JSON, and a newline. With --trace it
+tells on standard error whom it asked, as which of the key's homes, what they said, and how long
+that took.`},
+			"set": {"Gives a key a value", "set returns when a majority of the key's homes has it.\n" + valueHelp},
+			"delta": {"Puts the entries of a JSON object into the one that a key has as its value",
+				"delta merges one level deep; a key that is not there has an empty object. Of deltas at the same time none is lost."},
+			"del":  {"Removes a key", ""},
+			"pop":  {"Removes a key and prints the value that it had", ""},
+			"keys": {"Lists the keys, one a line, in the order in which they come from around the ring", ""},
+			"items": {"Lists keys with their values, in the order in which they come from around the ring",
+				`items lists the keys that begin with PREFIX, or all. Values are printed as JSON; with --json
+each line tells who wrote it, too.`},
+			"watch": {"Prints what changes of the keys that begin with PREFIX", `watch prints a line a change: update KEY VALUE, or delete KEY. It goes on until it has -n of
+them, is interrupted, or --timeout is over if one is given. If so much changed at once that some
+is not told, a line says missed.`},
+			"update": {"Sets several keys",
+				`update sets the keys of a file of {"key":…,"value":…} lines (- for standard input), one by one: with an error some are set.`},
+			"import": {"Sets all keys of an export",
+				`import sets the keys of a file (- for standard input), many at a time. With an error some of the last ones are set and some are not.`},
+			"export": {"Prints all keys and values as JSON Lines, for import", `export prints {"key":…,"value":…} a line, in the order of the keys, which it first takes into
+memory; bytes are {"b64":"…"}.`},
 		},
 	}
 }
 
-// tableText says in a line how the table is.
-func tableText(s control.TableStatus) string {
-	switch {
-	case s.Failed != "":
-		return s.Failed
-	case s.Refused != "":
-		return s.Refused
-	case !s.Stores:
-		return fmt.Sprintf("k=%d; this peer does not store, and knows of %d that do", s.K, s.Known)
+// tellTrace says who was asked for a value.
+func tellTrace(c *cli, item json.RawMessage) error {
+	var it control.TableItem
+	if err := json.Unmarshal(item, &it); err != nil {
+		return err
 	}
-	text := fmt.Sprintf("k=%d, slot %d; %d keys stored here, %.1f %% of %d MiB; %d peers that store are known", s.K, s.Slot, s.Keys,
-		100*float64(s.Bytes)/float64(s.MaxBytes), s.MaxBytes>>20, s.Known)
-	if s.Filling {
-		text += "; getting what is missing"
+	for i, s := range it.Trace {
+		fmt.Fprintf(c.err, "%2d  %s at slot %d, as %s: %s (%.2f ms)\n", i+1, s.Peer, s.Slot, s.Role, s.Answer, s.Took)
 	}
-	return text
+	fmt.Fprintf(c.err, "version %d, written by %s, read in %.2f ms; its homes:\n", it.Version, it.Writer, it.Took)
+	for _, h := range it.Homes {
+		fmt.Fprintf(c.err, "    %s\n", h)
+	}
+	return nil
 }

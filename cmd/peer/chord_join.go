@@ -8,19 +8,19 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) chordJoinCmd() *cobra.Command {
+func chordJoinCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "join",
 		Short: "Makes this peer store its share of the table",
 		Long:  `join takes a slot of the ring and what belongs there. It returns when that is all here.`,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.long(cmd, control.PathTableJoin, "getting keys", func(l control.TableLine) string { return fmt.Sprintf("stores, in slot %d", l.Slot) })
+			return long(c, cmd, control.PathTableJoin, "getting keys", func(l control.TableLine) string { return fmt.Sprintf("stores, in slot %d", l.Slot) })
 		},
 	}
 }
 
-func (c *cli) chordLeaveCmd() *cobra.Command {
+func chordLeaveCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "leave",
 		Short: "Hands over what this peer stores, and stops storing",
@@ -28,18 +28,18 @@ func (c *cli) chordLeaveCmd() *cobra.Command {
 it stores again after join, or when it is started anew.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.long(cmd, control.PathTableLeave, "handing over", func(control.TableLine) string { return "does not store any more" })
+			return long(c, cmd, control.PathTableLeave, "handing over", func(control.TableLine) string { return "does not store any more" })
 		},
 	}
 }
 
 // long shows the progress of what takes long, until it is done.
-func (c *cli) long(cmd *cobra.Command, path, what string, done func(control.TableLine) string) error {
+func long(c *cli, cmd *cobra.Command, path, what string, done func(control.TableLine) string) error {
 	ctx, cancel := c.bounded(cmd)
 	defer cancel()
 	p := c.progress(what, -1)
 	defer p.done()
-	for line, err := range control.Lines[control.TableLine](ctx, c.client(), path) {
+	for line, err := range control.Lines[control.TableLine](ctx, c.client(), path, struct{}{}) {
 		switch {
 		case err != nil:
 			return err
@@ -51,5 +51,5 @@ func (c *cli) long(cmd *cobra.Command, path, what string, done func(control.Tabl
 			return c.print(line, done(line))
 		}
 	}
-	return &control.Error{Text: "the peer went down", Exit: control.ExitFailure}
+	return &exitError{Text: "the peer went down", Exit: exitFailure}
 }

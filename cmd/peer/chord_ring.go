@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) chordRingCmd() *cobra.Command {
+func chordRingCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ring",
 		Short: "Shows who stores, where on the ring, and how much",

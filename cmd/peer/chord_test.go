@@ -102,7 +102,7 @@ func TestTable(t *testing.T) {
 	if got := seventh.ok("chord", "get", "from"); got != "leech\n" {
 		t.Errorf("from the leech: %q", got)
 	}
-	if r := leech.peer("chord", "get", "nothing"); r.code != control.ExitMissing {
+	if r := leech.peer("chord", "get", "nothing"); r.code != exitMissing {
 		t.Errorf("a missing key: %+v", r)
 	}
 	peers[2].ok("chord", "join")
@@ -183,10 +183,10 @@ func TestTableCommands(t *testing.T) {
 	if got := b.ok("chord", "pop", "conf", "--json"); got != `{"key":"conf","value":{"a":1,"b":[true]}}`+"\n" {
 		t.Errorf("popped %s", got)
 	}
-	if r := b.peer("chord", "pop", "conf"); r.code != control.ExitMissing {
+	if r := b.peer("chord", "pop", "conf"); r.code != exitMissing {
 		t.Errorf("popped twice: %+v", r)
 	}
-	if r := b.peer("chord", "del", "conf"); r.code != control.ExitMissing {
+	if r := b.peer("chord", "del", "conf"); r.code != exitMissing {
 		t.Errorf("deleted what was popped: %+v", r)
 	}
 	if r := a.pipe(`{"key":"n","value":17}`+"\n"+`{"key":"bytes","value":{"b64":"/w=="}}`+"\n", "chord", "update", "-"); r.code != 0 {
@@ -202,7 +202,7 @@ func TestTableCommands(t *testing.T) {
 	if slices.Sort(keys); !slices.Equal(keys, []string{"bytes", "color", "n"}) {
 		t.Errorf("keys: %q", keys)
 	}
-	if r := a.peer("chord", "set", "x", "y", "--timeout", "0s"); r.code != control.ExitUsage {
+	if r := a.peer("chord", "set", "x", "y", "--timeout", "0s"); r.code != exitUsage {
 		t.Errorf("no time: %+v", r)
 	}
 
@@ -222,7 +222,7 @@ func TestTableRefusals(t *testing.T) {
 	other := up(t, filepath.Join(dir, "other"), "--k", "3", "--join", a.addr())
 	for _, p := range []*peerProcess{other, a} {
 		var r result
-		eventually(t, func() bool { r = p.peer("chord", "get", "x"); return r.code == control.ExitRefused }, func() string { return fmt.Sprintf("%+v", r) })
+		eventually(t, func() bool { r = p.peer("chord", "get", "x"); return r.code == exitRefused }, func() string { return fmt.Sprintf("%+v", r) })
 		if !strings.Contains(r.err, "k=2") || !strings.Contains(r.err, "k=3") {
 			t.Errorf("refused: %s", r.err)
 		}
@@ -237,7 +237,7 @@ func TestTableRefusals(t *testing.T) {
 	}
 	fifth := peers[4]
 	r := fifth.peer("chord", "join")
-	if r.code != control.ExitRefused || !strings.Contains(r.err, "full") {
+	if r.code != exitRefused || !strings.Contains(r.err, "full") {
 		t.Errorf("a fifth: %+v", r)
 	}
 	fifth.ok("chord", "set", "x", "y")

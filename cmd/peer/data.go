@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/gofrs/flock"
 
-	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/internal/file"
 )
 
@@ -29,9 +29,9 @@ func lockData(dir string) (unlock func(), err error) {
 		if err != nil {
 			pid = []byte("unknown")
 		}
-		return nil, &control.Error{
+		return nil, &exitError{
 			Text: fmt.Sprintf("%s is in use by the peer with the process id %s", dir, strings.TrimSpace(string(pid))),
-			Exit: control.ExitFailure,
+			Exit: exitFailure,
 			Hint: "talk to it with `peer status`, or start a second peer with another --data",
 		}
 	}
@@ -43,4 +43,25 @@ func lockData(dir string) (unlock func(), err error) {
 		os.Remove(pidFile)
 		lock.Unlock()
 	}, nil
+}
+
+// defaultData is where a user's programs keep what survives restarts.
+func defaultData() string {
+	if dir := os.Getenv("PEER_DATA"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "go2p")
+	}
+	switch runtime.GOOS {
+	case "windows", "darwin", "ios":
+		if dir, err := os.UserConfigDir(); err == nil {
+			return filepath.Join(dir, "go2p")
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "go2p-data"
+	}
+	return filepath.Join(home, ".local", "state", "go2p")
 }

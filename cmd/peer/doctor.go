@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) doctorCmd() *cobra.Command {
+func doctorCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor [PEER|MULTIADDR]",
 		Short: "Finds out why peers do not get together",
@@ -21,42 +20,60 @@ hello stands in the other peer's log, too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
 			defer cancel()
-			_, id, err := c.identity()
+			_, id, err := identity(c.data)
 			if err != nil {
 				return err
 			}
-			if err := c.printStep(control.Step{Step: "identity", OK: true, Says: id.String()}); err != nil {
+			if err := printStep(c, step{Step: "identity", OK: true, Says: id.String()}); err != nil {
 				return err
 			}
-			path := control.PathDoctor
-			if len(args) == 1 {
-				path += "?target=" + url.QueryEscape(args[0])
-			}
-			return c.examine(ctx, path)
+			return examine(ctx, c, control.DoctorRequest{Target: optional(args)})
 		},
 	}
 }
 
-// examine prints the steps. Of those that are not OK the last decides: an address
-// that fails does not matter if another one leads on.
-func (c *cli) examine(ctx context.Context, path string) error {
-	var last control.Step
-	for st, err := range control.Lines[control.Step](ctx, c.client(), path) {
+// A step is a finding of the doctor as it is printed.
+type step struct {
+	Step string `json:"step"`
+	OK   bool   `json:"ok"`
+	Says string `json:"says"`
+	Hint string `json:"hint,omitempty"`
+	Exit int    `json:"exit,omitempty"` // of a step that is not OK
+}
+
+// toStep gives a finding its exit code, and a hello that failed the hint for its code.
+func toStep(f control.Step) step {
+	st := step{Step: f.Step, OK: f.OK, Says: f.Says, Hint: f.Hint}
+	if f.OK {
+		return st
+	}
+	if f.Step == control.StepHello {
+		st.Hint = hint(&control.Error{Code: f.Code})
+	}
+	st.Exit = exitCode(f.Code)
+	return st
+}
+
+// examine prints the steps. Of those that are not OK the last decides: an address that fails does not matter if another
+// one leads on.
+func examine(ctx context.Context, c *cli, q control.DoctorRequest) error {
+	var last step
+	for found, err := range control.Lines[control.Step](ctx, c.client(), control.PathDoctor, q) {
 		if err != nil {
 			return err
 		}
-		if err := c.printStep(st); err != nil {
+		last = toStep(found)
+		if err := printStep(c, last); err != nil {
 			return err
 		}
-		last = st
 	}
 	if !last.OK {
-		return &control.Error{Text: last.Step + ": " + last.Says, Hint: last.Hint, Exit: last.Exit}
+		return &exitError{Text: last.Step + ": " + last.Says, Hint: last.Hint, Exit: last.Exit}
 	}
 	return nil
 }
 
-func (c *cli) printStep(st control.Step) error {
+func printStep(c *cli, st step) error {
 	mark := "ok  "
 	if !st.OK {
 		mark = "FAIL"

@@ -8,17 +8,16 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
-	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/host"
 )
 
-func (c *cli) idCmd() *cobra.Command {
+func idCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "id",
 		Short: "Prints the peer's ID, also when it is not running",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, id, err := c.identity()
+			_, id, err := identity(c.data)
 			if err != nil {
 				return err
 			}
@@ -27,12 +26,12 @@ func (c *cli) idCmd() *cobra.Command {
 	}
 }
 
-// identity returns the identity in the data directory.
-func (c *cli) identity() (crypto.PrivKey, peer.ID, error) {
-	key, err := host.LoadIdentity(c.data)
+// identity returns the identity in a data directory.
+func identity(data string) (crypto.PrivKey, peer.ID, error) {
+	key, err := host.LoadIdentity(data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", &control.Error{
-			Text: "there is no identity in " + c.data, Exit: control.ExitMissing,
+		return nil, "", &exitError{
+			Text: "there is no identity in " + data, Exit: exitMissing,
 			Hint: "`peer up` or `peer key new` makes one",
 		}
 	}

@@ -14,23 +14,22 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
-	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/host"
 	"github.com/p2p-today/go2p/internal/file"
 	"github.com/p2p-today/go2p/mesh"
 )
 
-func (c *cli) keyCmd() *cobra.Command {
+func keyCmd(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Makes and shows keys: of this peer, and of private networks",
 	}
 	group(cmd)
-	cmd.AddCommand(c.keyNewCmd(), c.keyShowCmd())
+	cmd.AddCommand(keyNewCmd(c), keyShowCmd(c))
 	return cmd
 }
 
-func (c *cli) keyNewCmd() *cobra.Command {
+func keyNewCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "new [FILE]",
 		Short: "Makes the peer's identity, or with FILE the key of a private network",
@@ -42,11 +41,11 @@ What exists is never replaced.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return c.newNetworkKey(args[0])
+				return newNetworkKey(c, args[0])
 			}
 			key, err := host.NewIdentity(c.data)
 			if errors.Is(err, fs.ErrExist) {
-				return &control.Error{Text: err.Error(), Exit: control.ExitFailure, Hint: "`peer id` prints its ID"}
+				return &exitError{Text: err.Error(), Exit: exitFailure, Hint: "`peer id` prints its ID"}
 			}
 			if err != nil {
 				return failure(err)
@@ -60,7 +59,7 @@ What exists is never replaced.`,
 	}
 }
 
-func (c *cli) newNetworkKey(name string) error {
+func newNetworkKey(c *cli, name string) error {
 	if _, err := os.Lstat(name); err == nil {
 		return failure(fmt.Errorf("%s: %w", name, fs.ErrExist))
 	}
@@ -73,7 +72,7 @@ func (c *cli) newNetworkKey(name string) error {
 	return c.print(map[string]any{"file": name}, name)
 }
 
-func (c *cli) keyShowCmd() *cobra.Command {
+func keyShowCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [FILE]",
 		Short: "Shows the peer's public key, or with FILE the key of a private network",
@@ -87,7 +86,7 @@ func (c *cli) keyShowCmd() *cobra.Command {
 				text := hex.EncodeToString(key)
 				return c.print(map[string]any{"network_key": text}, text)
 			}
-			key, id, err := c.identity()
+			key, id, err := identity(c.data)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"syscall"
@@ -18,7 +17,7 @@ import (
 // stopping is how long a command that has lost its lock has to end by itself.
 const stopping = 5 * time.Second
 
-func (c *cli) lockCmd() *cobra.Command {
+func lockCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lock KEY -- COMMAND…",
 		Short: "Runs a command while this peer holds the lease of a key",
@@ -32,13 +31,14 @@ may have a holder.`,
 		Example: `  peer lock nightly-report -- ./report.sh`,
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.lock(cmd.Context(), args[0], args[1:])
+			return lock(cmd.Context(), c, args[0], args[1:])
 		},
 	}
 }
 
-func (c *cli) lock(ctx context.Context, key string, args []string) error {
-	if _, err := keyRequest(key); err != nil {
+func lock(ctx context.Context, c *cli, key string, args []string) error {
+	q, err := keyRequest(key)
+	if err != nil {
 		return err
 	}
 	held, release := context.WithCancel(ctx)
@@ -47,7 +47,7 @@ func (c *cli) lock(ctx context.Context, key string, args []string) error {
 	failed := make(chan error, 1)
 	go func() {
 		defer close(states)
-		for st, err := range control.Lines[control.Locked](held, c.client(), control.PathLock+"?key="+url.QueryEscape(key)) {
+		for st, err := range control.Lines[control.Locked](held, c.client(), control.PathLock, q) {
 			if err != nil {
 				failed <- err
 				return
@@ -65,7 +65,7 @@ func (c *cli) lock(ctx context.Context, key string, args []string) error {
 		case err := <-failed:
 			return err
 		default:
-			return &control.Error{Text: "the peer went down", Exit: control.ExitNoPeer}
+			return &exitError{Text: "the peer went down", Exit: exitNoPeer}
 		}
 	}
 	run := exec.Command(args[0], args[1:]...)
@@ -76,18 +76,17 @@ func (c *cli) lock(ctx context.Context, key string, args []string) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- run.Wait() }()
-	var err error
 	select {
 	case err = <-ended:
 	case <-states: // lost, or the peer went down
 		stop(run, ended)
-		return &control.Error{Text: fmt.Sprintf("the lease of %q was lost, and the command stopped", key), Exit: control.ExitLease}
+		return &exitError{Text: fmt.Sprintf("the lease of %q was lost, and the command stopped", key), Exit: exitLease}
 	case <-ctx.Done():
 		stop(run, ended)
-		return &control.Error{Text: "interrupted", Exit: control.ExitFailure}
+		return &exitError{Text: "interrupted", Exit: exitFailure}
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return &control.Error{Text: fmt.Sprintf("%s: %v", args[0], exit), Exit: max(exit.ExitCode(), 1)}
+		return &exitError{Text: fmt.Sprintf("%s: %v", args[0], exit), Exit: max(exit.ExitCode(), 1)}
 	}
 	return failure(err)
 }

@@ -1,114 +1,16 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"unicode/utf8"
-
 	"github.com/spf13/cobra"
-
-	"github.com/p2p-today/go2p/cmd/peer/control"
-	"github.com/p2p-today/go2p/internal/value"
-	"github.com/p2p-today/go2p/mesh"
 )
 
-func (c *cli) meshCmd() *cobra.Command {
+func meshCmd(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mesh",
 		Short: "Neighbours and messages",
 	}
 	group(cmd)
-	cmd.AddCommand(c.peersCmd(), c.connectCmd(), c.disconnectCmd(),
-		c.sendCmd(), c.whisperCmd(), c.askCmd(), c.replyCmd(), c.recvCmd())
+	cmd.AddCommand(peersCmd(c), connectCmd(c), disconnectCmd(c),
+		sendCmd(c), whisperCmd(c), askCmd(c), replyCmd(c), recvCmd(c))
 	return cmd
-}
-
-// valueFlags say how the VALUE arguments of a command are read.
-type valueFlags struct{ json bool }
-
-const valueHelp = `A VALUE is text, or with --json-value JSON, where {"b64":"…"} are bytes; - reads standard
-input, as bytes.`
-
-func (f *valueFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.json, "json-value", false, "read each VALUE as JSON")
-}
-
-// packets turns VALUE arguments into the JSON that the control API takes.
-func (c *cli) packets(args []string, f valueFlags) ([]json.RawMessage, error) {
-	packets := make([]json.RawMessage, len(args))
-	for i, arg := range args {
-		var v any = arg
-		switch {
-		case arg == "-":
-			data, err := io.ReadAll(io.LimitReader(c.in, mesh.MaxMessage+1))
-			if err != nil {
-				return nil, failure(fmt.Errorf("standard input: %w", err))
-			}
-			if len(data) > mesh.MaxMessage {
-				return nil, failure(fmt.Errorf("standard input: %w", mesh.ErrTooLarge))
-			}
-			v = map[string][]byte{"b64": data}
-		case f.json:
-			if _, err := value.FromJSON([]byte(arg)); err != nil {
-				return nil, usage("VALUE %s is %v", arg, err)
-			}
-			v = json.RawMessage(arg)
-		case !utf8.ValidString(arg):
-			return nil, usage("VALUE %q is not valid UTF-8: pipe bytes to standard input and write -", arg)
-		}
-		var err error
-		if packets[i], err = json.Marshal(v); err != nil {
-			return nil, failure(err)
-		}
-	}
-	return packets, nil
-}
-
-// outgoing reads the arguments of a command that addresses a peer or a message.
-func (c *cli) outgoing(args []string, f valueFlags) (control.Outgoing, error) {
-	packets, err := c.packets(args[1:], f)
-	return control.Outgoing{To: args[0], Packets: packets}, err
-}
-
-// text is how a packet is printed for a person, or a pipe: text and bytes as they
-// are, everything else as JSON.
-func text(packet any) (string, error) {
-	v, err := json.Marshal(packet)
-	if err != nil {
-		return "", err
-	}
-	decoded, err := value.FromJSON(v)
-	if err != nil {
-		return "", err
-	}
-	switch d := decoded.(type) {
-	case string:
-		return d, nil
-	case []byte:
-		return string(d), nil
-	}
-	return string(v), nil
-}
-
-// printMessage prints a message's packets, separated by blanks, and tells a person
-// whom it is from.
-func (c *cli) printMessage(msg control.Message) error {
-	if c.json {
-		return c.print(msg, "")
-	}
-	for i, p := range msg.Packets {
-		t, err := text(p)
-		if err != nil {
-			return failure(err)
-		}
-		if i > 0 {
-			t = " " + t
-		}
-		if _, err := io.WriteString(c.out, t); err != nil {
-			return failure(err)
-		}
-	}
-	_, err := fmt.Fprintln(c.out)
-	return failure(err)
 }

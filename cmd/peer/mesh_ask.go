@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) askCmd() *cobra.Command {
+func askCmd(c *cli) *cobra.Command {
 	var f valueFlags
 	cmd := &cobra.Command{
 		Use:   "ask PEER VALUE…",
@@ -14,7 +14,7 @@ func (c *cli) askCmd() *cobra.Command {
 		Long:  valueHelp,
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := c.outgoing(args, f)
+			out, err := c.outgoing(args, &f)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) connectCmd() *cobra.Command {
+func connectCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:     "connect MULTIADDR",
 		Short:   "Connects to a peer and waits until both are neighbours",

@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) disconnectCmd() *cobra.Command {
+func disconnectCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "disconnect PEER",
 		Short: "Ends being neighbours with a peer, until one of the two connects again",

@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) peersCmd() *cobra.Command {
+func peersCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "peers",
 		Short: "Lists the neighbours: members of the network that this peer is connected to",
@@ -18,7 +18,7 @@ func (c *cli) peersCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
 			defer cancel()
-			for p, err := range control.Lines[control.Peer](ctx, c.client(), control.PathPeers) {
+			for p, err := range control.Lines[control.Peer](ctx, c.client(), control.PathPeers, nil) {
 				if err != nil {
 					return err
 				}

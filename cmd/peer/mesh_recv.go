@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,9 +9,15 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) recvCmd() *cobra.Command {
-	var follow bool
-	var n int
+// A recvCommand says which messages to print.
+type recvCommand struct {
+	*cli
+	follow bool
+	count  int
+}
+
+func recvCmd(c *cli) *cobra.Command {
+	r := &recvCommand{cli: c}
 	cmd := &cobra.Command{
 		Use:   "recv",
 		Short: "Prints messages that arrived",
@@ -22,47 +27,47 @@ arrive, until it has -n of them, is interrupted, or --timeout is over if one is 
 Packets go to standard output, text and bytes as they are; who sent a message goes to standard
 error. With --json each message is an object a line.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if n < 0 {
-				return usage("-n must not be below 0")
-			}
-			ctx := cmd.Context()
-			if !follow || cmd.Flags().Changed("timeout") {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, c.timeout)
-				defer cancel()
-			}
-			return c.recv(ctx, cmd.Context(), follow, n)
-		},
+		RunE: r.run,
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with messages that arrive")
-	cmd.Flags().IntVarP(&n, "count", "n", 0, "end after this many messages (default: no limit)")
+	cmd.Flags().BoolVarP(&r.follow, "follow", "f", false, "go on with messages that arrive")
+	cmd.Flags().IntVarP(&r.count, "count", "n", 0, "end after this many messages (default: no limit)")
 	return cmd
 }
 
-func (c *cli) recv(ctx, interrupted context.Context, follow bool, n int) error {
-	path := fmt.Sprintf("%s?n=%d", control.PathMessages, n)
-	if follow {
-		path += "&follow=1"
+func (r *recvCommand) run(cmd *cobra.Command, _ []string) error {
+	if r.count < 0 {
+		return usage("-n must not be below 0")
 	}
+	ctx := cmd.Context()
+	if !r.follow || cmd.Flags().Changed("timeout") {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.timeout)
+		defer cancel()
+	}
+	return r.receive(ctx, cmd.Context())
+}
+
+// receive prints messages until ctx ends, which it does at the latest when the user interrupts the command.
+func (r *recvCommand) receive(ctx, interrupted context.Context) error {
 	got := 0
-	for msg, err := range control.Lines[control.Message](ctx, c.client(), path) {
-		if follow && err != nil && (interrupted.Err() != nil || n == 0 && ctx.Err() != nil) {
+	q := control.MessagesRequest{N: r.count, Follow: r.follow}
+	for msg, err := range control.Lines[control.Message](ctx, r.client(), control.PathMessages, q) {
+		if r.follow && err != nil && (interrupted.Err() != nil || r.count == 0 && ctx.Err() != nil) {
 			return nil // as it was asked to
 		}
 		if err != nil {
 			return err
 		}
 		got++
-		if !c.json {
-			c.say("%s from %s at %s, id %s", msg.Kind, msg.From, msg.Time.Local().Format(time.TimeOnly), msg.ID)
+		if !r.json {
+			r.say("%s from %s at %s, id %s", msg.Kind, msg.From, msg.Time.Local().Format(time.TimeOnly), msg.ID)
 		}
-		if err := c.printMessage(msg); err != nil {
+		if err := r.printMessage(msg); err != nil {
 			return err
 		}
 	}
-	if follow && interrupted.Err() == nil && (n == 0 || got < n) {
-		return &control.Error{Text: "the peer ended the stream: it went down, or this command did not keep up", Exit: control.ExitFailure}
+	if r.follow && interrupted.Err() == nil && (r.count == 0 || got < r.count) {
+		return &exitError{Text: "the peer ended the stream: it went down, or this command did not keep up", Exit: exitFailure}
 	}
 	return nil
 }

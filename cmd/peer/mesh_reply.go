@@ -6,8 +6,8 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) replyCmd() *cobra.Command {
-	return c.tellCmd(control.PathReply, "reply ID VALUE…", "Answers one of the last 256 messages, by its id",
+func replyCmd(c *cli) *cobra.Command {
+	return tellCmd(c, control.PathReply, "reply ID VALUE…", "Answers one of the last 256 messages, by its id",
 		`reply whispers to the author of a message. The id is what "recv" shows.
 `)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) sendCmd() *cobra.Command {
+func sendCmd(c *cli) *cobra.Command {
 	var f valueFlags
 	cmd := &cobra.Command{
 		Use:   "send VALUE…",
@@ -19,7 +19,7 @@ func (c *cli) sendCmd() *cobra.Command {
   peer mesh send - < notes.txt`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			packets, err := c.packets(args, f)
+			packets, err := f.read(c.in, args)
 			if err != nil {
 				return err
 			}

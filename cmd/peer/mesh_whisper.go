@@ -6,15 +6,15 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) whisperCmd() *cobra.Command {
-	return c.tellCmd(control.PathWhisper, "whisper PEER VALUE…", "Sends a message to one peer and waits until it has it",
+func whisperCmd(c *cli) *cobra.Command {
+	return tellCmd(c, control.PathWhisper, "whisper PEER VALUE…", "Sends a message to one peer and waits until it has it",
 		`whisper sends to a member by its ID, neighbour or not, and exits 0 only when that one has
 acknowledged the message.
 `)
 }
 
 // tellCmd is a command that sends VALUEs to what its first argument names.
-func (c *cli) tellCmd(path, use, short, long string) *cobra.Command {
+func tellCmd(c *cli, path, use, short, long string) *cobra.Command {
 	var f valueFlags
 	cmd := &cobra.Command{
 		Use:   use,
@@ -22,7 +22,7 @@ func (c *cli) tellCmd(path, use, short, long string) *cobra.Command {
 		Long:  long + valueHelp,
 		Args:  cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := c.outgoing(args, f)
+			out, err := c.outgoing(args, &f)
 			if err != nil {
 				return err
 			}

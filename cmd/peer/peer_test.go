@@ -238,12 +238,12 @@ func TestThreeInALine(t *testing.T) {
 	if reply.From != c.ID || reply.Kind != "reply" || reply.To != msg.ID {
 		t.Errorf("received %+v", reply)
 	}
-	if r := a.peer("mesh", "reply", "0123", "x"); r.code != control.ExitMissing {
+	if r := a.peer("mesh", "reply", "0123", "x"); r.code != exitMissing {
 		t.Errorf("reply to an unknown message: exit %d: %s", r.code, r.err)
 	}
 
 	const nobody = "12D3KooWPHPWspJh8TCfA2ZpmjP87DGVE63HXF9SAWpdx88j9wV2"
-	if r := a.peer("mesh", "whisper", nobody, "hi"); r.code != control.ExitTimeout || !strings.Contains(r.err, "hint:") {
+	if r := a.peer("mesh", "whisper", nobody, "hi"); r.code != exitTimeout || !strings.Contains(r.err, "hint:") {
 		t.Errorf("whisper to an unknown peer: exit %d: %s", r.code, r.err)
 	}
 	if out := c.ok("mesh", "recv", "--json"); out != "" {
@@ -263,7 +263,7 @@ func TestAskWaitsForTheReply(t *testing.T) {
 		t.Errorf("the reply was printed as %s", out)
 	}
 	<-answered
-	if r := a.peer("mesh", "ask", b.ID, "?", "--timeout", "500ms"); r.code != control.ExitTimeout {
+	if r := a.peer("mesh", "ask", b.ID, "?", "--timeout", "500ms"); r.code != exitTimeout {
 		t.Errorf("without a reply: exit %d: %s", r.code, r.err)
 	}
 }
@@ -281,7 +281,7 @@ func TestRefusedAtBothEnds(t *testing.T) {
 	} {
 		b := up(t, filepath.Join(dir, name), args...)
 		r := b.peer("mesh", "connect", a.addr())
-		if r.code != control.ExitRefused || !strings.Contains(r.err, "another network or another key") {
+		if r.code != exitRefused || !strings.Contains(r.err, "another network or another key") {
 			t.Errorf("%s: exit %d: %s", name, r.code, r.err)
 		}
 		for _, p := range []*peerProcess{a, b} {
@@ -300,7 +300,7 @@ func TestRefusedAtBothEnds(t *testing.T) {
 	// With --join the peer runs, and what needs a neighbour says why there is none.
 	c := up(t, filepath.Join(dir, "c"), "--join", a.addr())
 	for _, args := range [][]string{{"mesh", "send", "x"}, {"mesh", "whisper", a.ID, "x"}} {
-		if r := c.peer(args...); r.code != control.ExitRefused {
+		if r := c.peer(args...); r.code != exitRefused {
 			t.Errorf("%v: exit %d: %s", args, r.code, r.err)
 		}
 	}
@@ -368,7 +368,7 @@ func TestRecvTakes(t *testing.T) {
 	if out := b.ok("mesh", "recv"); out != "" {
 		t.Errorf("taken twice: %q", out)
 	}
-	if r := b.peer("mesh", "recv", "-f", "-n", "1", "--timeout", "300ms"); r.code != control.ExitTimeout {
+	if r := b.peer("mesh", "recv", "-f", "-n", "1", "--timeout", "300ms"); r.code != exitTimeout {
 		t.Errorf("following nothing: %+v", r)
 	}
 	if r := b.peer("mesh", "recv", "-f", "--timeout", "300ms"); r.code != 0 {
@@ -435,7 +435,7 @@ func TestEventStream(t *testing.T) {
 	defer cancel()
 	var kinds []string
 	b := up(t, filepath.Join(dir, "b"))
-	events := control.Lines[control.Event](ctx, control.NewClient(a.dir, patience), control.PathEvents)
+	events := control.Lines[control.Event](ctx, control.NewClient(a.dir, patience), control.PathEvents, nil)
 	killed := make(chan struct{})
 	go func() {
 		defer close(killed)
@@ -466,7 +466,7 @@ func TestEventStream(t *testing.T) {
 func TestTooLargeInput(t *testing.T) {
 	p := up(t, t.TempDir())
 	big := strings.Repeat("x", 2<<20)
-	if r := p.pipe(big, "mesh", "send", "-"); r.code != control.ExitFailure || !strings.Contains(r.err, "larger than") {
+	if r := p.pipe(big, "mesh", "send", "-"); r.code != exitFailure || !strings.Contains(r.err, "larger than") {
 		t.Errorf("exit %d: %s", r.code, r.err)
 	}
 	if r := p.pipe(big[:1<<20-64], "mesh", "send", "-"); r.code != 0 {
@@ -573,12 +573,12 @@ func TestDoctor(t *testing.T) {
 		code         int
 		says         []string
 	}{
-		{"alone", "", control.ExitTimeout, []string{"ok    identity", "ok    listeners", "FAIL  neighbours"}},
-		{"another network", other.addr(), control.ExitRefused, []string{"ok    dial", "FAIL  hello", "another key"}},
-		{"somebody else", nobody, control.ExitTimeout, []string{"FAIL  dial", "somebody else answers, " + a.ID}},
-		{"nothing listens", gone.addr(), control.ExitTimeout, []string{"nothing listens there", "FAIL  secure channel"}},
-		{"unknown", gone.ID, control.ExitTimeout, []string{"FAIL  address"}},
-		{"nonsense", "nonsense", control.ExitUsage, []string{"FAIL  address"}},
+		{"alone", "", exitTimeout, []string{"ok    identity", "ok    listeners", "FAIL  neighbours"}},
+		{"another network", other.addr(), exitRefused, []string{"ok    dial", "FAIL  hello", "another key"}},
+		{"somebody else", nobody, exitTimeout, []string{"FAIL  dial", "somebody else answers, " + a.ID}},
+		{"nothing listens", gone.addr(), exitTimeout, []string{"nothing listens there", "FAIL  secure channel"}},
+		{"unknown", gone.ID, exitTimeout, []string{"FAIL  address"}},
+		{"nonsense", "nonsense", exitUsage, []string{"FAIL  address"}},
 		{"fine", b.addr(), 0, []string{"ok    hello", "ok    clocks"}},
 		{"a neighbour by its ID", b.ID, 0, []string{"ok    neighbours", "ok    clocks"}},
 	} {

@@ -39,7 +39,7 @@ type soak struct {
 
 func (s *soak) start(i int, dir string, args ...string) *soakRun {
 	r := &soakRun{proc: up(s.t, dir, args...), up: time.Now(), handled: map[string]int{}}
-	lines := control.Lines[control.Message](s.t.Context(), control.NewClient(dir, patience), control.PathMessages+"?follow=1")
+	lines := control.Lines[control.Message](s.t.Context(), control.NewClient(dir, patience), control.PathMessages, control.MessagesRequest{Follow: true})
 	go func() {
 		for msg, err := range lines {
 			if err != nil {

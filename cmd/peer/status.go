@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) statusCmd() *cobra.Command {
+func statusCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Says how the running peer is: addresses, network, counts, last errors",

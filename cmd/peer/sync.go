@@ -1,17 +1,15 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-	"time"
-	"unicode/utf8"
+	"context"
+	"encoding/json"
 
 	"github.com/spf13/cobra"
 
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) syncCmd() *cobra.Command {
+func syncCmd(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "The dictionary that every peer of the network holds whole",
@@ -19,105 +17,67 @@ func (c *cli) syncCmd() *cobra.Command {
 its owner renews that; others are refused meanwhile, with exit code 6.`,
 	}
 	group(cmd)
-	cmd.AddCommand(c.syncGetCmd(), c.syncSetCmd(), c.syncDelCmd(), c.syncKeysCmd(), c.syncItemsCmd(), c.syncWatchCmd(), c.syncPopCmd(),
-		c.syncUpdateCmd(), c.syncDeltaCmd(), c.syncLeaseCmd(), c.syncStatusCmd(), c.syncExportCmd(), c.syncImportCmd())
+	cmd.AddCommand(kvCommands(c, syncSpec())...)
+	cmd.AddCommand(syncLeaseCmd(c), syncStatusCmd(c))
 	return cmd
 }
 
-// keyRequest reads a KEY argument.
-func keyRequest(key string) (control.KeyRequest, error) {
-	if !utf8.ValidString(key) {
-		return control.KeyRequest{}, usage("KEY %q is not valid UTF-8", key)
-	}
-	return control.KeyRequest{Key: control.Key(key)}, nil
-}
-
-// keyValueRequest reads a KEY and a VALUE argument.
-func (c *cli) keyValueRequest(args []string, f valueFlags) (control.KeyRequest, error) {
-	q, err := keyRequest(args[0])
-	if err != nil {
-		return q, err
-	}
-	values, err := c.packets(args[1:], f)
-	if err != nil {
-		return q, err
-	}
-	q.Value = values[0]
-	return q, nil
-}
-
-// printValue prints a value for a person, or a pipe.
-func (c *cli) printValue(v any) error {
-	t, err := text(v)
-	if err == nil {
-		_, err = fmt.Fprintln(c.out, t)
-	}
-	return failure(err)
-}
-
-// leaseLine says whose a key is.
-func leaseLine(l control.Lease) string {
-	if l.For <= 0 {
-		return fmt.Sprintf("%s had it last, with term %d; anybody may write it now", l.Owner, l.Term)
-	}
-	left := time.Duration(l.For * float64(time.Second)).Round(time.Second)
-	return fmt.Sprintf("%s has it for %v, until %s, with term %d", l.Owner, left, l.Until.Local().Format(time.DateTime), l.Term)
-}
-
-// ackFlag lets a write wait for other members.
-func ackFlag(cmd *cobra.Command, n *int) {
-	cmd.Flags().IntVar(n, "acks", 0, "wait until so many other members have it, on disk if they have one")
-}
-
-func (c *cli) syncStatusCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "status",
-		Short: "Says how full the dictionary is and with whom it is level",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s control.SyncStatus
-			if err := c.client().Call(cmd.Context(), control.PathSync, nil, &s); err != nil {
-				return err
-			}
-			return c.print(s, syncText(s))
+func syncSpec() kvSpec {
+	return kvSpec{
+		store:   control.Sync,
+		acks:    true,
+		resumes: true,
+		detail: kvDetail{
+			flag:  "meta",
+			usage: "tell owner, term, the end of the lease, and whether it is signed",
+			tell:  tellOwner,
+		},
+		count:       syncKeys,
+		importChunk: 1000,
+		importRest:  "the next %d are not",
+		help: map[string]kvHelp{
+			"get": {"Prints the value of a key", `get prints text and bytes as they are, everything else as JSON, and a newline. With --meta it
+tells whose the key is, too.`},
+			"set": {"Gives a key a value, and makes it this peer's for the lease", `set returns when the value is on this peer's disk; then it goes to the others.
+` + valueHelp},
+			"delta": {"Puts the entries of a JSON object into the one that a key has as its value",
+				`delta merges one level deep; a key that is not there has an empty object.`},
+			"del":  {"Removes a key, which is nobody's then", ""},
+			"pop":  {"Removes a key and prints the value that it had", ""},
+			"keys": {"Lists the keys, in order, one a line", ""},
+			"items": {"Lists keys with their values, in order", `items lists the keys that begin with PREFIX, or all. Values are printed as JSON; with --json
+each line tells whose the key is, too.`},
+			"watch": {"Prints what there is of the keys that begin with PREFIX, then what changes", `watch prints a line a change: update KEY VALUE, or delete KEY. It goes on until it has -n of
+them, is interrupted, or --timeout is over if one is given. With --json each line has a
+"revision"; --from goes on after one of those. If too much has changed since, or this command
+did not keep up, a line says reset, and what is there follows anew.`},
+			"update": {"Sets several keys, all or none of them",
+				`update sets the keys of a file of {"key":…,"value":…} lines (- for standard input) at once, or none if one of them is another's.`},
+			"import": {"Sets all keys of an export, as this peer", `import sets the keys of a file (- for standard input) a thousand at a time. If one of them is
+another's, it ends there: those of the thousands before are set, none of that one or later.`},
+			"export": {"Prints all keys and values as JSON Lines, for import", `export prints {"key":…,"value":…} a line, in the order of the keys; bytes are {"b64":"…"}.
+Equal dictionaries give equal exports: owners and terms are not in it.`},
 		},
 	}
 }
 
-func syncText(s control.SyncStatus) string {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+// tellOwner says whose a key is.
+func tellOwner(c *cli, item json.RawMessage) error {
+	var it control.Item
+	if err := json.Unmarshal(item, &it); err != nil {
+		return err
 	}
-	lease := "keys belong to nobody (--no-lease)"
-	if s.Lease > 0 {
-		lease = fmt.Sprintf("a key belongs to its writer for %v", time.Duration(s.Lease*float64(time.Second)))
+	signed := "signed by it"
+	if !it.Signed {
+		signed = "not signed: it came over an old link"
 	}
-	line("dictionary", "%d keys, %.1f %% of %d MiB; %s", s.Keys, 100*float64(s.Bytes)/float64(s.MaxBytes), s.MaxBytes>>20, lease)
-	level := "yes, with all neighbours"
-	switch {
-	case s.Full:
-		level = "no, others have more than there is room for"
-	case s.Waiting > 0:
-		level = fmt.Sprintf("no, %d changes wait for earlier ones", s.Waiting)
-	case len(s.Peers) == 0:
-		level = "there is nobody to compare with"
-	case !s.Level:
-		level = "not with all neighbours"
-	}
-	line("level", "%s", level)
-	for _, p := range s.Peers {
-		says := "not compared yet"
-		switch {
-		case p.Refused != "":
-			says = p.Refused
-		case p.Level != nil:
-			says = "level at " + p.Level.Local().Format(time.TimeOnly)
-		}
-		line("with", "%s: %s; its clock is %v ahead", p.ID, says, time.Duration(p.Skew*float64(time.Second)).Round(time.Millisecond))
-	}
-	if s.Failed != "" {
-		line("failed", "%s", s.Failed)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
+	c.say("%s has it until %s, with term %d, %s", it.Owner, it.Until.Local().Format("2006-01-02 15:04:05"), it.Term, signed)
+	return nil
+}
+
+// syncKeys returns how many keys the dictionary has.
+func syncKeys(ctx context.Context, c *cli) (int, error) {
+	var s control.SyncStatus
+	err := c.client().Call(ctx, control.PathSync, nil, &s)
+	return s.Keys, err
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func (c *cli) syncLeaseCmd() *cobra.Command {
+func syncLeaseCmd(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lease KEY",
 		Short: "Says whose a key is, and for how long",
@@ -23,4 +26,13 @@ func (c *cli) syncLeaseCmd() *cobra.Command {
 			return c.print(l, leaseLine(l))
 		},
 	}
+}
+
+// leaseLine says whose a key is.
+func leaseLine(l control.Lease) string {
+	if l.For <= 0 {
+		return fmt.Sprintf("%s had it last, with term %d; anybody may write it now", l.Owner, l.Term)
+	}
+	left := time.Duration(l.For * float64(time.Second)).Round(time.Second)
+	return fmt.Sprintf("%s has it for %v, until %s, with term %d", l.Owner, left, l.Until.Local().Format(time.DateTime), l.Term)
 }

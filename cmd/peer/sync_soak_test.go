@@ -54,7 +54,7 @@ func TestSyncSoak(t *testing.T) {
 					}
 					var l control.Lease
 					q := control.KeyRequest{Key: control.Key(key), Value: json.RawMessage(strconv.Itoa(n))}
-					if err := client.Call(t.Context(), control.PathSet, q, &l); err != nil {
+					if err := client.Call(t.Context(), control.Sync.Path(control.Set), q, &l); err != nil {
 						refused.Add(1) // it is down, or the key is another's
 						continue
 					}

@@ -28,7 +28,7 @@ func (p *peerProcess) gets(key, want string) {
 // lacks waits until a peer has no such key.
 func (p *peerProcess) lacks(key string) {
 	p.t.Helper()
-	eventually(p.t, func() bool { return p.peer("sync", "get", key).code == control.ExitMissing }, func() string { return key + " is there" })
+	eventually(p.t, func() bool { return p.peer("sync", "get", key).code == exitMissing }, func() string { return key + " is there" })
 }
 
 func TestDictionary(t *testing.T) {
@@ -38,7 +38,7 @@ func TestDictionary(t *testing.T) {
 	c.gets("color", "blue")
 	for _, args := range [][]string{{"set", "color", "red"}, {"del", "color"}, {"pop", "color"}} {
 		r := b.peer(append([]string{"sync"}, args...)...)
-		if r.code != control.ExitLease || !strings.Contains(r.err, a.ID) || !strings.Contains(r.err, "for another 1h") {
+		if r.code != exitLease || !strings.Contains(r.err, a.ID) || !strings.Contains(r.err, "for another 1h") {
 			t.Errorf("%v against a lease: %+v", args, r)
 		}
 	}
@@ -82,7 +82,7 @@ func TestDictionary(t *testing.T) {
 	if got := b.ok("sync", "pop", "number"); got != "17\n" {
 		t.Errorf("pop: %s", got)
 	}
-	if r := b.peer("sync", "pop", "number"); r.code != control.ExitMissing {
+	if r := b.peer("sync", "pop", "number"); r.code != exitMissing {
 		t.Errorf("pop of nothing: %+v", r)
 	}
 	var st control.Status
@@ -110,7 +110,7 @@ func TestWatchAndUpdate(t *testing.T) {
 	}
 	var events []string
 	var first control.Change
-	for c, err := range control.Lines[control.Change](t.Context(), control.NewClient(a.dir, patience), control.PathWatch+"?prefix=x/") {
+	for c, err := range control.Lines[control.Change](t.Context(), control.NewClient(a.dir, patience), control.Sync.Path(control.Watch)+"?prefix=x/", nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestWatchAndUpdate(t *testing.T) {
 	if out := a.ok("sync", "watch", "x/", "-n", "2", "--from", first.Revision); out != "update x/2 2\ndelete x/1\n" {
 		t.Errorf("resumed with %q", out)
 	}
-	if r := a.pipe("{}", "sync", "update", "-"); r.code != control.ExitUsage {
+	if r := a.pipe("{}", "sync", "update", "-"); r.code != exitUsage {
 		t.Errorf("no item: %+v", r)
 	}
 }
@@ -200,7 +200,7 @@ func TestKilledLosesNothing(t *testing.T) {
 				for n := first; ; n++ {
 					q := control.KeyRequest{Key: control.Key(key), Value: json.RawMessage(strconv.Itoa(n))}
 					var l control.Lease
-					if err := control.NewClient(dir, patience).Call(t.Context(), control.PathSet, q, &l); err != nil {
+					if err := control.NewClient(dir, patience).Call(t.Context(), control.Sync.Path(control.Set), q, &l); err != nil {
 						return
 					}
 					if l.Owner != p.ID {
@@ -238,7 +238,7 @@ func TestAllAreKilled(t *testing.T) {
 		t.Errorf("the lease is %s", line)
 	}
 	a2.ok("sync", "set", "early", "2")
-	if r := b2.peer("sync", "set", "early", "3"); r.code != control.ExitLease {
+	if r := b2.peer("sync", "set", "early", "3"); r.code != exitLease {
 		t.Errorf("a lease after the restart: %+v", r)
 	}
 }
@@ -246,7 +246,7 @@ func TestAllAreKilled(t *testing.T) {
 func TestOtherLeases(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
-	events := control.Lines[control.Event](t.Context(), control.NewClient(a.dir, patience), control.PathEvents)
+	events := control.Lines[control.Event](t.Context(), control.NewClient(a.dir, patience), control.PathEvents, nil)
 	b := up(t, filepath.Join(dir, "b"), "--join", a.addr(), "--no-lease")
 	b.neighbours(a)
 	for ev, err := range events {
@@ -262,14 +262,14 @@ func TestOtherLeases(t *testing.T) {
 	}
 	for _, p := range []*peerProcess{a, b} {
 		var r result
-		eventually(t, func() bool { r = p.peer("sync", "set", "k", "v"); return r.code == control.ExitRefused },
+		eventually(t, func() bool { r = p.peer("sync", "set", "k", "v"); return r.code == exitRefused },
 			func() string { return fmt.Sprintf("%+v", r) })
 		if !strings.Contains(r.err, "1h0m0s") || !strings.Contains(r.err, "no leases") {
 			t.Errorf("the refusal does not name both: %s", r.err)
 		}
 	}
 	for _, bad := range []string{"0s", "-1h", "10000h"} {
-		if r := command("", "up", "--data", filepath.Join(dir, "c"), "--lease", bad); r.code != control.ExitUsage {
+		if r := command("", "up", "--data", filepath.Join(dir, "c"), "--lease", bad); r.code != exitUsage {
 			t.Errorf("--lease %s: %+v", bad, r)
 		}
 	}
@@ -295,10 +295,10 @@ func TestLock(t *testing.T) {
 	go hold(a)
 	eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, func() string { return "not started" })
 	b.gets("job", strings.TrimSpace(a.ok("sync", "get", "job")))
-	if r := b.peer("lock", "job", "--timeout", "500ms", "--", "true"); r.code != control.ExitLease {
+	if r := b.peer("lock", "job", "--timeout", "500ms", "--", "true"); r.code != exitLease {
 		t.Errorf("the lock of another peer: %+v", r)
 	}
-	if r := a.peer("lock", "job", "--timeout", "300ms", "--", "true"); r.code != control.ExitLease {
+	if r := a.peer("lock", "job", "--timeout", "300ms", "--", "true"); r.code != exitLease {
 		t.Errorf("the lock of another command of the same peer: %+v", r)
 	}
 	os.Remove(started)
@@ -313,7 +313,7 @@ func TestLock(t *testing.T) {
 	go hold(b)
 	eventually(t, func() bool { _, err := os.Stat(started); return err == nil }, func() string { return "not started" })
 	b.kill()
-	if r := <-held; r.code != control.ExitLease {
+	if r := <-held; r.code != exitLease {
 		t.Errorf("a command whose peer is gone: %+v", r)
 	}
 }

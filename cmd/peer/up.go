@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
@@ -23,8 +23,9 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// upFlags are the settings of a peer.
-type upFlags struct {
+// An upCommand has the settings of a peer.
+type upCommand struct {
+	*cli
 	network, networkKey string
 	listen, join, via   []string
 	noMDNS, relay       bool
@@ -36,8 +37,8 @@ type upFlags struct {
 	logLevel            string
 }
 
-func (c *cli) upCmd() *cobra.Command {
-	var f upFlags
+func upCmd(c *cli) *cobra.Command {
+	u := &upCommand{cli: c}
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Runs a peer in the foreground until it is interrupted",
@@ -50,67 +51,81 @@ With --json the first line says when the peer is ready:
   peer up --data ./second --join /ip4/192.0.2.7/udp/44565/quic-v1/p2p/12D3Koo…
   peer key new lab.key && peer up --network lab --network-key lab.key`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.up(cmd.Context(), &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return u.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.network, "network", "lobby", "name of the network; without a key whoever knows it may join")
-	flags.StringVar(&f.networkKey, "network-key", "", "file with the key of a private network, see `peer key new`")
-	flags.StringArrayVar(&f.listen, "listen", nil, "multiaddr to listen on, may be repeated (default: all interfaces and transports, port 44565 or another)")
-	flags.StringArrayVar(&f.join, "join", nil, "multiaddr of a peer to join, may be repeated")
-	flags.BoolVar(&f.noMDNS, "no-mdns", false, "do not look for peers on the local network, nor be found there")
-	flags.BoolVar(&f.relay, "relay", false, "let peers that cannot be reached be reached by way of this one, which can be")
-	flags.StringArrayVar(&f.via, "via", nil, "multiaddr of a peer with --relay by way of which this one is to be reached, may be repeated")
-	flags.DurationVar(&f.lease, "lease", time.Hour, "how long a key of the dictionary belongs to its writer; the same at all peers")
-	flags.BoolVar(&f.noLease, "no-lease", false, "let everybody write every key at any time; likewise")
-	flags.IntVar(&f.k, "k", 16, "at most 2^k peers store the table; the same at all peers")
-	flags.BoolVar(&f.leech, "leech", false, "do not store any of the table, only read and write it")
-	flags.StringArrayVar(&f.legacy, "legacy", nil, "URL of an old network to be a bridge to, see `peer bridge add --help`, may be repeated")
-	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&u.network, "network", "lobby", "name of the network; without a key whoever knows it may join")
+	flags.StringVar(&u.networkKey, "network-key", "", "file with the key of a private network, see `peer key new`")
+	flags.StringArrayVar(&u.listen, "listen", nil, "multiaddr to listen on, may be repeated (default: all interfaces and transports, port 44565 or another)")
+	flags.StringArrayVar(&u.join, "join", nil, "multiaddr of a peer to join, may be repeated")
+	flags.BoolVar(&u.noMDNS, "no-mdns", false, "do not look for peers on the local network, nor be found there")
+	flags.BoolVar(&u.relay, "relay", false, "let peers that cannot be reached be reached by way of this one, which can be")
+	flags.StringArrayVar(&u.via, "via", nil, "multiaddr of a peer with --relay by way of which this one is to be reached, may be repeated")
+	flags.DurationVar(&u.lease, "lease", time.Hour, "how long a key of the dictionary belongs to its writer; the same at all peers")
+	flags.BoolVar(&u.noLease, "no-lease", false, "let everybody write every key at any time; likewise")
+	flags.IntVar(&u.k, "k", 16, "at most 2^k peers store the table; the same at all peers")
+	flags.BoolVar(&u.leech, "leech", false, "do not store any of the table, only read and write it")
+	flags.StringArrayVar(&u.legacy, "legacy", nil, "URL of an old network to be a bridge to, see `peer bridge add --help`, may be repeated")
+	flags.StringVar(&u.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
 
-func (c *cli) up(ctx context.Context, f *upFlags) error {
-	log, err := c.logger(f.logLevel)
+func (u *upCommand) run(ctx context.Context) error {
+	s, err := u.settings()
 	if err != nil {
 		return err
 	}
-	hostOptions := &host.Options{DataDir: c.data, NoMDNS: f.noMDNS, RelayService: f.relay, Logger: log}
-	meshOptions := &mesh.Options{Dir: filepath.Join(c.data, "mesh"), Logger: log}
-	for _, text := range f.listen {
-		addr, err := ma.NewMultiaddr(text)
-		if err != nil {
-			return usage("--listen %q is no multiaddr, such as /ip4/0.0.0.0/tcp/0: %v", text, err)
-		}
-		hostOptions.Listen = append(hostOptions.Listen, addr)
-	}
-	if meshOptions.Join, err = peerAddrs("--join", f.join); err != nil {
-		return err
-	}
-	if hostOptions.Relays, err = peerAddrs("--via", f.via); err != nil {
-		return err
-	}
-	if f.networkKey != "" {
-		if meshOptions.Key, err = readNetworkKey(f.networkKey); err != nil {
-			return failure(err)
-		}
-	}
-	if f.lease < p2psync.MinLease || f.lease > p2psync.MaxLease {
-		return usage("--lease %v: it is from %v to %v", f.lease, p2psync.MinLease, p2psync.MaxLease)
-	}
-	if f.k < 1 || f.k > chord.MaxK {
-		return usage("--k %d: it is from 1 to %d", f.k, chord.MaxK)
-	}
-	for _, url := range f.legacy {
-		if _, _, _, err := compat.ParseURL(url); err != nil {
-			return usage("--legacy: %v", err)
-		}
-	}
-	unlock, err := lockData(c.data)
+	unlock, err := lockData(u.data)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return failure(c.serve(ctx, f, hostOptions, meshOptions, log))
+	return failure(serve(ctx, s, u.ready))
+}
+
+// settings returns what the flags say.
+func (u *upCommand) settings() (*settings, error) {
+	log, err := u.logger()
+	if err != nil {
+		return nil, err
+	}
+	s := &settings{
+		data: u.data, network: u.network, leech: u.leech, legacy: u.legacy, log: log,
+		host:  host.Options{DataDir: u.data, NoMDNS: u.noMDNS, RelayService: u.relay, Logger: log},
+		mesh:  mesh.Options{Dir: filepath.Join(u.data, "mesh"), Logger: log},
+		sync:  p2psync.Options{Lease: u.lease, NoLease: u.noLease, Logger: log},
+		chord: chord.Options{K: u.k, Logger: log},
+	}
+	for _, text := range u.listen {
+		addr, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return nil, usage("--listen %q is no multiaddr, such as /ip4/0.0.0.0/tcp/0: %v", text, err)
+		}
+		s.host.Listen = append(s.host.Listen, addr)
+	}
+	if s.mesh.Join, err = peerAddrs("--join", u.join); err != nil {
+		return nil, err
+	}
+	if s.host.Relays, err = peerAddrs("--via", u.via); err != nil {
+		return nil, err
+	}
+	if u.networkKey != "" {
+		if s.mesh.Key, err = readNetworkKey(u.networkKey); err != nil {
+			return nil, failure(err)
+		}
+	}
+	if u.lease < p2psync.MinLease || u.lease > p2psync.MaxLease {
+		return nil, usage("--lease %v: it is from %v to %v", u.lease, p2psync.MinLease, p2psync.MaxLease)
+	}
+	if u.k < 1 || u.k > chord.MaxK {
+		return nil, usage("--k %d: it is from 1 to %d", u.k, chord.MaxK)
+	}
+	for _, url := range u.legacy {
+		if _, _, _, err := compat.ParseURL(url); err != nil {
+			return nil, usage("--legacy: %v", err)
+		}
+	}
+	return s, nil
 }
 
 func peerAddrs(flag string, texts []string) ([]peer.AddrInfo, error) {
@@ -125,87 +140,11 @@ func peerAddrs(flag string, texts []string) ([]peer.AddrInfo, error) {
 	return infos, nil
 }
 
-// serve runs the parts of a peer until the context ends, and ends them in the
-// opposite order.
-func (c *cli) serve(ctx context.Context, f *upFlags, hostOptions *host.Options, meshOptions *mesh.Options, log *slog.Logger) (err error) {
-	h, err := host.New(hostOptions)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
-	var box control.Mailbox
-	meshOptions.Handle = box.Put // before the dictionary is loaded, which takes its time
-	m, err := mesh.Join(ctx, h, f.network, meshOptions)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	d, err := p2psync.Open(ctx, m, &p2psync.Options{
-		Dir: filepath.Join(c.data, "sync", m.Tag()), Lease: f.lease, NoLease: f.noLease, Logger: log,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	t, err := chord.Open(ctx, m, &chord.Options{K: f.k, Dir: filepath.Join(c.data, "chord", m.Tag()), Logger: log})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.Close()) }()
-	b := compat.NewBridge(m, &compat.BridgeOptions{Sync: d, Chord: t, Logger: log})
-	defer func() { err = errors.Join(err, b.Close()) }()
-	for _, url := range f.legacy {
-		name, opts, addrs, err := compat.ParseURL(url)
-		if err != nil {
-			return err
-		}
-		if _, err := b.Add(ctx, name, opts, addrs...); err != nil {
-			return err
-		}
-	}
-	l, err := control.Listen(c.data)
-	if err != nil {
-		return err
-	}
-	joined := make(chan struct{})
-	joining, cancel := context.WithCancel(ctx)
-	go func() {
-		defer close(joined)
-		if !f.leech {
-			join(joining, t, log)
-		}
-	}()
-	defer func() { cancel(); <-joined }()
-	s := control.Serve(l, control.Parts{Host: h, Mesh: m, Dict: d, Table: t, Bridge: b, Joined: joined, Box: &box, Dir: c.data, MDNS: !f.noMDNS})
-	defer func() { err = errors.Join(err, s.Close()) }()
-	refused := context.AfterFunc(ctx, func() { log.Info("going down") })
-	defer refused()
-	if err := c.ready(h.ID(), control.Addrs(h), f, meshOptions.Key != nil); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
-// join has a peer store, and tries again while that may help.
-func join(ctx context.Context, t *chord.Table, log *slog.Logger) {
-	for {
-		err := t.Join(ctx)
-		switch {
-		case err == nil || ctx.Err() != nil || errors.Is(err, chord.ErrClosed):
-			return
-		case errors.Is(err, chord.ErrRingFull), errors.Is(err, chord.ErrRefused):
-			log.Warn("this peer does not store, only reads and writes", "err", err)
-			return
-		}
-		log.Info("cannot store yet", "err", err)
-	}
-}
-
 // ready tells that the control API serves.
-func (c *cli) ready(id peer.ID, addrs []string, f *upFlags, private bool) error {
-	if c.json {
-		return json.NewEncoder(c.out).Encode(struct {
+func (u *upCommand) ready(h libp2phost.Host) error {
+	id, addrs := h.ID(), control.Addrs(h)
+	if u.json {
+		return json.NewEncoder(u.out).Encode(struct {
 			Event     string   `json:"event"`
 			ID        peer.ID  `json:"id"`
 			Addrs     []string `json:"addrs"`
@@ -213,15 +152,15 @@ func (c *cli) ready(id peer.ID, addrs []string, f *upFlags, private bool) error 
 		}{"ready", id, addrs, nil})
 	}
 	kind := "the open network"
-	if private {
+	if u.networkKey != "" {
 		kind = "the private network"
 	}
 	data := ""
-	if c.data != defaultData() {
-		data = " --data " + c.data
+	if u.data != defaultData() {
+		data = " --data " + u.data
 	}
-	_, err := fmt.Fprintf(c.out, "%s is up in %s %q. Its addresses, for --join:\n  %s\nIn another terminal:\n  peer mesh send hello%s\n  peer mesh recv -f%s\n",
-		id, kind, f.network, strings.Join(short(addrs), "\n  "), data, data)
+	_, err := fmt.Fprintf(u.out, "%s is up in %s %q. Its addresses, for --join:\n  %s\nIn another terminal:\n  peer mesh send hello%s\n  peer mesh recv -f%s\n",
+		id, kind, u.network, strings.Join(short(addrs), "\n  "), data, data)
 	return err
 }
 
@@ -233,10 +172,10 @@ func short(addrs []string) []string {
 	})
 }
 
-func (c *cli) logger(level string) (*slog.Logger, error) {
+func (u *upCommand) logger() (*slog.Logger, error) {
 	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usage("--log-level %q: it is debug, info, warn or error", level)
+	if err := l.UnmarshalText([]byte(u.logLevel)); err != nil {
+		return nil, usage("--log-level %q: it is debug, info, warn or error", u.logLevel)
 	}
-	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: l})), nil
+	return slog.New(slog.NewTextHandler(u.err, &slog.HandlerOptions{Level: l})), nil
 }

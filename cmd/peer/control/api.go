@@ -1,26 +1,15 @@
 package control
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // TimeoutHeader tells the server how long the client waits for the answer.
 const TimeoutHeader = "Go2p-Timeout"
 
-// The paths of the interface.
+// The paths of the peer as a whole.
 const (
-	PathStatus     = "/v1/status"
-	PathEvents     = "/v1/events"
-	PathDoctor     = "/v1/doctor" // query: target=PEER|MULTIADDR
-	PathPeers      = "/v1/mesh/peers"
-	PathConnect    = "/v1/mesh/connect"
-	PathDisconnect = "/v1/mesh/disconnect"
-	PathSend       = "/v1/mesh/send"
-	PathWhisper    = "/v1/mesh/whisper"
-	PathAsk        = "/v1/mesh/ask"
-	PathReply      = "/v1/mesh/reply"
-	PathMessages   = "/v1/mesh/messages" // query: follow=1, n=N
+	PathStatus = "/v1/status"
+	PathEvents = "/v1/events"
+	PathDoctor = "/v1/doctor" // takes a DoctorRequest
 )
 
 // Status says how a peer is.
@@ -59,26 +48,6 @@ type LogEntry struct {
 	Error string    `json:"error"`
 }
 
-// A Peer is a neighbour.
-type Peer struct {
-	ID    string    `json:"id"`
-	Addrs []string  `json:"addrs"`
-	Path  string    `json:"path"`
-	RTT   float64   `json:"rtt_ms"`
-	Since time.Time `json:"since"`
-}
-
-// A Message is one that arrived.
-type Message struct {
-	From    string    `json:"from"`          // a peer, or an old node as legacy:<subnet>/<id>
-	Via     string    `json:"via,omitempty"` // the peer that has carried it over from an old network
-	Packets []any     `json:"packets"`       // as value.JSON gives them
-	Time    time.Time `json:"time"`
-	ID      string    `json:"id"`
-	Kind    string    `json:"kind"`
-	To      string    `json:"to,omitempty"` // reply: the ID of the message that it answers
-}
-
 // An Event is something that happened to the peer.
 type Event struct {
 	Event   string    `json:"event"`
@@ -101,32 +70,21 @@ type Progress struct {
 	Over  bool   `json:"over"`
 }
 
-// A Gap is a stretch of an author's broadcasts that were lost here.
-type Gap struct {
-	Author string `json:"author"`
-	Boot   uint64 `json:"boot"`
-	First  uint64 `json:"first"`
-	Last   uint64 `json:"last"`
+// A DoctorRequest is what the doctor is to look at.
+type DoctorRequest struct {
+	Target string `json:"target,omitempty"` // a peer ID or a multiaddr that ends in one: the way to it, too
 }
 
-// An Outgoing is a message to send.
-type Outgoing struct {
-	To      string            `json:"to,omitempty"` // whisper, ask: a peer; whisper: or an old node; reply: a message
-	Packets []json.RawMessage `json:"packets"`      // as value.FromJSON reads them
-}
+// StepHello is the step whose failure is an error of the mesh: its code says what to do.
+const StepHello = "hello"
 
-// A Sent tells what became of a message.
-type Sent struct {
-	ID         string `json:"id"`
-	Neighbours int    `json:"neighbours"`
-	Took       int    `json:"took"`                // neighbours that said within a second that they have it
-	OldNodes   int    `json:"old_nodes,omitempty"` // connected with this peer, which bridges them
-}
-
-// A Target is a peer to connect to, or disconnect.
-type Target struct {
-	Addr string `json:"addr,omitempty"` // a multiaddr that ends in /p2p/ID
-	Peer string `json:"peer,omitempty"`
+// A Step is one finding of the doctor. The steps after one that is not OK depend on it and may be missing.
+type Step struct {
+	Step string `json:"step"`
+	OK   bool   `json:"ok"`
+	Says string `json:"says"`
+	Hint string `json:"hint,omitempty"` // what to do, where that depends on what was found
+	Code Code   `json:"code,omitempty"` // of a step that is not OK
 }
 
 // OK is the answer of what has nothing to tell.

@@ -36,7 +36,7 @@ func NewClient(dir string, timeout time.Duration) *Client {
 	return c
 }
 
-// Call sends a request, with no body if q is nil, and decodes the answer into a.
+// Call sends a request, with GET if q is nil and else as the body of a POST, and decodes the answer into a.
 // The error is an *Error.
 func (c *Client) Call(ctx context.Context, path string, q, a any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -54,10 +54,10 @@ func (c *Client) Call(ctx context.Context, path string, q, a any) error {
 	return nil
 }
 
-// Lines sends a request and yields the JSON Lines of its answer, until that ends or
-// the context does. The error is an *Error.
-func Lines[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
-	body, err := c.do(ctx, path, nil)
+// Lines sends a request as Call does, and yields the JSON Lines of its answer, until that ends or the context does. The
+// error is an *Error.
+func Lines[T any](ctx context.Context, c *Client, path string, q any) iter.Seq2[T, error] {
+	body, err := c.do(ctx, path, q)
 	return func(yield func(T, error) bool) {
 		if err != nil {
 			yield(*new(T), err)
@@ -106,7 +106,7 @@ func (c *Client) do(ctx context.Context, path string, q any) (io.ReadCloser, err
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	e := &Error{Exit: ExitFailure}
+	e := &Error{Code: CodeFailed}
 	if err := json.NewDecoder(resp.Body).Decode(e); err != nil {
 		e.Text = fmt.Sprintf("the peer answered %s", resp.Status)
 	}
@@ -116,19 +116,13 @@ func (c *Client) do(ctx context.Context, path string, q any) (io.ReadCloser, err
 // failed says what it means that no answer came.
 func (c *Client) failed(ctx context.Context, err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
-		return &Error{
-			Text: fmt.Sprintf("no peer is running with the data in %s", c.dir), Exit: ExitNoPeer,
-			Hint: "start one with `peer up`, or name another directory with --data",
-		}
+		return &Error{Text: fmt.Sprintf("no peer is running with the data in %s", c.dir), Code: CodeNotRunning}
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &Error{
-			Text: fmt.Sprintf("no answer within %v", c.timeout), Exit: ExitTimeout,
-			Hint: "give it longer with --timeout",
-		}
+		return &Error{Text: fmt.Sprintf("no answer within %v", c.timeout), Code: CodeTimeout}
 	}
 	if ctx.Err() != nil {
-		return &Error{Text: "interrupted", Exit: ExitFailure}
+		return &Error{Text: "interrupted", Code: CodeInterrupted}
 	}
-	return &Error{Text: err.Error(), Exit: ExitFailure}
+	return &Error{Text: err.Error(), Code: CodeFailed}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
@@ -18,24 +19,24 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// A Step is one finding of the doctor. Those after one that is not OK depend on it
-// and may be missing.
-type Step struct {
-	Step string `json:"step"`
-	OK   bool   `json:"ok"`
-	Says string `json:"says"`
-	Hint string `json:"hint,omitempty"` // what to do
-	Exit int    `json:"exit,omitempty"` // the exit code for a step that is not OK
-}
-
 const (
 	probeTimeout = 5 * time.Second
 	clockLimit   = 10 * time.Second // a difference that a person should know of
 )
 
-// doctor examines the peer, and with a target the way to another one. The query's
-// target is a peer ID or an address that ends in one.
-func (s *Server) doctor(w http.ResponseWriter, r *http.Request) {
+// A doctor examines the peer.
+type doctor struct {
+	host host.Host
+	mesh *mesh.Mesh
+	mdns bool
+}
+
+func (s *doctor) add(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+PathDoctor, stream(s.examine))
+}
+
+// examine examines the peer, and with a target the way to another one.
+func (s *doctor) examine(w http.ResponseWriter, r *http.Request, q DoctorRequest) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout(r))
 	defer cancel()
 	l := newLines(w)
@@ -43,11 +44,10 @@ func (s *Server) doctor(w http.ResponseWriter, r *http.Request) {
 	for _, examine := range []func() Step{s.listeners, s.reachability, s.discovery, s.neighbours} {
 		tell(examine())
 	}
-	target := r.URL.Query().Get("target")
-	if target == "" {
+	if q.Target == "" {
 		return
 	}
-	to, st := s.locate(ctx, target)
+	to, st := s.locate(ctx, q.Target)
 	if !tell(st) {
 		return
 	}
@@ -65,16 +65,16 @@ func (s *Server) doctor(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) listeners() Step {
+func (s *doctor) listeners() Step {
 	addrs := s.host.Network().ListenAddresses()
 	if len(addrs) == 0 {
 		return Step{"listeners", false, "this peer listens on no address: it can connect to others, they cannot connect to it",
-			"start `peer up` without --listen, or with addresses of this machine", ExitFailure}
+			"start `peer up` without --listen, or with addresses of this machine", CodeFailed}
 	}
 	return Step{Step: "listeners", OK: true, Says: fmt.Sprintf("listens on %d addresses, such as %s", len(addrs), addrs[0])}
 }
 
-func (s *Server) reachability() Step {
+func (s *doctor) reachability() Step {
 	found := network.ReachabilityUnknown
 	if sub, err := s.host.EventBus().Subscribe(new(event.EvtLocalReachabilityChanged)); err == nil {
 		defer sub.Close()
@@ -97,31 +97,31 @@ func (s *Server) reachability() Step {
 	return st
 }
 
-func (s *Server) discovery() Step {
+func (s *doctor) discovery() Step {
 	if s.mdns {
 		return Step{Step: "discovery", OK: true, Says: "looks for peers on the local network, by multicast on UDP port 5353"}
 	}
 	return Step{Step: "discovery", OK: true, Says: "does not look for peers on the local network (--no-mdns)"}
 }
 
-func (s *Server) neighbours() Step {
+func (s *doctor) neighbours() Step {
 	st := s.mesh.Status()
 	if st.Neighbours == 0 {
 		return Step{"neighbours", false, fmt.Sprintf("nobody is connected in the network %q; %d peers are dialled again and again", st.Network, st.Redialling),
-			"name a peer: `peer doctor ADDR` examines the way to it", ExitTimeout}
+			"name a peer: `peer doctor ADDR` examines the way to it", CodeNoNeighbours}
 	}
 	return Step{Step: "neighbours", OK: true, Says: fmt.Sprintf("%d in the network %q", st.Neighbours, st.Network)}
 }
 
 // locate finds the addresses of a target.
-func (s *Server) locate(ctx context.Context, target string) (peer.AddrInfo, Step) {
+func (s *doctor) locate(ctx context.Context, target string) (peer.AddrInfo, Step) {
 	if info, err := peer.AddrInfoFromString(target); err == nil {
 		return *info, Step{Step: "address", OK: true, Says: "given"}
 	}
 	id, err := peer.Decode(target)
 	if err != nil {
 		return peer.AddrInfo{}, Step{"address", false, fmt.Sprintf("%q is neither a peer ID nor an address that ends in one", target),
-			"`peer up` prints a peer's addresses, `peer id` its ID", ExitUsage}
+			"`peer up` prints a peer's addresses, `peer id` its ID", CodeBadRequest}
 	}
 	info := s.host.Peerstore().PeerInfo(id)
 	if listed, err := s.mesh.RequestPeers(ctx); err == nil {
@@ -133,14 +133,14 @@ func (s *Server) locate(ctx context.Context, target string) (peer.AddrInfo, Step
 	}
 	if len(info.Addrs) == 0 {
 		return info, Step{"address", false, "no address of it is known, here or to a neighbour",
-			"give one: `peer status` at the other peer prints them", ExitTimeout}
+			"give one: `peer status` at the other peer prints them", CodeUnreachable}
 	}
 	return info, Step{Step: "address", OK: true, Says: fmt.Sprintf("%d are known", len(info.Addrs))}
 }
 
 // dial tries one address with a host of its own, so that a connection that exists
 // does not hide what a new one would meet.
-func (s *Server) dial(ctx context.Context, id peer.ID, addr ma.Multiaddr) Step {
+func (s *doctor) dial(ctx context.Context, id peer.ID, addr ma.Multiaddr) Step {
 	st := Step{Step: "dial", Says: addr.String() + ": "}
 	probe, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableMetrics(), libp2p.UserAgent("go2p doctor"))
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *Server) dial(ctx context.Context, id peer.ID, addr ma.Multiaddr) Step {
 		st.Says += fmt.Sprintf("connected in %v, %s", time.Since(start).Round(time.Millisecond), secured(c))
 		return st
 	}
-	st.Exit = ExitTimeout
+	st.Code = CodeUnreachable
 	says, hint := diagnose(err)
 	st.Says, st.Hint = st.Says+says, hint
 	return st
@@ -192,23 +192,23 @@ func reachedStep(reached bool) Step {
 	if reached {
 		return Step{Step: "secure channel", OK: true, Says: "the other peer has proven its ID"}
 	}
-	return Step{"secure channel", false, "none of the addresses leads to the peer", "see the hints above", ExitTimeout}
+	return Step{"secure channel", false, "none of the addresses leads to the peer", "see the hints above", CodeUnreachable}
 }
 
-func (s *Server) hello(ctx context.Context, to peer.AddrInfo) Step {
+func (s *doctor) hello(ctx context.Context, to peer.AddrInfo) Step {
 	err := s.mesh.Connect(ctx, to)
 	if err == nil {
-		return Step{Step: "hello", OK: true, Says: "both are in the network " + s.mesh.Network()}
+		return Step{Step: StepHello, OK: true, Says: "both are in the network " + s.mesh.Network()}
 	}
 	e := toError(err)
-	st := Step{"hello", false, e.Text, e.Hint, e.Exit}
+	st := Step{Step: StepHello, Says: e.Text, Code: e.Code}
 	if errors.Is(err, mesh.ErrNoCommonNetwork) {
 		st.Says = "the peers have no network in common: another network, or another key; the other peer's log says the same"
 	}
 	return st
 }
 
-func (s *Server) clock(id peer.ID) Step {
+func (s *doctor) clock(id peer.ID) Step {
 	for _, p := range s.mesh.Peers() {
 		if p.ID != id {
 			continue
@@ -219,5 +219,5 @@ func (s *Server) clock(id peer.ID) Step {
 		}
 		return st
 	}
-	return Step{Step: "clocks", Says: "the other peer has left meanwhile", Exit: ExitTimeout}
+	return Step{Step: "clocks", Says: "the other peer has left meanwhile", Code: CodeUnreachable}
 }

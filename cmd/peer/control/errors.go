@@ -1,73 +1,53 @@
 package control
 
-import (
-	"context"
-	"errors"
-	"net/http"
+// A Code says what kind of failure an [Error] is. The text of an error is for people and may change; codes do not.
+type Code string
 
-	"github.com/p2p-today/go2p/mesh"
-)
-
-// Exit codes of the command line, which an Error carries from the peer to the
-// command.
+// The codes.
 const (
-	ExitFailure = 1
-	ExitUsage   = 2
-	ExitMissing = 3 // not found
-	ExitTimeout = 4 // timeout, not delivered, nobody there
-	ExitRefused = 5 // network, membership, leasing, k
-	ExitLease   = 6 // lease held by another
-	ExitNoPeer  = 7 // no peer running
+	CodeFailed     Code = "failed"      // anything that has no code of its own
+	CodeBadRequest Code = "bad_request" // the request is not what the path takes
+	CodeTooLarge   Code = "too_large"   // a message, or a request
+	CodeTimeout    Code = "timeout"     // there was no answer in the time that the client waits
+
+	// Of the mesh.
+	CodeNoNeighbours    Code = "no_neighbours"     // nobody is connected
+	CodeNotNeighbour    Code = "not_neighbour"     // the peer named is not connected
+	CodeUnreachable     Code = "unreachable"       // the peer named cannot be reached
+	CodeNoCommonNetwork Code = "no_common_network" // the other peer has another network, or another key
+	CodeUnknownMessage  Code = "unknown_message"   // the message to reply to is not one of the last
+
+	// Of the dictionary and the table.
+	CodeNotFound       Code = "not_found"       // the key is not there; Store says where
+	CodeValueTooLarge  Code = "value_too_large" // a key, a value or an update
+	CodeLeaseHeld      Code = "lease_held"      // the key is another's; Owner and For say whose, and how long
+	CodeLockHeld       Code = "lock_held"       // the lock is another client's of this peer
+	CodeLeaseMismatch  Code = "lease_mismatch"  // the other peers have another lease time
+	CodeUnacknowledged Code = "unacknowledged"  // it is written here, and fewer others than wanted have said that they have it
+	CodeKMismatch      Code = "k_mismatch"      // the other peers have another k
+	CodeRingFull       Code = "ring_full"       // as many peers store as can
+	CodeNoPeers        Code = "no_peers"        // no peer that stores is known
+	CodeNoMajority     Code = "no_majority"     // too few of a key's replicas answer
+
+	// Of the bridge.
+	CodeUnknownLink Code = "unknown_link" // no link has the name
+	CodeLinkExists  Code = "link_exists"  // another link has the name
+	CodeNoBridge    Code = "no_bridge"    // no bridge to the old network is known
+
+	// Of the client itself, never in an answer.
+	CodeNotRunning  Code = "not_running" // no peer runs with the data directory
+	CodeInterrupted Code = "interrupted" // the caller's context has ended
 )
 
-// An Error says what went wrong, and where it is known what to do about it.
+// An Error is the body of an answer with a status of 4xx or 5xx, and what a [Client] returns.
 type Error struct {
 	Text string `json:"error"`
-	Hint string `json:"hint,omitempty"`
-	Exit int    `json:"exit"`
+	Code Code   `json:"code"`
+
+	Store Store   `json:"store,omitempty"` // not_found
+	Owner string  `json:"owner,omitempty"` // lease_held: a peer, or an old node as legacy:<subnet>/<id>
+	For   float64 `json:"for_s,omitempty"` // lease_held: seconds until anybody may write the key
 }
 
+// Error returns the text for people.
 func (e *Error) Error() string { return e.Text }
-
-// toError gives an error of the library its exit code and hint.
-func toError(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	e := &Error{Text: err.Error(), Exit: ExitFailure}
-	switch {
-	case errors.Is(err, mesh.ErrNoCommonNetwork):
-		e.Exit = ExitRefused
-		e.Hint = "compare --network and --network-key of both peers, which `peer status` shows; the other peer has logged the same"
-	case errors.Is(err, mesh.ErrUnreachable):
-		e.Exit = ExitTimeout
-		e.Hint = "see with `peer mesh peers` who is there; if that is nobody, `peer mesh connect ADDR`"
-	case errors.Is(err, context.DeadlineExceeded):
-		e.Exit = ExitTimeout
-		e.Hint = "give it longer with --timeout"
-	case errors.Is(err, mesh.ErrAlone):
-		e.Exit = ExitTimeout
-		e.Hint = "connect to a peer with `peer mesh connect ADDR`"
-	}
-	syncError(e, err)
-	chordError(e, err)
-	bridgeError(e, err)
-	return e
-}
-
-// status is the HTTP status for an exit code.
-func (e *Error) status() int {
-	switch e.Exit {
-	case ExitUsage:
-		return http.StatusBadRequest
-	case ExitMissing:
-		return http.StatusNotFound
-	case ExitTimeout:
-		return http.StatusGatewayTimeout
-	case ExitRefused:
-		return http.StatusForbidden
-	case ExitLease:
-		return http.StatusConflict
-	}
-	return http.StatusInternalServerError
-}

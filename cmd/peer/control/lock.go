@@ -7,25 +7,33 @@ import (
 	"os"
 	"time"
 
+	"github.com/p2p-today/go2p/internal/keylock"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// lock holds the lease of a key for the client, and renews it, until the client is gone
-// or the lease is lost. One client at a time has the lock of a key by way of this peer;
-// of several peers one has.
-func (s *Server) lock(w http.ResponseWriter, r *http.Request) {
-	key := r.URL.Query().Get("key")
+// A locker holds leases for clients: one client at a time has the lock of a key by way of this peer, and of several
+// peers one has.
+type locker struct {
+	store *syncStore
+	self  string // this peer's ID
+	turns keylock.Locks[string]
+}
+
+func (s *locker) add(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+PathLock, stream(s.lock))
+}
+
+// lock holds the lease of a key for the client, and renews it, until the client is gone or the lease is lost.
+func (s *locker) lock(w http.ResponseWriter, r *http.Request, q KeyRequest) {
+	key := string(q.Key)
 	wait, cancel := context.WithTimeout(r.Context(), timeout(r))
 	defer cancel()
-	turn := s.turn(key)
-	defer s.leaveTurn(key)
-	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-wait.Done():
-		fail(w, &Error{Text: "another command on this peer holds the lock", Exit: ExitLease, Hint: "wait longer with --timeout"})
+	unlock, err := s.turns.Lock(wait, key)
+	if err != nil {
+		fail(w, &Error{Text: "another command on this peer holds the lock", Code: CodeLockHeld})
 		return
 	}
+	defer unlock()
 	lease, err := s.acquire(wait, key)
 	if err != nil {
 		fail(w, err)
@@ -41,50 +49,22 @@ func (s *Server) lock(w http.ResponseWriter, r *http.Request) {
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), shutdownGrace) // the client is gone
 	defer cancel()
-	s.dict.Delete(end, key)
-}
-
-// turn is where those wait who want the lock of a key by way of this peer.
-func (s *Server) turn(key string) chan struct{} {
-	s.locksMu.Lock()
-	defer s.locksMu.Unlock()
-	t := s.locks[key]
-	if t == nil {
-		t = &queue{turn: make(chan struct{}, 1)}
-		s.locks[key] = t
-	}
-	t.users++
-	return t.turn
-}
-
-func (s *Server) leaveTurn(key string) {
-	s.locksMu.Lock()
-	defer s.locksMu.Unlock()
-	if t := s.locks[key]; t.users == 1 {
-		delete(s.locks, key)
-	} else {
-		t.users--
-	}
-}
-
-type queue struct {
-	turn  chan struct{}
-	users int
+	s.store.dict.Delete(end, key)
 }
 
 // acquire waits until the key is free and takes it, with a new term.
-func (s *Server) acquire(ctx context.Context, key string) (p2psync.Lease, error) {
-	if err := s.awaitLevel(ctx); err != nil {
+func (s *locker) acquire(ctx context.Context, key string) (p2psync.Lease, error) {
+	if err := s.store.ready(ctx); err != nil {
 		return p2psync.Lease{}, err
 	}
 	host, _ := os.Hostname()
 	for {
-		if l, err := s.dict.Lease(key); err == nil && l.Owner == s.host.ID().String() {
-			s.dict.Delete(ctx, key) // left by a run that was killed: whoever holds it now has a term of its own
+		if l, err := s.store.dict.Lease(key); err == nil && l.Owner == s.self {
+			s.store.dict.Delete(ctx, key) // left by a run that was killed: whoever holds it now has a term of its own
 		}
-		err := s.dict.Set(ctx, key, map[string]any{"host": host, "pid": os.Getpid()})
+		err := s.store.dict.Set(ctx, key, map[string]any{"host": host, "pid": os.Getpid()})
 		if err == nil {
-			return s.dict.Lease(key)
+			return s.store.dict.Lease(key)
 		}
 		held, ok := errors.AsType[*p2psync.LeaseError](err)
 		if !ok {
@@ -97,11 +77,11 @@ func (s *Server) acquire(ctx context.Context, key string) (p2psync.Lease, error)
 }
 
 // awaitChange waits until a key changes, or a time has passed.
-func (s *Server) awaitChange(ctx context.Context, key string, d time.Duration) bool {
+func (s *locker) awaitChange(ctx context.Context, key string, d time.Duration) bool {
 	wait, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	first := true
-	for c, err := range s.dict.Watch(wait, key, "") {
+	for c, err := range s.store.dict.Watch(wait, key, "") {
 		if err != nil || c.Key == key && !first {
 			break
 		}
@@ -111,8 +91,8 @@ func (s *Server) awaitChange(ctx context.Context, key string, d time.Duration) b
 }
 
 // hold renews the lease until the context ends or it is lost.
-func (s *Server) hold(ctx context.Context, key string, term uint64) {
-	every := time.Duration(s.dict.Status().Lease) / 3
+func (s *locker) hold(ctx context.Context, key string, term uint64) {
+	every := time.Duration(s.store.dict.Status().Lease) / 3
 	if every == 0 {
 		every = time.Minute
 	}
@@ -121,7 +101,7 @@ func (s *Server) hold(ctx context.Context, key string, term uint64) {
 	lost := make(chan struct{})
 	go func() {
 		defer close(lost)
-		for _, err := range s.dict.Watch(watch, key, "") {
+		for _, err := range s.store.dict.Watch(watch, key, "") {
 			if err != nil || !s.holds(key, term) {
 				return
 			}
@@ -135,16 +115,16 @@ func (s *Server) hold(ctx context.Context, key string, term uint64) {
 		case <-lost:
 			return
 		case <-tick.C:
-			v, err := s.dict.Get(key)
-			if err != nil || !s.holds(key, term) || s.dict.Set(ctx, key, v) != nil {
+			v, err := s.store.dict.Get(key)
+			if err != nil || !s.holds(key, term) || s.store.dict.Set(ctx, key, v) != nil {
 				return
 			}
 		}
 	}
 }
 
-// holds tells whether this peer has a key still, and nobody had it in between.
-func (s *Server) holds(key string, term uint64) bool {
-	l, err := s.dict.Lease(key)
-	return err == nil && l.Owner == s.host.ID().String() && l.Term == term
+// holds reports whether this peer has a key still, and nobody had it in between.
+func (s *locker) holds(key string, term uint64) bool {
+	l, err := s.store.dict.Lease(key)
+	return err == nil && l.Owner == s.self && l.Term == term
 }

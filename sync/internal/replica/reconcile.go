@@ -87,6 +87,19 @@ type Root struct {
 	Sum, Seen Digest
 }
 
+// RecordBytes is roughly how many bytes of records are in a message.
+func (m *Message) RecordBytes() (n int) {
+	for _, b := range m.Proofs {
+		for _, e := range b.leaves {
+			if e != nil {
+				n += e.Size()
+			}
+		}
+	}
+	return n
+}
+
+// NewReconciliation returns one that has not begun.
 func NewReconciliation(r *Replica) *Reconciliation { return &Reconciliation{r: r} }
 
 // Start begins a session, as the one who asks.
@@ -111,12 +124,19 @@ type Step struct {
 	Records []Group  // to be sent before the reply, with appendChunk
 	Reply   *Message // nil if none is due
 	Done    bool     // the two are level
+	News    bool     // something has changed that is not on its way to others by itself
 }
+
+// inFlight is how old a record is, at most, that is on its way to others by itself.
+const inFlight = 2 * time.Second
 
 // Receive takes a message whose proofs have been checked.
 func (s *Reconciliation) Receive(now Instant, m Message) (next Step, err error) {
 	next.Reply, err = s.answer(now, m, &next.Effects)
 	next.Records, next.Done = s.regroup(), s.done
+	next.News = slices.ContainsFunc(next.Changes, func(c Change) bool {
+		return c.New == nil || now.Count-c.New.renewed > inFlight
+	})
 	return next, err
 }
 

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/p2p-today/go2p/internal/dcbor"
@@ -45,6 +48,20 @@ type Digest [16]byte
 
 // errRecord says that a record is none that a peer may write.
 var errRecord = errors.New("record that nobody may write")
+
+// WriterName names an incarnation of an owner as a writer.
+func WriterName(owner string, incarnation uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], incarnation)
+	return owner + "/" + hex.EncodeToString(b[2:])
+}
+
+// incarnationOf returns the incarnation in the name of a writer; 0 if it has none.
+func incarnationOf(writer string) uint64 {
+	_, digits, _ := strings.Cut(writer, "/")
+	n, _ := strconv.ParseUint(digits, 16, 48)
+	return n
+}
 
 // names are what the records of one writer have in common.
 type names struct {

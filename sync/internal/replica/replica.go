@@ -29,7 +29,7 @@ const (
 // of.
 type Replica struct {
 	Rules
-	Writer   string // of what is written here
+	Writer   string // of what is written here; may be changed between two writes
 	tree     tree
 	seen     SeenSet
 	top      uint64 // highest term seen

@@ -22,11 +22,10 @@ var RowKinds = [...]byte{rowClock, rowSeen, rowBatch, rowRecord}
 
 // Rows turn a replica into rows, and back.
 type Rows struct {
-	Incarnation uint64        // of the writer; 0 if there is none yet
-	Count       time.Duration // the replica has run
-	replica     *Replica
-	last        uint64             // number of the last batch
-	batches     map[uint64]*stored // by number; nil when all is loaded
+	Count   time.Duration // the replica has run
+	replica *Replica
+	last    uint64             // number of the last batch
+	batches map[uint64]*stored // by number; nil when all is loaded
 }
 
 // NewRows returns the rows of a replica, which is empty and gets what is loaded.
@@ -37,7 +36,11 @@ func (s *Rows) Load(kind byte, key string, row *dcbor.Scanner) error {
 	switch kind {
 	case rowClock:
 		row.Tuple(3)
-		s.Incarnation, s.Count, s.replica.top = row.Uint(), milliseconds(row.Uint()), row.Uint()
+		incarnation := row.Uint()
+		s.Count, s.replica.top = milliseconds(row.Uint()), row.Uint()
+		if incarnation != 0 {
+			s.replica.Writer = WriterName(s.replica.Self, incarnation)
+		}
 		return nil
 	case rowSeen:
 		s.replica.seen[s.replica.name(key)] = scanStretches(row)
@@ -199,7 +202,7 @@ func rowKey(kind byte, rest string) []byte { return append([]byte{kind}, rest...
 func batchKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{rowBatch}, n) }
 
 func (s *Rows) appendClock(dst []byte) []byte {
-	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), s.Incarnation)
+	dst = dcbor.AppendUint(dcbor.AppendArray(dst, 3), incarnationOf(s.replica.Writer))
 	return dcbor.AppendUint(dcbor.AppendUint(dst, uint64(s.Count.Milliseconds())), s.replica.top)
 }
 

@@ -33,9 +33,6 @@ func (e *Entry) Decode() (any, error) {
 	return v, nil
 }
 
-// Age is for how long the lease of an entry has run, by the count of this replica.
-func (e *Entry) Age(now Instant) time.Duration { return now.Count - e.renewed }
-
 // A summary tells what is in a range: how many records, and the sum of their hashes.
 type summary struct {
 	count  int

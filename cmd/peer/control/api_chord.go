@@ -1,18 +1,10 @@
 package control
 
-// The paths of the table. Where they are of a key they take a KeyRequest.
+// The paths that only the table has.
 const (
-	PathTableGet    = "/v1/chord/get"
-	PathTableSet    = "/v1/chord/set"
-	PathTableDelete = "/v1/chord/delete"
-	PathTablePop    = "/v1/chord/pop"
-	PathTableDelta  = "/v1/chord/delta"
-	PathTableUpdate = "/v1/chord/update"
-	PathTableItems  = "/v1/chord/items" // query: prefix=P, keys=1
-	PathTableWatch  = "/v1/chord/watch" // query: prefix=P
-	PathRing        = "/v1/chord/ring"
-	PathTableJoin   = "/v1/chord/join"
-	PathTableLeave  = "/v1/chord/leave"
+	PathRing       = "/v1/chord/ring"
+	PathTableJoin  = "/v1/chord/join"
+	PathTableLeave = "/v1/chord/leave"
 )
 
 // A TableItem is a key with its value, and how that was found.
@@ -42,12 +34,6 @@ type TableLine struct {
 	Done  uint64 `json:"done,omitempty"`
 	Total uint64 `json:"total,omitempty"`
 	Slot  uint64 `json:"slot,omitempty"`
-	Error *Error `json:"error,omitempty"`
-}
-
-// A ListLine is a line of a list that may end early.
-type ListLine struct {
-	TableItem
 	Error *Error `json:"error,omitempty"`
 }
 

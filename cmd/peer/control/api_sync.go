@@ -1,0 +1,59 @@
+package control
+
+import "time"
+
+// The paths that only the dictionary has.
+const (
+	PathSync  = "/v1/sync/status"
+	PathLease = "/v1/sync/lease" // takes a KeyRequest
+	PathLock  = "/v1/sync/lock"  // takes a KeyRequest; the lock is held while the request lasts
+)
+
+// An Item is a key with its value and whose it is.
+type Item struct {
+	Key    Key       `json:"key"`
+	Value  any       `json:"value"` // as value.JSON gives it
+	Owner  string    `json:"owner"`
+	Term   uint64    `json:"term"`
+	Until  time.Time `json:"until"`
+	Signed bool      `json:"signed"`
+}
+
+// A Lease says whose a key is.
+type Lease struct {
+	Key    Key       `json:"key"`
+	Owner  string    `json:"owner"`
+	Term   uint64    `json:"term"`
+	Until  time.Time `json:"until"`
+	For    float64   `json:"for_s"`
+	Signed bool      `json:"signed"`
+}
+
+// A Locked is a line of the answer to PathLock: the lock is held, or lost.
+type Locked struct {
+	Event string    `json:"event"` // held, lost
+	Term  uint64    `json:"term,omitempty"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// A SyncStatus is how the dictionary is.
+type SyncStatus struct {
+	Keys     int        `json:"keys"`
+	Bytes    int64      `json:"bytes"`
+	MaxBytes int64      `json:"max_bytes"`
+	Level    bool       `json:"level"` // with all neighbours, as far as is known, and there is room
+	Full     bool       `json:"full"`
+	Waiting  int        `json:"waiting"` // events that wait for earlier ones
+	Lease    float64    `json:"lease_s"` // 0 without leases
+	Term     uint64     `json:"term"`    // the highest seen
+	Failed   string     `json:"failed,omitempty"`
+	Peers    []SyncPeer `json:"peers"`
+}
+
+// A SyncPeer is how this peer's dictionary stands with that of a neighbour.
+type SyncPeer struct {
+	ID      string     `json:"id"`
+	Level   *time.Time `json:"level"` // when they were last found equal; null for never
+	Refused string     `json:"refused,omitempty"`
+	Skew    float64    `json:"clock_s"` // its clock less this peer's
+}

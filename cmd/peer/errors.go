@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
+)
+
+// The exit codes.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+	exitMissing = 3 // not found
+	exitTimeout = 4 // timeout, not delivered, nobody there
+	exitRefused = 5 // network, membership, leases, k
+	exitLease   = 6 // lease held by another
+	exitNoPeer  = 7 // no peer running
+)
+
+// An exitError ends a command with an exit code. It is also what --json prints of an error.
+type exitError struct {
+	Text string `json:"error"`
+	Hint string `json:"hint,omitempty"` // what to do, where it is known
+	Exit int    `json:"exit"`
+}
+
+// Error returns the text.
+func (e *exitError) Error() string { return e.Text }
+
+// usage returns an error about the command line.
+func usage(format string, args ...any) error {
+	return &exitError{Text: fmt.Sprintf(format, args...), Exit: exitUsage}
+}
+
+// failure returns an error that has no exit code of its own with the general one.
+func failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*exitError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*control.Error](err); ok {
+		return err
+	}
+	return &exitError{Text: err.Error(), Exit: exitFailure}
+}
+
+// explain returns what the command line says of any error.
+func explain(err error) *exitError {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*control.Error](err); ok {
+		return &exitError{Text: e.Text, Hint: hint(e), Exit: exitCode(e.Code)}
+	}
+	// of cobra's: the commands' own errors all have a code
+	return &exitError{Text: err.Error(), Hint: "see `peer --help`, or --help after any command", Exit: exitUsage}
+}
+
+// exitCode returns the exit code for a code of the control API.
+func exitCode(c control.Code) int {
+	switch c {
+	case control.CodeBadRequest, control.CodeValueTooLarge:
+		return exitUsage
+	case control.CodeNotFound, control.CodeNotNeighbour, control.CodeUnknownMessage, control.CodeUnknownLink:
+		return exitMissing
+	case control.CodeTimeout, control.CodeNoNeighbours, control.CodeUnreachable, control.CodeUnacknowledged,
+		control.CodeNoPeers, control.CodeNoMajority, control.CodeNoBridge:
+		return exitTimeout
+	case control.CodeNoCommonNetwork, control.CodeLeaseMismatch, control.CodeKMismatch, control.CodeRingFull:
+		return exitRefused
+	case control.CodeLeaseHeld, control.CodeLockHeld:
+		return exitLease
+	case control.CodeNotRunning:
+		return exitNoPeer
+	}
+	return exitFailure
+}
+
+// hint returns what to do about an error of the control API, or nothing.
+func hint(e *control.Error) string {
+	switch e.Code {
+	case control.CodeNotRunning:
+		return "start one with `peer up`, or name another directory with --data"
+	case control.CodeTimeout:
+		return "give it longer with --timeout"
+
+	case control.CodeNoNeighbours:
+		return "connect to a peer with `peer mesh connect ADDR`"
+	case control.CodeNotNeighbour:
+		return "`peer mesh peers` lists the neighbours"
+	case control.CodeUnreachable:
+		return "see with `peer mesh peers` who is there; if that is nobody, `peer mesh connect ADDR`"
+	case control.CodeNoCommonNetwork:
+		return "compare --network and --network-key of both peers, which `peer status` shows; the other peer has logged the same"
+	case control.CodeUnknownMessage:
+		return "`peer mesh recv --json` shows the id of each message"
+
+	case control.CodeNotFound:
+		if e.Store == control.Chord {
+			return "`peer chord keys` lists what is there"
+		}
+		return "`peer sync keys` lists what is there; `peer sync status` says with whom this peer is level"
+	case control.CodeLeaseHeld:
+		left := time.Duration(e.For * float64(time.Second)).Round(time.Second)
+		return fmt.Sprintf("wait %v, or have %s delete it; `peer sync lease` shows whose a key is", left, e.Owner)
+	case control.CodeLockHeld:
+		return "wait longer with --timeout"
+	case control.CodeLeaseMismatch:
+		return "start all peers of a network with the same --lease, or all with --no-lease"
+	case control.CodeUnacknowledged:
+		return "see with `peer sync status` who is there"
+	case control.CodeKMismatch:
+		return "start all peers of a network with the same --k"
+	case control.CodeRingFull:
+		return "this peer reads and writes all the same; a larger --k at all peers makes room"
+	case control.CodeNoPeers:
+		return "have a peer store with `peer chord join`; `peer mesh peers` lists who is there"
+	case control.CodeNoMajority:
+		return "see with `peer chord ring` who is there; give it longer with --timeout"
+
+	case control.CodeUnknownLink:
+		return "`peer bridge ls` lists them"
+	case control.CodeLinkExists:
+		return "give it another with name= in the URL"
+	case control.CodeNoBridge:
+		return "`peer bridge add URL` makes this peer one"
+	}
+	return ""
+}
