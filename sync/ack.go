@@ -13,10 +13,6 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// ErrUnacknowledged says that a write was not acknowledged by as many members as were
-// asked for, in time. It has happened all the same.
-var ErrUnacknowledged = errors.New("not acknowledged")
-
 // Acks has a write wait until so many other members have it on disk, if they have one.
 // If the context ends before, the write has happened all the same.
 func Acks(n int) WriteOption { return func(w *write) { w.acks = n } }

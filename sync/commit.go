@@ -26,14 +26,6 @@ type commitEnv struct {
 	life    *lifecycle.Group // what the pipeline starts
 }
 
-// A durability says when what is stored is on disk.
-type durability int
-
-const (
-	buffered durability = iota // before anything later that is durable
-	durable                    // when it was waited for
-)
-
 // A commitPipeline owns the replica, its identity and its change log. All that changes
 // the replica is applied in one place, whether it was written here, received, or follows
 // from an identity clash: it is sealed, stored, logged, and reported, in this order.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -15,9 +16,6 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
-
-// ErrClosed says that the dictionary was closed.
-var ErrClosed = errors.New("dictionary is closed")
 
 // A Dict is this peer's replica of its network's dictionary. Its methods may be called
 // concurrently. It is made by Open and lives until Close.
@@ -147,3 +145,8 @@ func (d *Dict) stop() error {
 	}
 	return err
 }
+
+// Events yields what happens from the call on, until the context ends, the dictionary is
+// closed (the last error is then ErrClosed) or the loop is left. A loop that is more
+// than 1024 events behind ends with ErrLagged. The sequence can be ranged over once.
+func (d *Dict) Events(ctx context.Context) iter.Seq2[Event, error] { return d.events.follow(ctx) }

@@ -21,9 +21,6 @@ const (
 	EventFull    EventKind = "full"           // there was no room for what others have written
 )
 
-// ErrLagged ends a subscriber that did not keep up with what happened.
-var ErrLagged = fanout.ErrLagged
-
 // An Event is something that happened to a dictionary, beside the changes that Watch
 // tells of.
 type Event struct {
@@ -45,11 +42,9 @@ func (f *eventFeed) emit(ev Event) {
 	f.Publish(ev)
 }
 
-// Events yields what happens from the call on, until the context ends, the dictionary is
-// closed (the last error is then ErrClosed) or the loop is left. A loop that is more
-// than 1024 events behind ends with ErrLagged. The sequence can be ranged over once.
-func (d *Dict) Events(ctx context.Context) iter.Seq2[Event, error] {
-	events := d.events.Follow(ctx, func(Event) bool { return true })
+// follow yields what happens from the call on.
+func (f *eventFeed) follow(ctx context.Context) iter.Seq2[Event, error] {
+	events := f.Follow(ctx, func(Event) bool { return true })
 	return func(yield func(Event, error) bool) {
 		for ev, err := range events {
 			if errors.Is(err, fanout.ErrClosed) {

@@ -3,16 +3,10 @@ package sync
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
-
-// ErrIdentityClash says that a number of this peer's writes was used for something
-// else: its key is in use on two machines, or its directory came back from a backup. It
-// goes on under another name, and has written again what it owns.
-var ErrIdentityClash = errors.New("identity clash: this peer's key is used twice, or its data came from a backup")
 
 // The pause between two new names, which doubles: a member that cheats could cause them.
 const (

@@ -71,13 +71,6 @@ func (o *Options) check() error {
 	return nil
 }
 
-// ErrRefused says that a neighbour has a dictionary with other leases, so that the two
-// have nothing to do with each other. Both ends are told.
-var ErrRefused = replica.ErrRefused
-
-// A RefusedError is an ErrRefused with both sides' leases.
-type RefusedError = replica.RefusedError
-
 const (
 	defaultLease    = time.Hour
 	defaultMaxBytes = 1 << 30
@@ -88,3 +81,12 @@ const (
 	MinLease = time.Second
 	MaxLease = replica.MaxAge
 )
+
+// Limits of a write.
+const (
+	MaxKey   = replica.MaxKey   // bytes
+	MaxValue = replica.MaxValue // bytes of its CBOR
+)
+
+// MaxUpdate is how many bytes of keys and values there may be in one Update.
+const MaxUpdate = 64 << 20

@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -20,6 +19,3 @@ const (
 	maxServed   = 16          // streams of one neighbour
 	maxUseless  = 64 << 20    // bytes of records in a session that bring nothing
 )
-
-// errBusy says that a neighbour catches up with another one.
-var errBusy = errors.New("busy with another replica")

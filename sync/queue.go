@@ -19,6 +19,9 @@ type write struct {
 	done  chan struct{}
 }
 
+// A WriteOption changes what a write does.
+type WriteOption func(*write)
+
 // A writeQueue lets writes that wait together be committed together. A write that finds
 // nobody at work is committed at once, by its own goroutine. The lock guards what waits,
 // and is not held during a commit; at most one commit runs at a time.

@@ -8,9 +8,6 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// ErrNotFound says that there is no such key.
-var ErrNotFound = replica.ErrNotFound
-
 // Get returns the value of a key, as this replica has it, which is the caller's. The
 // error is ErrNotFound if there is none.
 func (d *Dict) Get(key string) (any, error) {

@@ -15,8 +15,13 @@ import (
 // storeFormat is raised when an older program could not read what is stored.
 const storeFormat = 1
 
-// ErrStore says that a store cannot be used. The text says which, and what to do.
-var ErrStore = errors.New("store")
+// A durability says when what is stored is on disk.
+type durability int
+
+const (
+	buffered durability = iota // before anything later that is durable
+	durable                    // when it was waited for
+)
 
 // A store keeps a replica on disk. What is written together is there together after a
 // crash, or not at all; and nothing is there without all that was written before.

@@ -17,7 +17,9 @@ func (p *commitPipeline) get(key string) *replica.Entry {
 }
 
 // lease returns the lease of an entry, as it is now.
-func (p *commitPipeline) lease(e *replica.Entry) Lease { return p.replica.LeaseOf(p.env.now(), e) }
+func (p *commitPipeline) lease(e *replica.Entry) replica.Lease {
+	return p.replica.LeaseOf(p.env.now(), e)
+}
 
 func (p *commitPipeline) usage() replica.Usage {
 	p.mu.RLock()

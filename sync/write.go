@@ -2,38 +2,13 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/p2p-today/go2p/internal/value"
-	"github.com/p2p-today/go2p/mesh"
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
-
-// Limits of a write.
-const (
-	MaxKey   = replica.MaxKey   // bytes
-	MaxValue = replica.MaxValue // bytes of its CBOR
-)
-
-// MaxUpdate is how many bytes of keys and values there may be in one Update.
-const MaxUpdate = 64 << 20
-
-// ErrTooLarge says that a key has more than MaxKey bytes, a value more than MaxValue, or
-// an Update more than MaxUpdate.
-var ErrTooLarge = errors.New("too large")
-
-// ErrFull says that there is no room for a write.
-var ErrFull = replica.ErrFull
-
-// A LeaseError says that a key cannot be written or deleted since another peer has its
-// lease.
-type LeaseError = replica.LeaseError
-
-// A WriteOption changes what a write does.
-type WriteOption func(*write)
 
 // Set gives a key a value, which becomes this peer's for a lease. It returns when that
 // is on disk, if the dictionary has a directory; then it goes to the other members.
@@ -176,9 +151,3 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 		return []replica.Op{o}, err
 	})
 }
-
-// ErrNoMap says that a delta was applied to a value that is no map.
-var ErrNoMap = errors.New("the value is no map")
-
-// TypeError says that a value is not of the data model.
-type TypeError = mesh.TypeError
