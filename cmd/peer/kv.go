@@ -1,44 +1,6 @@
 package main
 
-import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"unicode/utf8"
-
-	"github.com/spf13/cobra"
-
-	"github.com/p2p-today/go2p/cmd/peer/control"
-)
-
-// A kvSpec says how the commands of one key-value store differ from those of the other.
-type kvSpec struct {
-	store control.Store
-	help  map[string]kvHelp // by command
-
-	acks    bool // a write can wait for other members: --acks
-	resumes bool // a watch can go on after a revision: --from
-	detail  kvDetail
-
-	count       func(context.Context, *cli) (int, error) // the number of keys, if the peer lists them in order; else nil
-	importChunk int                                      // keys that import sets at once
-	importRest  string                                   // what became of so many keys, when setting them failed
-}
-
-// kvHelp is what the help of a command says.
-type kvHelp struct{ short, long string }
-
-// A kvDetail is what get tells beside the value, with a flag.
-type kvDetail struct {
-	flag, usage string
-	tell        func(c *cli, item json.RawMessage) error
-}
-
-// A kv is the commands of one store.
-type kv struct {
-	*cli
-	kvSpec
-}
+import "github.com/spf13/cobra"
 
 // kvCommands returns the commands that both stores have.
 func kvCommands(c *cli, spec kvSpec) []*cobra.Command {
@@ -47,43 +9,4 @@ func kvCommands(c *cli, spec kvSpec) []*cobra.Command {
 		k.getCmd(), k.setCmd(), k.deltaCmd(), k.delCmd(), k.popCmd(), k.keysCmd(), k.itemsCmd(), k.watchCmd(),
 		k.updateCmd(), k.importCmd(), k.exportCmd(),
 	}
-}
-
-// command returns a command with its help.
-func (k kv) command(name, args string, positional cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
-	use := name
-	if args != "" {
-		use += " " + args
-	}
-	h := k.help[name]
-	return &cobra.Command{Use: use, Short: h.short, Long: h.long, Args: positional, RunE: run}
-}
-
-// ackFlag lets a write wait for other members, if the store can.
-func (k kv) ackFlag(cmd *cobra.Command, n *int) {
-	if k.acks {
-		cmd.Flags().IntVar(n, "acks", 0, "wait until so many other members have it, on disk if they have one")
-	}
-}
-
-// call sends a request to a path of the store.
-func (k kv) call(ctx context.Context, end string, q, a any) error {
-	return k.client().Call(ctx, k.store.Path(end), q, a)
-}
-
-// keyRequest reads a KEY argument.
-func keyRequest(key string) (control.KeyRequest, error) {
-	if !utf8.ValidString(key) {
-		return control.KeyRequest{}, usage("KEY %q is not valid UTF-8", key)
-	}
-	return control.KeyRequest{Key: control.Key(key)}, nil
-}
-
-// printValue prints a value for a person, or a pipe.
-func (k kv) printValue(v any) error {
-	t, err := text(v)
-	if err == nil {
-		_, err = fmt.Fprintln(k.out, t)
-	}
-	return failure(err)
 }

@@ -33,14 +33,6 @@ func (k kv) itemsCmd() *cobra.Command {
 	})
 }
 
-// optional returns an argument that may be missing.
-func optional(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[0]
-}
-
 // items calls f for what the peer lists. A list that is long may take longer than the timeout, as long as it goes on.
 func (k kv) items(ctx context.Context, query string, f func(item) error) error {
 	for it, err := range control.Lines[item](ctx, k.client(), k.store.Path(control.Items)+"?"+query, nil) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh"
 	"github.com/spf13/cobra"
@@ -70,4 +71,20 @@ func text(packet any) (string, error) {
 		return string(d), nil
 	}
 	return string(v), nil
+}
+
+// keyRequest reads a KEY argument.
+func keyRequest(key string) (control.KeyRequest, error) {
+	if !utf8.ValidString(key) {
+		return control.KeyRequest{}, usage("KEY %q is not valid UTF-8", key)
+	}
+	return control.KeyRequest{Key: control.Key(key)}, nil
+}
+
+// optional returns an argument that may be missing.
+func optional(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }

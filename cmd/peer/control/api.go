@@ -5,13 +5,6 @@ import "time"
 // TimeoutHeader tells the server how long the client waits for the answer.
 const TimeoutHeader = "Go2p-Timeout"
 
-// The paths of the peer as a whole.
-const (
-	PathStatus = "/v1/status"
-	PathEvents = "/v1/events"
-	PathDoctor = "/v1/doctor" // takes a DoctorRequest
-)
-
 // Status says how a peer is.
 type Status struct {
 	ID         string     `json:"id"`

@@ -2,13 +2,6 @@ package control
 
 import "time"
 
-// The paths of the bridge.
-const (
-	PathBridge       = "/v1/bridge"
-	PathBridgeAdd    = "/v1/bridge/add"
-	PathBridgeRemove = "/v1/bridge/remove"
-)
-
 // A LinkRequest names a link, by its URL to add it and by its name to remove it.
 type LinkRequest struct {
 	URL  string `json:"url,omitempty"`

@@ -1,12 +1,5 @@
 package control
 
-// The paths that only the table has.
-const (
-	PathRing       = "/v1/chord/ring"
-	PathTableJoin  = "/v1/chord/join"
-	PathTableLeave = "/v1/chord/leave"
-)
-
 // A TableItem is a key with its value, and how that was found.
 type TableItem struct {
 	Key     Key         `json:"key"`

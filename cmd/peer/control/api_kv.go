@@ -8,30 +8,6 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-// A Store names one of a peer's two key-value stores.
-type Store string
-
-// The stores.
-const (
-	Sync  Store = "sync"  // the dictionary
-	Chord Store = "chord" // the table
-)
-
-// The paths of a store end in these.
-const (
-	Get    = "get"   // takes a KeyRequest, as those below
-	Set    = "set"   // with a Value
-	Delta  = "delta" // with a Value, which is an object
-	Delete = "delete"
-	Pop    = "pop"
-	Update = "update" // takes an UpdateRequest
-	Items  = "items"  // query: prefix=P, keys=1
-	Watch  = "watch"  // query: prefix=P, from=REVISION
-)
-
-// Path returns a path of the store.
-func (s Store) Path(end string) string { return "/v1/" + string(s) + "/" + end }
-
 // A Key is a key as JSON has it: text, or {"b64":"…"} if it is not valid UTF-8.
 type Key string
 

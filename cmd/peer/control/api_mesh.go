@@ -5,18 +5,6 @@ import (
 	"time"
 )
 
-// The paths of the mesh.
-const (
-	PathPeers      = "/v1/mesh/peers"
-	PathConnect    = "/v1/mesh/connect"    // takes a Target
-	PathDisconnect = "/v1/mesh/disconnect" // takes a Target
-	PathSend       = "/v1/mesh/send"       // takes an Outgoing, as those below
-	PathWhisper    = "/v1/mesh/whisper"
-	PathAsk        = "/v1/mesh/ask"
-	PathReply      = "/v1/mesh/reply"
-	PathMessages   = "/v1/mesh/messages" // takes a MessagesRequest; what was read waits no more
-)
-
 // A MessagesRequest says which messages to take out of the mailbox.
 type MessagesRequest struct {
 	N      int  `json:"n,omitempty"`      // at most so many; 0 for all

@@ -2,13 +2,6 @@ package control
 
 import "time"
 
-// The paths that only the dictionary has.
-const (
-	PathSync  = "/v1/sync/status"
-	PathLease = "/v1/sync/lease" // takes a KeyRequest
-	PathLock  = "/v1/sync/lock"  // takes a KeyRequest; the lock is held while the request lasts
-)
-
 // An Item is a key with its value and whose it is.
 type Item struct {
 	Key    Key       `json:"key"`

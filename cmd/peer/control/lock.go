@@ -11,6 +11,9 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
+// releaseTimeout is how long a lock may take to be released.
+const releaseTimeout = 2 * time.Second
+
 // A locker holds leases for clients: one client at a time has the lock of a key by way of this peer, and of several
 // peers one has.
 type locker struct {
@@ -47,7 +50,7 @@ func (s *locker) lock(w http.ResponseWriter, r *http.Request, q KeyRequest) {
 		l.write(Locked{Event: "lost"}, false)
 		return
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), shutdownGrace) // the client is gone
+	end, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), releaseTimeout) // the client is gone
 	defer cancel()
 	s.store.dict.Delete(end, key)
 }
