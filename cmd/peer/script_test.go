@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,6 +28,7 @@ var rewrite = flag.Bool("rewrite", false, "write what scripts print to the files
 //	NAME ARG… [< FILE]          runs a command that talks to the peer; "! NAME …" must fail
 //	peer ARG… [< FILE]          runs a command with the data directory $WORK/none; if it fails, it must
 //	                            fail with --json, too, and print an object with the same exit code
+//	api NAME METHOD PATH [BODY] sends a request to the peer's control API; prints the status and the answer
 //	code N                      compares the exit code of the last command
 //	neighbours NAME [NAME…]     waits until the first peer has exactly the others as neighbours
 //	eventually REGEXP NAME ARG… repeats a command until its output matches
@@ -40,6 +47,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"up":         scriptUp,
 			"peer":       scriptPeer,
+			"api":        scriptAPI,
 			"code":       scriptCode,
 			"neighbours": scriptNeighbours,
 			"eventually": scriptEventually,
@@ -114,6 +122,23 @@ func scriptPeer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	storyOf(ts).tell(ts, neg, r)
+}
+
+func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
+	p := storyOf(ts).peers[args[0]]
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.dir, "control.sock"))
+		},
+	}}
+	req, err := http.NewRequest(args[1], "http://peer"+args[2], strings.NewReader(strings.Join(args[3:], "")))
+	ts.Check(err)
+	resp, err := client.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	fmt.Fprintln(ts.Stdout(), resp.StatusCode)
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
 }
 
 func scriptCode(ts *testscript.TestScript, _ bool, args []string) {
