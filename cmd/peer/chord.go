@@ -56,7 +56,7 @@ memory; bytes are {"b64":"…"}.`},
 
 // tellTrace says who was asked for a value.
 func tellTrace(c *cli, item json.RawMessage) error {
-	var it control.TableItem
+	var it control.ChordItem
 	if err := json.Unmarshal(item, &it); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func chordRingCmd(c *cli) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r control.Ring
-			if err := c.client().Call(cmd.Context(), control.PathRing, nil, &r); err != nil {
+			if err := c.client().Call(cmd.Context(), control.PathChordRing, nil, &r); err != nil {
 				return err
 			}
 			return c.print(r, ringText(r))

@@ -6,8 +6,8 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-// tableText says in a line how the table is.
-func tableText(s control.TableStatus) string {
+// chordText says in a line how the table is.
+func chordText(s control.ChordStatus) string {
 	switch {
 	case s.Failed != "":
 		return s.Failed

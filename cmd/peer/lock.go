@@ -47,7 +47,7 @@ func lock(ctx context.Context, c *cli, key string, args []string) error {
 	failed := make(chan error, 1)
 	go func() {
 		defer close(states)
-		for st, err := range control.Lines[control.Locked](held, c.client(), control.PathLock, q) {
+		for st, err := range control.Lines[control.Locked](held, c.client(), control.PathSyncLock, q) {
 			if err != nil {
 				failed <- err
 				return

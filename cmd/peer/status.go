@@ -46,7 +46,7 @@ func statusText(s control.Status) string {
 	for l := range strings.SplitSeq(syncText(s.Sync), "\n") {
 		b.WriteString(l + "\n")
 	}
-	line("table", "%s", tableText(s.Chord))
+	line("table", "%s", chordText(s.Chord))
 	line("running", "for %v, process %d, data in %s", time.Duration(s.Uptime*float64(time.Second)).Round(time.Second), s.PID, s.Data)
 	for _, e := range s.Errors {
 		line("error", "%s %s: %s", e.Time.Format(time.TimeOnly), e.Peer, e.Error)

@@ -63,7 +63,7 @@ Equal dictionaries give equal exports: owners and terms are not in it.`},
 
 // tellOwner says whose a key is.
 func tellOwner(c *cli, item json.RawMessage) error {
-	var it control.Item
+	var it control.SyncItem
 	if err := json.Unmarshal(item, &it); err != nil {
 		return err
 	}
@@ -78,6 +78,6 @@ func tellOwner(c *cli, item json.RawMessage) error {
 // syncKeys returns how many keys the dictionary has.
 func syncKeys(ctx context.Context, c *cli) (int, error) {
 	var s control.SyncStatus
-	err := c.client().Call(ctx, control.PathSync, nil, &s)
+	err := c.client().Call(ctx, control.PathSyncStatus, nil, &s)
 	return s.Keys, err
 }

@@ -20,7 +20,7 @@ func syncLeaseCmd(c *cli) *cobra.Command {
 				return err
 			}
 			var l control.Lease
-			if err := c.client().Call(cmd.Context(), control.PathLease, q, &l); err != nil {
+			if err := c.client().Call(cmd.Context(), control.PathSyncLease, q, &l); err != nil {
 				return err
 			}
 			return c.print(l, leaseLine(l))

@@ -16,7 +16,7 @@ func syncStatusCmd(c *cli) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s control.SyncStatus
-			if err := c.client().Call(cmd.Context(), control.PathSync, nil, &s); err != nil {
+			if err := c.client().Call(cmd.Context(), control.PathSyncStatus, nil, &s); err != nil {
 				return err
 			}
 			return c.print(s, syncText(s))

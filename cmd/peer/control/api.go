@@ -25,7 +25,7 @@ type Status struct {
 	Sync       SyncStatus `json:"sync"`
 	Errors     []LogEntry `json:"errors"`
 
-	Chord TableStatus `json:"chord"`
+	Chord ChordStatus `json:"chord"`
 }
 
 // Counts are numbers of messages.

@@ -1,7 +1,7 @@
 package control
 
-// A TableItem is a key with its value, and how that was found.
-type TableItem struct {
+// A ChordItem is a key with its value, and how that was found.
+type ChordItem struct {
 	Key     Key         `json:"key"`
 	Value   any         `json:"value"` // as value.JSON gives it
 	Writer  string      `json:"writer,omitempty"`
@@ -20,8 +20,8 @@ type TraceStep struct {
 	Took   float64 `json:"took_ms"`
 }
 
-// A TableLine is a line of what takes long, or of an error that ended it.
-type TableLine struct {
+// A TaskLine is a line of what takes long, or of an error that ended it.
+type TaskLine struct {
 	Event string `json:"event"` // chord-progress, chord-joined, chord-left, error
 	Task  string `json:"task,omitempty"`
 	Done  uint64 `json:"done,omitempty"`
@@ -55,8 +55,8 @@ type Finger struct {
 	ID   string `json:"id"`
 }
 
-// A TableStatus is how this peer's part in the table is.
-type TableStatus struct {
+// A ChordStatus is how this peer's part in the table is.
+type ChordStatus struct {
 	K        int    `json:"k"`
 	Stores   bool   `json:"stores"`
 	Slot     uint64 `json:"slot"`

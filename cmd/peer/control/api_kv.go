@@ -67,7 +67,7 @@ func (kv *KeyValue) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// A ListLine is a line of the list of a store: an Item or a TableItem, or the error that ended the list.
+// A ListLine is a line of the list of a store: a SyncItem or a ChordItem, or the error that ended the list.
 type ListLine struct {
 	Key   Key             `json:"key"`
 	Value json.RawMessage `json:"value"`

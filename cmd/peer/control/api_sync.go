@@ -2,8 +2,8 @@ package control
 
 import "time"
 
-// An Item is a key with its value and whose it is.
-type Item struct {
+// A SyncItem is a key with its value and whose it is.
+type SyncItem struct {
 	Key    Key       `json:"key"`
 	Value  any       `json:"value"` // as value.JSON gives it
 	Owner  string    `json:"owner"`
@@ -22,7 +22,7 @@ type Lease struct {
 	Signed bool      `json:"signed"`
 }
 
-// A Locked is a line of the answer to PathLock: the lock is held, or lost.
+// A Locked is a line of the answer to PathSyncLock: the lock is held, or lost.
 type Locked struct {
 	Event string    `json:"event"` // held, lost
 	Term  uint64    `json:"term,omitempty"`

@@ -12,9 +12,9 @@ import (
 type chordRoutes struct{ store *chordStore }
 
 func (s *chordRoutes) add(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+PathRing, answer(s.ring))
-	mux.HandleFunc("POST "+PathTableJoin, stream(s.join))
-	mux.HandleFunc("POST "+PathTableLeave, stream(s.leave))
+	mux.HandleFunc("GET "+PathChordRing, answer(s.ring))
+	mux.HandleFunc("POST "+PathChordJoin, stream(s.join))
+	mux.HandleFunc("POST "+PathChordLeave, stream(s.leave))
 }
 
 func (s *chordRoutes) ring(ctx context.Context, _ struct{}) (Ring, error) {
@@ -36,25 +36,25 @@ func (s *chordRoutes) ring(ctx context.Context, _ struct{}) (Ring, error) {
 }
 
 func (s *chordRoutes) join(w http.ResponseWriter, r *http.Request, _ struct{}) {
-	s.long(w, r, chord.TaskFill, s.store.table.Join, func() TableLine {
-		return TableLine{Event: string(chord.EventJoined), Slot: s.store.table.Status().Slot}
+	s.long(w, r, chord.TaskFill, s.store.table.Join, func() TaskLine {
+		return TaskLine{Event: string(chord.EventJoined), Slot: s.store.table.Status().Slot}
 	}, func() bool { return s.store.table.Status().Filling })
 }
 
 func (s *chordRoutes) leave(w http.ResponseWriter, r *http.Request, _ struct{}) {
-	s.long(w, r, chord.TaskHandOver, s.store.table.Unjoin, func() TableLine {
-		return TableLine{Event: string(chord.EventLeft)}
+	s.long(w, r, chord.TaskHandOver, s.store.table.Unjoin, func() TaskLine {
+		return TaskLine{Event: string(chord.EventLeft)}
 	}, func() bool { return false })
 }
 
 // long does what takes long, tells how far it is, and waits for what goes on behind it.
-func (s *chordRoutes) long(w http.ResponseWriter, r *http.Request, task chord.Task, do func(context.Context) error, done func() TableLine, goesOn func() bool) {
+func (s *chordRoutes) long(w http.ResponseWriter, r *http.Request, task chord.Task, do func(context.Context) error, done func() TaskLine, goesOn func() bool) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	events := s.store.table.Events(ctx)
 	result := make(chan error, 1)
 	go func() { result <- do(ctx) }()
-	told := make(chan TableLine)
+	told := make(chan TaskLine)
 	go func() {
 		for ev, err := range events {
 			if err != nil {
@@ -62,7 +62,7 @@ func (s *chordRoutes) long(w http.ResponseWriter, r *http.Request, task chord.Ta
 			}
 			if ev.Kind == chord.EventProgress && ev.Task == task {
 				select {
-				case told <- TableLine{Event: string(ev.Kind), Task: string(ev.Task), Done: ev.Done, Total: ev.Total}:
+				case told <- TaskLine{Event: string(ev.Kind), Task: string(ev.Task), Done: ev.Done, Total: ev.Total}:
 				case <-ctx.Done():
 					return
 				}
@@ -77,7 +77,7 @@ func (s *chordRoutes) long(w http.ResponseWriter, r *http.Request, task chord.Ta
 		select {
 		case err := <-result:
 			if ended = true; err != nil {
-				l.write(TableLine{Event: "error", Error: toError(err)}, false)
+				l.write(TaskLine{Event: "error", Error: toError(err)}, false)
 				return
 			}
 		case line := <-told:

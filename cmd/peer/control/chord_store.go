@@ -48,7 +48,7 @@ func (s *chordStore) get(ctx context.Context, key string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := toTableItem(it)
+	out := toChordItem(it)
 	out.Took = milliseconds(time.Since(start))
 	mu.Lock()
 	defer mu.Unlock()
@@ -58,8 +58,8 @@ func (s *chordStore) get(ctx context.Context, key string) (any, error) {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-func toTableItem(it chord.Item) TableItem {
-	return TableItem{Key: Key(it.Key), Value: value.JSON(it.Value), Writer: it.Writer, Version: it.Version, Homes: it.Homes}
+func toChordItem(it chord.Item) ChordItem {
+	return ChordItem{Key: Key(it.Key), Value: value.JSON(it.Value), Writer: it.Writer, Version: it.Version, Homes: it.Homes}
 }
 
 func (s *chordStore) set(ctx context.Context, key string, v any, _ int) (any, error) {
@@ -83,11 +83,11 @@ func (s *chordStore) update(ctx context.Context, items map[string]any, _ int) er
 }
 
 func (s *chordStore) keys(ctx context.Context) iter.Seq2[any, error] {
-	return convert(s.table.Keys(ctx), func(key string) any { return TableItem{Key: Key(key)} })
+	return convert(s.table.Keys(ctx), func(key string) any { return ChordItem{Key: Key(key)} })
 }
 
 func (s *chordStore) items(ctx context.Context, prefix string) iter.Seq2[any, error] {
-	return convert(s.table.Items(ctx, prefix), func(it chord.Item) any { return toTableItem(it) })
+	return convert(s.table.Items(ctx, prefix), func(it chord.Item) any { return toChordItem(it) })
 }
 
 func (s *chordStore) watch(ctx context.Context, prefix, _ string) (iter.Seq2[Change, error], error) {
@@ -110,9 +110,9 @@ func toChordChange(c chord.Change) Change {
 	return out
 }
 
-func (s *chordStore) status() TableStatus {
+func (s *chordStore) status() ChordStatus {
 	t := s.table.Status()
-	st := TableStatus{K: t.K, Stores: t.Stores, Slot: t.Slot, Keys: t.Keys, Bytes: t.Bytes, MaxBytes: t.MaxBytes, Known: t.Known, Filling: t.Filling}
+	st := ChordStatus{K: t.K, Stores: t.Stores, Slot: t.Slot, Keys: t.Keys, Bytes: t.Bytes, MaxBytes: t.MaxBytes, Known: t.Known, Filling: t.Filling}
 	if t.Refused != nil {
 		st.Refused = t.Refused.Error()
 	}

@@ -23,7 +23,7 @@ type locker struct {
 }
 
 func (s *locker) add(mux *http.ServeMux) {
-	mux.HandleFunc("POST "+PathLock, stream(s.lock))
+	mux.HandleFunc("POST "+PathSyncLock, stream(s.lock))
 }
 
 // lock holds the lease of a key for the client, and renews it, until the client is gone or the lease is lost.

@@ -45,16 +45,16 @@ func (s Store) Path(end string) string { return "/v1/" + string(s) + "/" + end }
 
 // The paths that only the dictionary has.
 const (
-	PathSync  = "/v1/sync/status"
-	PathLease = "/v1/sync/lease" // takes a KeyRequest
-	PathLock  = "/v1/sync/lock"  // takes a KeyRequest; the lock is held while the request lasts
+	PathSyncStatus = "/v1/sync/status"
+	PathSyncLease  = "/v1/sync/lease" // takes a KeyRequest
+	PathSyncLock   = "/v1/sync/lock"  // takes a KeyRequest; the lock is held while the request lasts
 )
 
 // The paths that only the table has.
 const (
-	PathRing       = "/v1/chord/ring"
-	PathTableJoin  = "/v1/chord/join"
-	PathTableLeave = "/v1/chord/leave"
+	PathChordRing  = "/v1/chord/ring"
+	PathChordJoin  = "/v1/chord/join"
+	PathChordLeave = "/v1/chord/leave"
 )
 
 // The paths of the bridge.

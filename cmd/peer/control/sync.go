@@ -11,8 +11,8 @@ import (
 type syncRoutes struct{ store *syncStore }
 
 func (s *syncRoutes) add(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+PathSync, answer(s.status))
-	mux.HandleFunc("POST "+PathLease, answer(s.lease))
+	mux.HandleFunc("GET "+PathSyncStatus, answer(s.status))
+	mux.HandleFunc("POST "+PathSyncLease, answer(s.lease))
 }
 
 func (s *syncRoutes) status(context.Context, struct{}) (SyncStatus, error) {

@@ -42,11 +42,11 @@ func found[T any](ctx context.Context, s *syncStore, look func() (T, error)) (T,
 
 func (s *syncStore) get(ctx context.Context, key string) (any, error) {
 	it, err := found(ctx, s, func() (p2psync.Item, error) { return s.dict.Item(key) })
-	return toItem(it), err
+	return toSyncItem(it), err
 }
 
-func toItem(it p2psync.Item) Item {
-	return Item{Key(it.Key), value.JSON(it.Value), it.Lease.Owner, it.Lease.Term, it.Lease.Until, it.Lease.Signed}
+func toSyncItem(it p2psync.Item) SyncItem {
+	return SyncItem{Key(it.Key), value.JSON(it.Value), it.Lease.Owner, it.Lease.Term, it.Lease.Until, it.Lease.Signed}
 }
 
 func toLease(key string, l p2psync.Lease) Lease {
@@ -96,7 +96,7 @@ func (s *syncStore) update(ctx context.Context, items map[string]any, n int) err
 func (s *syncStore) keys(context.Context) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		for key := range s.dict.Keys() {
-			if !yield(Item{Key: Key(key)}, nil) {
+			if !yield(SyncItem{Key: Key(key)}, nil) {
 				return
 			}
 		}
@@ -106,7 +106,7 @@ func (s *syncStore) keys(context.Context) iter.Seq2[any, error] {
 func (s *syncStore) items(_ context.Context, prefix string) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		for it := range s.dict.Items(prefix) {
-			if !yield(toItem(it), nil) {
+			if !yield(toSyncItem(it), nil) {
 				return
 			}
 		}
