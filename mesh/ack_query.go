@@ -2,7 +2,7 @@ package mesh
 
 import (
 	"context"
-	"fmt"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -10,89 +10,92 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
-// A ackQuery is a question to all neighbours and who has not answered it.
+// ackQueries owns the questions to neighbours whether they have certain broadcasts of this
+// peer. Its mutex guards them; that of membership is locked with it held.
+type ackQueries struct {
+	*local
+	members *membership
+
+	mu      sync.Mutex
+	nonce   uint64 // of the last
+	waiting map[uint64]*ackQuery
+}
+
+// An ackQuery is a question to several neighbours, and who has not answered it.
 type ackQuery struct {
 	silent map[peer.ID]bool
 	asked  int
 	done   chan struct{} // closed when nobody is silent any more
 }
 
-// Delivered asks the neighbours that were there when a message was broadcast, and still
-// are, whether they have it. It returns how many have said so when all have, or, with
-// the context's error, when the context ends. A neighbour says so within about 50 ms.
-func (m *Mesh) Delivered(ctx context.Context, r Receipt) (int, error) {
-	if r.seq == 0 {
-		return 0, fmt.Errorf("mesh: taken: the receipt is of no broadcast")
-	}
-	n, err := m.queryAcks(ctx, repair.Interval{First: r.seq, Last: r.seq}, r.time)
-	if err != nil {
-		err = fmt.Errorf("mesh: taken: %w", err)
-	}
-	return n, err
+func newAckQueries(members *membership) *ackQueries {
+	return &ackQueries{local: members.local, members: members, waiting: map[uint64]*ackQuery{}}
 }
 
-// queryAcks asks the members that came before a time whether they have a stretch of this
-// run, and returns how many have said so.
-func (m *Mesh) queryAcks(ctx context.Context, stretch repair.Interval, before time.Time) (int, error) {
-	s := &ackQuery{silent: map[peer.ID]bool{}, done: make(chan struct{})}
-	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
+// ask asks the members that came before a time whether they have an interval of this
+// run's broadcasts, and returns how many have said so.
+func (qs *ackQueries) ask(ctx context.Context, interval repair.Interval, before time.Time) (int, error) {
+	if qs.group.Sealed() {
 		return 0, ErrClosed
 	}
-	m.ackNonce++
-	nonce := m.ackNonce
-	m.ackQueries[nonce] = s
-	for p, mb := range m.members {
-		if mb.since.After(before) {
-			continue
-		}
-		s.silent[p] = true
-		s.asked++
-		mb.send(controlMessage{Kind: controlAckQuery, Nonce: nonce, Range: &wireRange{
-			Author: []byte(m.id), Boot: m.boot, Intervals: flatten([]repair.Interval{stretch}),
-		}})
-	}
-	s.check()
-	m.mu.Unlock()
+	q, nonce := qs.open(interval, before)
 	var err error
 	select {
-	case <-s.done:
+	case <-q.done:
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-m.ctx.Done():
+	case <-qs.ctx().Done():
 		err = ErrClosed
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.ackQueries, nonce)
-	return s.asked - len(s.silent), err
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	delete(qs.waiting, nonce)
+	return q.asked - len(q.silent), err
 }
 
-// check ends the waiting when nobody is silent. The caller holds Mesh.mu.
-func (s *ackQuery) check() {
-	if len(s.silent) == 0 {
-		close(s.done)
+func (qs *ackQueries) open(interval repair.Interval, before time.Time) (q *ackQuery, nonce uint64) {
+	q = &ackQuery{silent: map[peer.ID]bool{}, done: make(chan struct{})}
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	qs.nonce++
+	qs.waiting[qs.nonce] = q
+	for _, mb := range qs.members.before(before) {
+		q.silent[mb.id] = true
+		q.asked++
+		mb.send(controlMessage{Kind: controlAckQuery, Nonce: qs.nonce, Range: &wireRange{
+			Author: []byte(qs.id), Boot: qs.boot, Intervals: flatten([]repair.Interval{interval}),
+		}})
+	}
+	q.check()
+	return q, qs.nonce
+}
+
+// check ends the waiting when nobody is silent. The caller holds the mutex.
+func (q *ackQuery) check() {
+	if len(q.silent) == 0 {
+		close(q.done)
 	}
 }
 
 // handleAck takes a neighbour's answer.
-func (m *Mesh) handleAck(p peer.ID, nonce uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if s := m.ackQueries[nonce]; s != nil && s.silent[p] {
-		delete(s.silent, p)
-		s.check()
+func (qs *ackQueries) handleAck(p peer.ID, nonce uint64) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	if q := qs.waiting[nonce]; q != nil && q.silent[p] {
+		delete(q.silent, p)
+		q.check()
 	}
 }
 
-// dropFromAckQueries takes a peer that has gone out of all surveys. The caller holds mu.
-func (m *Mesh) dropFromAckQueries(p peer.ID) {
-	for _, s := range m.ackQueries {
-		if s.silent[p] {
-			delete(s.silent, p)
-			s.asked--
-			s.check()
+// left does not wait any more for a peer that is no member now.
+func (qs *ackQueries) left(p peer.ID) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	for _, q := range qs.waiting {
+		if q.silent[p] {
+			delete(q.silent, p)
+			q.asked--
+			q.check()
 		}
 	}
 }

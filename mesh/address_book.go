@@ -19,8 +19,8 @@ import (
 // maxRemembered is how many members of the past are kept and dialled again.
 const maxRemembered = 64
 
-// A addressBook is what a mesh remembers from one run to the next: how often it was
-// started, and its latest neighbours. Without a directory it forgets.
+// An addressBook is what a mesh remembers from one run to the next: how often it was
+// started, and its latest neighbours. Without a directory it forgets. Its owner locks.
 type addressBook struct {
 	path  string // of the network's own directory; empty without one
 	peers map[peer.ID]remembered
@@ -98,26 +98,27 @@ func (b *addressBook) load() error {
 	return nil
 }
 
-// save writes the remembered peers if they have changed.
-func (m *Mesh) save() {
-	m.mu.Lock()
-	if !m.addresses.dirty || m.addresses.path == "" {
-		m.mu.Unlock()
-		return
+// changed returns the content of the file with the remembered peers, and false if nothing
+// has changed since it was asked before.
+func (b *addressBook) changed() (f addressBookFile, changed bool) {
+	if !b.dirty || b.path == "" {
+		return f, false
 	}
-	m.addresses.dirty = false
-	f := addressBookFile{Peers: map[string]remembered{}}
-	for p, r := range m.addresses.peers {
+	b.dirty = false
+	f.Peers = map[string]remembered{}
+	for p, r := range b.peers {
 		f.Peers[p.String()] = r
 	}
-	m.mu.Unlock()
+	return f, true
+}
+
+// save writes a file with remembered peers. It touches nothing that changes.
+func (b *addressBook) save(f addressBookFile) error {
 	data, err := json.MarshalIndent(f, "", "\t")
-	if err == nil {
-		err = file.Replace(filepath.Join(m.addresses.path, peersName), append(data, '\n'))
-	}
 	if err != nil {
-		m.log.Warn("cannot save the remembered peers", "err", err)
+		return err
 	}
+	return file.Replace(filepath.Join(b.path, peersName), append(data, '\n'))
 }
 
 // note remembers a member. The one seen longest ago makes room, and is reported

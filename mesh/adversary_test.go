@@ -134,9 +134,9 @@ func TestSkippingTheHelloLeadsNowhere(t *testing.T) {
 			}
 		}
 		pass(time.Second)
-		ms[0].mu.Lock()
-		waiting := ms[0].waiting[outsider.ID()]
-		ms[0].mu.Unlock()
+		ms[0].members.mu.Lock()
+		waiting := ms[0].members.waiting[outsider.ID()]
+		ms[0].members.mu.Unlock()
 		if waiting != maxWaiting {
 			t.Errorf("%d streams wait for its hello, not %d", waiting, maxWaiting)
 		}
@@ -148,7 +148,7 @@ func TestSkippingTheHelloLeadsNowhere(t *testing.T) {
 		if s := ms[0].Status(); s.ReceivedWhispers != 0 || len(ms[0].Peers()) != 0 {
 			t.Errorf("it got through: %+v", s)
 		}
-		if n := len(ms[0].waiting); n != 0 {
+		if n := len(ms[0].members.waiting); n != 0 {
 			t.Errorf("%d peers are still waited for", n)
 		}
 	})
@@ -230,7 +230,7 @@ func TestHelloAgainstReplayAndReflection(t *testing.T) {
 		if len(ms[0].Peers()) != 1 {
 			t.Fatal("the honest hello was refused")
 		}
-		ms[0].expel(h.ID(), ErrLeft)
+		ms[0].members.expel(h.ID(), ErrLeft)
 		hand(t, stream(), netkey.Nonce{2}, func(helloAnswer) []netkey.HelloTag { return seen })
 		refused("replay")
 	})
@@ -305,31 +305,31 @@ func TestBadSignaturesEndAMembership(t *testing.T) {
 					t.Fatal(err)
 				}
 				data[len(data)-1] ^= 1
-				if err := ms[2].topic.Publish(t.Context(), data); err != nil {
+				if err := ms[2].broadcaster.topic.Publish(t.Context(), data); err != nil {
 					t.Fatal(err)
 				}
 				pass(time.Second)
 			}
 		}
 		bad(int(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most))
-		if !ms[0].isMember(w.Hosts[2].ID()) {
+		if !ms[0].members.has(w.Hosts[2].ID()) {
 			t.Fatal("it was put outside early")
 		}
 		pass(peerlimit.DefaultBudgets()[peerlimit.BadBatch].In)
 		bad(int(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most) + 1)
 		pass(time.Minute)
 		for i := range 2 {
-			if ms[i].isMember(w.Hosts[2].ID()) {
+			if ms[i].members.has(w.Hosts[2].ID()) {
 				t.Errorf("%d still has it as a member", i)
 			}
 		}
-		if !ms[0].isMember(w.Hosts[1].ID()) || !ms[1].isMember(w.Hosts[0].ID()) {
+		if !ms[0].members.has(w.Hosts[1].ID()) || !ms[1].members.has(w.Hosts[0].ID()) {
 			t.Error("the others lost each other")
 		}
 		if n := ms[0].Status().ReceivedBroadcasts; n != 0 {
 			t.Errorf("%d broadcasts got through", n)
 		}
-		pass(forgiveness + time.Minute)
+		pass(banTime + time.Minute)
 		if len(ms[2].Peers()) == 0 {
 			t.Error("it was never forgiven")
 		}
@@ -350,12 +350,12 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 		}
 		pass(3 * time.Second)
 		for seq := range uint64(peerlimit.DefaultBudgets()[peerlimit.BadBatch].Most) + 1 {
-			sealed, err := ms[0].seal(seq+1, []batch.Message{{Packets: []byte{0x80}}})
+			sealed, err := ms[0].broadcaster.seal(seq+1, []batch.Message{{Packets: []byte{0x80}}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			sealed[len(sealed)-1] ^= 1
-			if err := ms[0].topic.Publish(t.Context(), sealed); err != nil {
+			if err := ms[0].broadcaster.topic.Publish(t.Context(), sealed); err != nil {
 				t.Fatal(err)
 			}
 			pass(time.Second)
@@ -366,7 +366,7 @@ func TestUnsignedByItsAuthor(t *testing.T) {
 		if s := ms[2].Status(); s.ReceivedBroadcasts != 0 || s.BadSignatures != 0 {
 			t.Errorf("it was passed on: %+v", s)
 		}
-		if ms[1].isMember(ms[0].ID()) || !ms[1].isMember(ms[2].ID()) {
+		if ms[1].members.has(ms[0].ID()) || !ms[1].members.has(ms[2].ID()) {
 			t.Errorf("its neighbour has %v", ms[1].Peers())
 		}
 	})
@@ -382,12 +382,12 @@ func TestReplayedBroadcastIsNotHandled(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		sealed, err := a.seal(1, []batch.Message{{Packets: []byte{0x80}}})
+		sealed, err := a.broadcaster.seal(1, []batch.Message{{Packets: []byte{0x80}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
-			if err := a.topic.Publish(t.Context(), sealed); err != nil {
+			if err := a.broadcaster.topic.Publish(t.Context(), sealed); err != nil {
 				t.Fatal(err)
 			}
 			pass(2 * seenTTL) // pubsub has forgotten it
@@ -400,11 +400,11 @@ func TestReplayedBroadcastIsNotHandled(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		foreign, err := other.seal(2, []batch.Message{{Packets: []byte{0x80}}})
+		foreign, err := other.broadcaster.seal(2, []batch.Message{{Packets: []byte{0x80}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fresh, err := b.acceptBatch(other.ID(), foreign, 0); fresh || !errors.Is(err, errForeign) {
+		if fresh, err := b.broadcaster.accept(other.ID(), foreign, 0); fresh || !errors.Is(err, errForeign) {
 			t.Errorf("a batch of another network: %v", err)
 		}
 	})

@@ -2,18 +2,12 @@ package mesh
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"time"
 
-	pubsub "github.com/libp2p/go-libp2p-pubsub"
-	pb "github.com/libp2p/go-libp2p-pubsub/pb"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2p-today/go2p/internal/value"
 	"github.com/p2p-today/go2p/mesh/internal/batch"
@@ -26,93 +20,36 @@ const batchPurpose = "go2p-batch-1"
 // errForeign says that a batch is not signed by its author for this network.
 var errForeign = errors.New("broadcast with a bad signature")
 
-// contentID names a pubsub message by its topic and all its bytes.
-func contentID(msg *pb.Message) string {
-	h := sha256.New()
-	h.Write([]byte(msg.GetTopic()))
-	h.Write([]byte{0})
-	h.Write(msg.GetData())
-	return string(h.Sum(nil)[:16])
+// A broadcaster sends this peer's broadcasts and takes those of others, in batches: by
+// gossip, by the control streams of members that gossip passes over, and by repair. Its
+// state is in its parts, which lock for themselves.
+type broadcaster struct {
+	*local
+	members    *membership
+	bans       *bans
+	dispatcher *dispatcher
+	repairer   *repairer
+	acks       *ackQueries
+	relays     *relays
+	outbox     *outbox
+	topic      *Topic // of batches; set by start
 }
 
-// gossipParams are the defaults with a heartbeat five times as fast: with it a new
-// neighbour is grafted, and a broadcast is passed on only to those that are. What
-// is counted in heartbeats keeps its time, but for how long an ID is gossiped.
-func gossipParams() pubsub.GossipSubParams {
-	const faster = 5
-	p := pubsub.DefaultGossipSubParams()
-	p.HeartbeatInterval /= faster
-	p.SlowHeartbeatWarning *= faster
-	p.HistoryLength *= faster
-	p.IDontWantMessageTTL *= faster
-	p.OpportunisticGraftTicks *= faster
-	return p
+func newBroadcaster(members *membership, bans *bans, dispatcher *dispatcher) *broadcaster {
+	return &broadcaster{
+		local: members.local, members: members, bans: bans, dispatcher: dispatcher,
+		repairer: newRepairer(members), acks: newAckQueries(members), relays: newRelays(), outbox: newOutbox(),
+	}
 }
 
-// startGossip runs a gossipsub router for this network behind the gate. It ends
-// with the mesh's context.
-func (m *Mesh) startGossip() error {
-	var err error
-	if m.memberHost, err = newMemberHost(m); err != nil {
-		return err
+// start begins to exchange batches, until the mesh ends.
+func (b *broadcaster) start(g *gossip) (err error) {
+	b.topic, err = g.join("mesh", b.validate, b.members.setSubscribed)
+	if err == nil {
+		b.group.Go(b.repairer.run)
+		b.group.Go(b.publish)
 	}
-	wire := onWire(gossipProtocol, m.tag)
-	m.gossip, err = pubsub.NewGossipSub(m.ctx, m.memberHost,
-		pubsub.WithGossipSubProtocols([]protocol.ID{wire}, func(f pubsub.GossipSubFeature, _ protocol.ID) bool {
-			return pubsub.GossipSubDefaultFeatures(f, pubsub.GossipSubID_v12)
-		}),
-		pubsub.WithGossipSubParams(gossipParams()),
-		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
-		pubsub.WithNoAuthor(),
-		pubsub.WithMessageIdFn(contentID),
-		pubsub.WithFloodPublish(true), // a neighbour that is not grafted yet hears us, too
-		pubsub.WithSeenMessagesTTL(seenTTL),
-		pubsub.WithMaxMessageSize(MaxTopicMessage+envelopeRoom),
-		pubsub.WithPeerOutboundQueueSize(gossipQueue),
-		pubsub.WithValidateQueueSize(gossipQueue),
-		pubsub.WithLogger(m.log),
-		pubsub.WithRPCLogger(slog.New(slog.DiscardHandler)), // a line an RPC
-	)
-	if err != nil {
-		return err
-	}
-	name := "/go2p/" + m.tag + "/mesh"
-	err = m.gossip.RegisterTopicValidator(name, m.validate, pubsub.WithValidatorInline(true))
-	if err != nil {
-		return err
-	}
-	if m.topic, err = m.gossip.Join(name); err != nil {
-		return err
-	}
-	// A relay takes part in a topic as a subscription does, but without a
-	// queue of pubsub's, which drops what it has no room for: judge passes
-	// everything on itself.
-	if _, err = m.topic.Relay(); err != nil {
-		return err
-	}
-	topicEvents, err := m.topic.EventHandler()
-	if err != nil {
-		return err
-	}
-	m.wg.Go(func() { m.watchTopic(topicEvents) })
-	return nil
-}
-
-// watchTopic notes which members gossipsub knows as subscribers.
-func (m *Mesh) watchTopic(events *pubsub.TopicEventHandler) {
-	defer events.Cancel()
-	for {
-		ev, err := events.NextPeerEvent(m.ctx)
-		if err != nil {
-			return
-		}
-		m.mu.Lock()
-		if mb := m.members[ev.Peer]; mb != nil {
-			mb.subscribed = ev.Type == pubsub.PeerJoin
-			m.notifyChange()
-		}
-		m.mu.Unlock()
-	}
+	return err
 }
 
 // A Receipt tells what became of a broadcast.
@@ -124,209 +61,263 @@ type Receipt struct {
 	time time.Time
 }
 
-// Broadcast sends a message to all members of the network. It returns when the
-// message is in the outbox, from which it goes out at once, or together with others
-// that wait there; with the outbox full it waits for room. Close sends what is left.
-// Without neighbours a message reaches those who come within the minute that
-// members remember it, which may be nobody; that is no error. Neighbours that came
-// within the last second are waited for until they can hear it, at most for that
-// second. Errors: *TypeError, ErrTooLarge, ErrClosed, or the context's.
-func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
-	var r Receipt
+// broadcast sends packets, and shows them to the observers.
+func (b *broadcaster) broadcast(ctx context.Context, packets []any) (Receipt, error) {
 	data, err := encodePackets(packets)
-	bm := batch.Message{Time: wallClock(m.id).UnixMilli(), Packets: data}
-	if err == nil {
-		r, err = m.broadcast(ctx, bm)
-	}
 	if err != nil {
-		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+		return Receipt{}, err
 	}
-	m.showOwn(bm, r)
+	msg := batch.Message{Time: b.clock().UnixMilli(), Packets: data}
+	r, err := b.send(ctx, msg)
+	if err == nil && b.dispatcher.observed() {
+		b.showOwn(msg, r)
+	}
+	return r, err
+}
+
+// relay sends packets from another network, and handles them here, too, unless somebody has
+// relayed them before.
+func (b *broadcaster) relay(ctx context.Context, from Relayed, packets []any) (Receipt, error) {
+	data, err := from.encode(packets)
+	if err != nil {
+		return Receipt{}, err
+	}
+	msg := Message{
+		ID: from.messageID(), Kind: Broadcast, From: b.id, Time: from.Time,
+		Origin: from.Origin, OriginID: from.ID, size: len(data),
+	}
+	if _, msg.Packets, err = decodePackets(data); err != nil {
+		return Receipt{}, err
+	}
+	if !b.relays.first(msg.ID) {
+		return Receipt{ID: msg.ID}, nil
+	}
+	r, err := b.send(ctx, batch.Message{Time: from.Time.UnixMilli(), Packets: data})
+	if err != nil {
+		return Receipt{}, err
+	}
+	r.ID = msg.ID
+	b.dispatcher.enqueue(msg)
 	return r, nil
 }
 
-// broadcast sends a message.
-func (m *Mesh) broadcast(ctx context.Context, bm batch.Message) (Receipt, error) {
-	if err := m.awaitSubscribers(ctx); err != nil {
+// send puts a message in the outbox, and publishes a batch if nobody else does.
+func (b *broadcaster) send(ctx context.Context, msg batch.Message) (Receipt, error) {
+	if err := b.members.awaitSubscribers(ctx); err != nil {
 		return Receipt{}, err
 	}
-	seq, send, err := m.outbox.put(ctx, bm)
+	seq, publish, err := b.outbox.put(ctx, msg)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if send {
-		m.publishOne()
+	if publish {
+		b.publishOne()
 	}
-	m.stats.sentBroadcasts.Add(1)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return Receipt{messageID(Broadcast, m.id, m.boot, seq), len(m.members), seq, time.Now()}, nil
+	b.stats.sentBroadcasts.Add(1)
+	return Receipt{
+		ID: messageID(Broadcast, b.id, b.boot, seq), Neighbours: b.members.count(), seq: seq, time: time.Now(),
+	}, nil
 }
 
-func encodePackets(packets []any) ([]byte, error) {
-	v, err := value.Normalize(append([]any{}, packets...))
+// showOwn shows a broadcast of this peer to the observers.
+func (b *broadcaster) showOwn(msg batch.Message, r Receipt) {
+	packets, err := value.Unmarshal(msg.Packets)
 	if err != nil {
-		return nil, err
+		return // of what was encoded here
 	}
-	data, err := value.Marshal(v.([]any))
-	if err == nil && len(data) > MaxMessage {
-		err = fmt.Errorf("%w: its packets have %d", ErrTooLarge, len(data))
-	}
-	return data, err
+	b.dispatcher.show(Message{
+		ID: r.ID, Kind: Broadcast, From: b.id, Time: time.UnixMilli(msg.Time), Packets: packets,
+		boot: b.boot, seq: r.seq,
+	})
 }
 
-// awaitSubscribers waits for members of less than a second whose subscription has
-// not arrived: what is published before would pass them by.
-func (m *Mesh) awaitSubscribers(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// publishOne publishes one batch, and leaves the rest to the loop of publish: a call of
+// Broadcast does not work for others for long.
+func (b *broadcaster) publishOne() {
+	first, messages := b.outbox.next()
+	b.publishBatch(first, messages)
+	b.outbox.handed.Set()
+}
+
+// publish goes on where publishOne leaves off, until the mesh ends.
+func (b *broadcaster) publish() {
 	for {
-		if m.closed {
-			return ErrClosed
+		select {
+		case <-b.ctx().Done():
+			return
+		case <-b.outbox.handed.C():
 		}
-		if err := ctx.Err(); err != nil || time.Since(m.admitted) >= settle {
-			return err
-		}
-		var until time.Time
-		for _, mb := range m.members {
-			direct := m.host.Network().Connectedness(mb.id) == network.Connected
-			if end := mb.since.Add(settle); direct && !mb.subscribed && end.After(until) {
-				until = end
+		for {
+			first, messages := b.outbox.next()
+			if len(messages) == 0 {
+				break
 			}
+			b.publishBatch(first, messages)
 		}
-		if !time.Now().Before(until) {
-			return nil
-		}
-		wait, cancel := context.WithDeadline(ctx, until)
-		m.awaitChange(wait)
-		cancel()
+	}
+}
+
+func (b *broadcaster) publishBatch(first uint64, messages []batch.Message) {
+	sealed, err := b.seal(first, messages)
+	if err == nil {
+		own := repair.Record{Run: b.ownRun(), First: first, Count: len(messages), Data: sealed}
+		b.repairer.keep(b.repairer.receive(own, 0))
+		err = b.forward(sealed, 0, b.id)
+	}
+	if err != nil && b.ctx().Err() == nil {
+		b.log.Error("cannot publish", "err", err)
 	}
 }
 
 // seal signs messages, which are numbered from seq on, as one batch.
-func (m *Mesh) seal(seq uint64, messages []batch.Message) ([]byte, error) {
-	b := batch.Batch{Author: []byte(m.id), Boot: m.boot, Seq: seq, Messages: messages}
-	body := b.AppendBody(make([]byte, 0, b.Size()))
-	sig, err := m.sign(batchPurpose, body)
+func (b *broadcaster) seal(seq uint64, messages []batch.Message) ([]byte, error) {
+	unsigned := batch.Batch{Author: []byte(b.id), Boot: b.boot, Seq: seq, Messages: messages}
+	body := unsigned.AppendBody(make([]byte, 0, unsigned.Size()))
+	sig, err := b.sign(batchPurpose, body)
 	if err != nil {
 		return nil, err
 	}
 	return batch.Append(make([]byte, 0, len(body)+len(sig)+batch.EntryOverhead), body, sig), nil
 }
 
-// validate decides about a batch that came from a neighbour: what is not properly
-// signed goes no further, what was handled before neither, and what is new goes to
-// the inbox and to the other neighbours.
-func (m *Mesh) validate(_ context.Context, from peer.ID, msg *pubsub.Message) pubsub.ValidationResult {
-	if from == m.ID() {
-		return pubsub.ValidationAccept
+// forward gives a batch of this peer, or of a member that gossipsub passes over, to
+// gossipsub and to the members that it passes over. Batches that are too large for
+// gossip are fetched.
+func (b *broadcaster) forward(data []byte, age time.Duration, from peer.ID) error {
+	if !repair.Gossiped(len(data)) {
+		return nil
 	}
-	if mb := m.member(from); mb != nil {
-		mb.hear()
-	}
-	fresh, err := false, ErrTooLarge // to be gossiped
-	if repair.Gossiped(len(msg.GetData())) {
-		fresh, err = m.acceptBatch(from, msg.GetData(), 0)
-	}
-	if err != nil {
-		m.badBatch(from, err)
-		return pubsub.ValidationReject
-	}
-	if !fresh {
-		return pubsub.ValidationIgnore
-	}
-	m.count(from, peerlimit.UselessBytes, -len(msg.GetData()))
-	m.push(msg.GetData(), 0, from)
-	return pubsub.ValidationAccept
+	b.push(data, age, from)
+	return b.topic.Publish(b.ctx(), data)
 }
 
-// acceptBatch checks a batch of the given age that came from a neighbour, notes it in
+// push hands a batch to the members that are connected by way of a relay only, and
+// which gossipsub passes over, but not back to the member that it is from.
+func (b *broadcaster) push(data []byte, age time.Duration, from peer.ID) {
+	for _, p := range b.members.ids() {
+		if p != from && b.members.isLimited(p) {
+			batches := []agedData{{Data: data, Age: uint64(age.Milliseconds())}}
+			b.members.send(p, controlMessage{Kind: controlPush, Batches: batches})
+		}
+	}
+}
+
+// handlePush takes batches from a member that gossipsub passes over, and forwards them.
+func (b *broadcaster) handlePush(mb *member, batches []agedData) {
+	for _, pushed := range batches {
+		age := milliseconds(pushed.Age)
+		fresh, err := b.accept(mb.id, pushed.Data, age)
+		if err != nil {
+			b.bans.badBatch(mb.id, fmt.Errorf("pushed: %w", err))
+		}
+		if !fresh {
+			continue
+		}
+		if err := b.forward(pushed.Data, age, mb.id); err != nil {
+			b.log.Debug("cannot pass on", "err", err)
+		}
+	}
+}
+
+// handleBatches takes the answer to a fetch.
+func (b *broadcaster) handleBatches(mb *member, fetched *wireRange, batches []agedData) {
+	if fetched == nil {
+		return
+	}
+	// What is fetched is not in a hurry, and may be a minute's worth of broadcasts: it
+	// waits for the handlers, within reason, rather than crowd something out.
+	ctx, cancel := context.WithTimeout(b.ctx(), repair.FetchTimeout)
+	defer cancel()
+	for _, fetched := range batches {
+		b.dispatcher.inbox.awaitHalfFree(ctx)
+		fresh, err := b.accept(mb.id, fetched.Data, milliseconds(fetched.Age))
+		if err != nil {
+			b.bans.badBatch(mb.id, fmt.Errorf("fetched: %w", err))
+		}
+		if fresh && repair.Gossiped(len(fetched.Data)) {
+			b.stats.repairedBroadcasts.Add(1)
+		}
+	}
+	b.repairer.answered(mb, fetched)
+}
+
+// validate decides about a batch that gossip has brought from a neighbour: what is not
+// properly signed goes no further, what was handled before neither, and what is new goes to
+// the inbox and to the other neighbours.
+func (b *broadcaster) validate(from peer.ID, data []byte) Verdict {
+	fresh, err := false, ErrTooLarge // to be gossiped
+	if repair.Gossiped(len(data)) {
+		fresh, err = b.accept(from, data, 0)
+	}
+	if err != nil {
+		b.bans.badBatch(from, err)
+		return Reject
+	}
+	if !fresh {
+		return Ignore
+	}
+	b.bans.count(from, peerlimit.UselessBytes, -len(data))
+	b.push(data, 0, from)
+	return Pass
+}
+
+// accept checks a batch of the given age that came from a neighbour, notes it in
 // the history and puts those of its messages in the inbox that are new. Without any
 // it is not fresh.
 //
 // Of what comes straight from its author the connection proves the author, as it does
 // for a whisper: it is handled first, and the signature checked before it is kept or
 // passed on. docs/design.md has what that saves.
-func (m *Mesh) acceptBatch(from peer.ID, data []byte, age time.Duration) (fresh bool, err error) {
-	b, err := batch.Scan(data)
+func (b *broadcaster) accept(from peer.ID, data []byte, age time.Duration) (fresh bool, err error) {
+	scanned, err := batch.Scan(data)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errForeign, err)
 	}
-	author, err := peer.IDFromBytes(b.Author)
+	author, err := peer.IDFromBytes(scanned.Author)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errForeign, err)
 	}
-	if author == m.ID() { // it came back
+	if author == b.id { // it came back
 		return false, nil
 	}
-	if m.knows(author, b) {
+	run := repair.Run{Author: string(author), Boot: scanned.Boot}
+	if last := scanned.Seq + uint64(len(scanned.Messages)) - 1; scanned.Seq != 0 && last >= scanned.Seq &&
+		b.repairer.has(run, repair.Interval{First: scanned.Seq, Last: last}) {
 		return false, nil // gossip and repair brought it, and it was checked then
 	}
+	signed := func() bool { return b.verify(author, batchPurpose, scanned.Body, scanned.Sig) }
 	straight := from == author
-	if !straight && !m.verify(author, b) {
+	if !straight && !signed() {
 		return false, errForeign
 	}
-	messages, err := messagesOf(&b, author)
+	messages, err := messagesOf(&scanned, author)
 	if err != nil {
 		return false, err
 	}
-	rec := repair.Record{Run: repair.Run{Author: string(author), Boot: b.Boot}, First: b.Seq, Count: len(messages), Data: data}
-	m.historyMu.Lock()
-	a := m.history.Receive(time.Now(), rec, age)
-	m.historyMu.Unlock()
+	a := b.repairer.receive(repair.Record{Run: run, First: scanned.Seq, Count: len(messages), Data: data}, age)
 	if len(a.Fresh) == 0 {
 		return false, nil
 	}
-	if m.count(author, peerlimit.Authored, len(a.Fresh)) || m.count(author, peerlimit.AuthoredBytes, len(data)) {
+	if b.bans.count(author, peerlimit.Authored, len(a.Fresh)) || b.bans.count(author, peerlimit.AuthoredBytes, len(data)) {
 		for _, i := range a.Fresh {
-			m.reportDropped(messages[i])
+			b.dispatcher.drop(messages[i])
 		}
 		return false, nil // it goes no further from here
 	}
 	for _, i := range a.Fresh {
-		if messages[i].Origin != "" && !m.firstRelay(messages[i]) {
+		if messages[i].Origin != "" && !b.relays.first(messages[i].ID) {
 			continue // another member has relayed it
 		}
-		for _, lost := range m.inbox.tryEnqueue(messages[i]) {
-			m.reportDropped(lost)
-		}
+		b.dispatcher.enqueue(messages[i])
 	}
 	if straight {
 		runtime.Gosched() // to the handler
-		if !m.verify(author, b) {
+		if !signed() {
 			return false, errForeign
 		}
 	}
-	m.historyMu.Lock()
-	m.history.Keep(time.Now(), a)
-	m.historyMu.Unlock()
-	m.wakeRepair(len(data))
+	b.repairer.keep(a)
 	return true, nil
-}
-
-// reportDropped reports a broadcast that does not get to the handlers.
-func (m *Mesh) reportDropped(msg Message) {
-	m.stats.droppedBroadcasts.Add(1)
-	m.events.Publish(Event{
-		Kind: EventGap, Peer: msg.From, Time: time.Now(),
-		Gap: Gap{Author: msg.From, Boot: msg.boot, First: msg.seq, Last: msg.seq},
-	})
-}
-
-// knows tells whether all messages of a batch were handled before.
-func (m *Mesh) knows(author peer.ID, b batch.Batch) bool {
-	last := b.Seq + uint64(len(b.Messages)) - 1
-	if b.Seq == 0 || last < b.Seq {
-		return false
-	}
-	m.historyMu.Lock()
-	defer m.historyMu.Unlock()
-	return m.history.Has(repair.Run{Author: string(author), Boot: b.Boot}, repair.Interval{First: b.Seq, Last: last})
-}
-
-// verify checks the signature of a batch.
-func (m *Mesh) verify(author peer.ID, b batch.Batch) bool {
-	return m.verifySigned(author, batchPurpose, b.Body, b.Sig)
 }
 
 // messagesOf decodes the messages of a batch whose signature holds.
@@ -336,19 +327,35 @@ func messagesOf(b *batch.Batch, author peer.ID) ([]Message, error) {
 	}
 	messages := make([]Message, len(b.Messages))
 	for i, bm := range b.Messages {
-		c, packets, err := decodePackets(bm.Packets)
+		from, packets, err := decodePackets(bm.Packets)
 		if err != nil {
 			return nil, err
 		}
 		id := messageID(Broadcast, author, b.Boot, b.Seq+uint64(i))
-		if c.Origin != "" {
-			id = relayedID(c)
+		if from.Origin != "" {
+			id = from.messageID()
 		}
 		messages[i] = Message{
 			ID: id, Kind: Broadcast, From: author,
-			Time: time.UnixMilli(bm.Time), Packets: packets, Origin: c.Origin, OriginID: c.ID,
+			Time: time.UnixMilli(bm.Time), Packets: packets, Origin: from.Origin, OriginID: from.ID,
 			size: len(bm.Packets), boot: b.Boot, seq: b.Seq + uint64(i),
 		}
 	}
 	return messages, nil
+}
+
+// flush gives what was broadcast in the last two seconds as long to reach the
+// neighbours: published is not written yet. A peer that lacks older broadcasts fetches
+// them from others.
+func (b *broadcaster) flush() {
+	ctx, cancel := context.WithTimeout(b.ctx(), flushTime)
+	defer cancel()
+	last, err := b.outbox.flush(ctx)
+	now := time.Now()
+	if first := b.repairer.since(now.Add(-flushTime)); err == nil && first != 0 {
+		_, err = b.acks.ask(ctx, repair.Interval{First: first, Last: last}, now)
+	}
+	if err != nil {
+		b.log.Warn("closed before all neighbours had the last broadcasts", "err", err)
+	}
 }

@@ -4,278 +4,268 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/discovery"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
+
+	"github.com/p2p-today/go2p/internal/notify"
+	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
 
-// Connect connects to a peer and returns when it is a member, of this network,
-// at both ends. To a member that is behind a relay it tries to connect directly. It
-// lifts an earlier Disconnect. Errors: ErrUnreachable,
-// ErrNoCommonNetwork (the other end reports it, too), ErrClosed, or the context's.
-func (m *Mesh) Connect(ctx context.Context, to peer.AddrInfo) error {
-	m.liftDisconnect(to.ID)
-	if err := m.connect(ctx, to, true); err != nil {
-		if !errors.Is(err, ErrNoCommonNetwork) {
-			m.stats.note(to.ID, err)
+// A dialer owns who is dialled: the redials, the addresses of former neighbours, and the
+// peers in Options.Join that have refused. Its loop dials the peers that are due and saves
+// the addresses. Its mutex guards all that; it is locked with the mutex of membership held,
+// never the other way round.
+type dialer struct {
+	*tenant
+	join []peer.AddrInfo
+	wake notify.Flag // the loop looks at its deadlines again
+
+	mu        sync.Mutex
+	redials   *redial.Schedule
+	addresses addressBook
+	refusals  map[peer.ID]error // of peers in join, until they admit
+}
+
+func newDialer(t *tenant, join []peer.AddrInfo, addresses addressBook) *dialer {
+	d := &dialer{
+		tenant: t, join: join, wake: notify.NewFlag(),
+		redials: redial.New(newRand()), addresses: addresses, refusals: map[peer.ID]error{},
+	}
+	for _, ai := range join {
+		d.redials.Add(t.epoch, string(ai.ID))
+	}
+	for _, p := range addresses.ids() {
+		d.redials.Add(t.epoch, string(p))
+	}
+	return d
+}
+
+// run dials the peers that are due, and saves the addresses, until the mesh ends.
+func (d *dialer) run() {
+	d.loop(d.wake, func(now time.Time) time.Time {
+		d.redialDue(now)
+		d.save()
+		return d.deadline(now)
+	})
+	d.save()
+}
+
+// deadline returns when a peer is to be dialled next, in an hour at most.
+func (d *dialer) deadline(now time.Time) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := now.Add(time.Hour)
+	if next := d.redials.Deadline(); !next.IsZero() && next.Before(first) {
+		first = next
+	}
+	return first
+}
+
+func (d *dialer) save() {
+	d.mu.Lock()
+	f, changed := d.addresses.changed()
+	d.mu.Unlock()
+	if !changed {
+		return
+	}
+	if err := d.addresses.save(f); err != nil {
+		d.log.Warn("cannot save the remembered peers", "err", err)
+	}
+}
+
+// joining notes that a peer becomes a member. The mutex of membership is held.
+func (d *dialer) joining(p peer.ID, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.redials.Remove(string(p))
+	delete(d.refusals, p)
+	d.addresses.note(p, d.host.Peerstore().Addrs(p), now, func(oldest peer.ID) {
+		if !d.joins(oldest) {
+			d.redials.Remove(string(oldest))
 		}
-		return fmt.Errorf("mesh: connect to %s: %w", to.ID, err)
+	})
+}
+
+// leaving notes that a peer is no member any more. The mutex of membership is held.
+func (d *dialer) leaving(p peer.ID, now time.Time, redial bool) {
+	if redial {
+		d.redialAt(p, now)
+	}
+}
+
+// redialAt has a peer dialled from a time on, unless it is dialled already.
+func (d *dialer) redialAt(p peer.ID, t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.redials.Add(t, string(p))
+}
+
+// forget calls the redialling of a peer off.
+func (d *dialer) forget(p peer.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.redials.Remove(string(p))
+}
+
+// redialling returns how many peers are dialled again and again.
+func (d *dialer) redialling() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.redials.Len()
+}
+
+// knows reports whether the addresses of a peer are remembered.
+func (d *dialer) knows(p peer.ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.addresses.peers[p]
+	return known
+}
+
+// addrs returns the addresses under which p may be found.
+func (d *dialer) addrs(p peer.ID) []ma.Multiaddr {
+	addrs := d.host.Peerstore().Addrs(p)
+	for _, ai := range d.join {
+		if ai.ID == p {
+			addrs = append(addrs, ai.Addrs...)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return ma.Unique(append(addrs, d.addresses.addrs(p)...))
+}
+
+// info returns where p may be found.
+func (d *dialer) info(p peer.ID) peer.AddrInfo { return peer.AddrInfo{ID: p, Addrs: d.addrs(p)} }
+
+// joins reports whether p is one of the peers to join.
+func (d *dialer) joins(p peer.ID) bool {
+	return slices.ContainsFunc(d.join, func(ai peer.AddrInfo) bool { return ai.ID == p })
+}
+
+// allRefused reports whether each of the peers to join has refused.
+func (d *dialer) allRefused() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, ai := range d.join {
+		if d.refusals[ai.ID] == nil {
+			return false
+		}
+	}
+	return len(d.join) > 0
+}
+
+// hopeless returns why there is no use in waiting for a neighbour, if there is none. The
+// mutex of membership is held.
+func (d *dialer) hopeless() error {
+	switch {
+	case d.redialling() == 0:
+		return ErrAlone
+	case d.allRefused():
+		return ErrNoCommonNetwork
 	}
 	return nil
 }
 
-// Disconnect ends the membership of a neighbour at both ends. Neither dials the
-// other again in this run until one calls Connect. Connections stay: others may
-// use them.
-func (m *Mesh) Disconnect(p peer.ID) error {
-	if !m.isMember(p) {
-		return fmt.Errorf("mesh: disconnect %s: not a neighbour", p)
-	}
-	m.mu.Lock()
-	m.disconnected[p] = true
-	m.redials.Remove(string(p))
-	m.mu.Unlock()
-	m.hostmux.renew(p) // tells p
-	m.expel(p, ErrLeft)
-	return nil
-}
-
-func (m *Mesh) connect(ctx context.Context, to peer.AddrInfo, explicit bool) error {
-	if m.ctx.Err() != nil {
+// connect makes a peer a member. With explicit, a user has asked for it.
+func (d *dialer) connect(ctx context.Context, to peer.AddrInfo, explicit bool) error {
+	if d.ctx().Err() != nil {
 		return ErrClosed
 	}
-	if to.ID == m.ID() {
+	if to.ID == d.id {
 		return errors.New("that is this peer itself")
 	}
 	ctx = network.WithAllowLimitedConn(ctx, "go2p")
-	if m.isMember(to.ID) && m.host.Network().Connectedness(to.ID) == network.Limited {
+	if d.members.has(to.ID) && d.members.isLimited(to.ID) {
 		ctx = network.WithForceDirectDial(ctx, "a relay is there already")
 	}
-	if err := m.host.Connect(ctx, to); err != nil {
+	if err := d.host.Connect(ctx, to); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	if m.isMember(to.ID) {
+	if d.members.has(to.ID) {
 		return nil
 	}
-	g, err := m.hostmux.sayHello(ctx, to.ID, explicit)
+	o, err := d.mux.sayHello(ctx, to.ID, explicit)
 	if unsupported, ok := errors.AsType[multistream.ErrNotSupported[protocol.ID]](err); ok {
-		m.refused(to.ID, explicit)
+		d.refused(to.ID, explicit)
 		return fmt.Errorf("%w (it does not speak %v)", ErrNoCommonNetwork, unsupported.Protos)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	m.hostmux.settle(to.ID, g)
-	if g.common[m] {
+	d.mux.settle(to.ID, o)
+	if o.has(d.tenant) {
 		return nil
 	}
-	if !g.stranger() { // else settle has told all networks
-		m.refused(to.ID, explicit)
+	if !o.noneCommon() { // else settle has told all networks
+		d.refused(to.ID, explicit)
 	}
 	return ErrNoCommonNetwork
 }
 
 // redialDue dials those whose turn it is, in the background.
-func (m *Mesh) redialDue(now time.Time) {
-	m.mu.Lock()
-	due := m.redials.Due(now)
-	m.mu.Unlock()
+func (d *dialer) redialDue(now time.Time) {
+	d.mu.Lock()
+	due := d.redials.Due(now)
+	d.mu.Unlock()
 	for _, id := range due {
-		m.wg.Go(func() { m.redial(peer.ID(id)) })
+		d.group.Go(func() { d.redial(peer.ID(id)) })
 	}
 }
 
-func (m *Mesh) redial(p peer.ID) {
-	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
+func (d *dialer) redial(p peer.ID) {
+	ctx, cancel := context.WithTimeout(d.ctx(), dialTimeout)
 	defer cancel()
-	explicit := m.shouldJoin(p)
-	err := m.connect(ctx, peer.AddrInfo{ID: p, Addrs: m.addrs(p)}, explicit)
+	explicit := d.shouldJoin(p)
+	err := d.connect(ctx, d.info(p), explicit)
 	if err == nil {
-		m.mu.Lock()
-		m.redials.Remove(string(p))
-		m.mu.Unlock()
+		d.forget(p)
 	} else {
-		if m.joins(p) && m.stats.note(p, err) && !errors.Is(err, ErrNoCommonNetwork) {
-			m.log.Warn("cannot join, will try again", "peer", p, "err", err)
+		if d.joins(p) && d.stats.note(p, err) && !errors.Is(err, ErrNoCommonNetwork) {
+			d.log.Warn("cannot join, will try again", "peer", p, "err", err)
 		}
-		m.log.Debug("redial failed", "peer", p, "err", err)
-		m.mu.Lock()
-		m.redials.Failed(time.Now(), string(p))
-		if explicit && errors.Is(err, ErrNoCommonNetwork) {
-			m.refusals[p] = err
-			m.notifyChange()
-		}
-		m.mu.Unlock()
+		d.log.Debug("redial failed", "peer", p, "err", err)
+		d.failed(p, err, explicit && errors.Is(err, ErrNoCommonNetwork))
 	}
-	m.wakeLoop()
+	d.wake.Set()
 }
 
-// shouldJoin tells whether p is one of the peers to join, unless it has refused
+// shouldJoin reports whether p is one of the peers to join, and has not refused
 // already: the ends are told once, not with each redial.
-func (m *Mesh) shouldJoin(p peer.ID) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.joins(p) && m.refusals[p] == nil
+func (d *dialer) shouldJoin(p peer.ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.joins(p) && d.refusals[p] == nil
 }
 
-func (m *Mesh) joins(p peer.ID) bool {
-	for _, ai := range m.opts.Join {
-		if ai.ID == p {
-			return true
-		}
+// failed notes that a peer could not be dialled, or has refused.
+func (d *dialer) failed(p peer.ID, err error, refused bool) {
+	d.mu.Lock()
+	d.redials.Failed(time.Now(), string(p))
+	if refused {
+		d.refusals[p] = err
 	}
-	return false
-}
-
-// allRefused tells whether each of the peers to join has refused. The caller holds
-// mu.
-func (m *Mesh) allRefused() bool {
-	for _, ai := range m.opts.Join {
-		if m.refusals[ai.ID] == nil {
-			return false
-		}
+	d.mu.Unlock()
+	if refused {
+		d.members.notify()
 	}
-	return len(m.opts.Join) > 0
-}
-
-// forget is told of a peer that the book has no room for any more. The caller
-// holds mu.
-func (m *Mesh) forget(p peer.ID) {
-	if !m.joins(p) {
-		m.redials.Remove(string(p))
-	}
-}
-
-// addrs returns the addresses under which p may be found.
-func (m *Mesh) addrs(p peer.ID) []ma.Multiaddr {
-	addrs := m.host.Peerstore().Addrs(p)
-	for _, ai := range m.opts.Join {
-		if ai.ID == p {
-			addrs = append(addrs, ai.Addrs...)
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return ma.Unique(append(addrs, m.addresses.addrs(p)...))
-}
-
-// RequestPeers asks all neighbours for theirs and returns the peers of the
-// network that are known now, this peer not among them, neighbours included, in no
-// particular order. Neighbours that do not answer within five seconds are left
-// out. The addresses are hearsay.
-func (m *Mesh) RequestPeers(ctx context.Context) ([]peer.AddrInfo, error) {
-	if m.ctx.Err() != nil {
-		return nil, fmt.Errorf("mesh: request peers: %w", ErrClosed)
-	}
-	known := map[peer.ID]peer.AddrInfo{}
-	for _, p := range m.memberIDs() {
-		known[p] = peer.AddrInfo{ID: p, Addrs: m.addrs(p)}
-	}
-	for _, info := range m.askAll(ctx, m.memberIDs(), "") {
-		if _, ok := known[info.ID]; !ok {
-			known[info.ID] = info
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("mesh: request peers: %w", err)
-	}
-	list := make([]peer.AddrInfo, 0, len(known))
-	for _, info := range known {
-		list = append(list, info)
-	}
-	return list, nil
-}
-
-// askAll asks several neighbours at a time for their lists.
-func (m *Mesh) askAll(ctx context.Context, ps []peer.ID, target peer.ID) []peer.AddrInfo {
-	var mu sync.Mutex
-	var all []peer.AddrInfo
-	var wg sync.WaitGroup
-	for _, p := range ps {
-		wg.Go(func() {
-			list, err := m.askList(ctx, p, target)
-			if err != nil {
-				m.log.Debug("no peer list", "peer", p, "err", err)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, list...)
-		})
-	}
-	wg.Wait()
-	return all
-}
-
-const (
-	searchRounds = 3  // how many circles of neighbours' neighbours are asked
-	searchWidth  = 16 // how many peers of a circle
-)
-
-// reach makes p a member, wherever it is.
-func (m *Mesh) reach(ctx context.Context, p peer.ID) error {
-	if m.isMember(p) && m.host.Network().Connectedness(p) != network.NotConnected {
-		return nil
-	}
-	err := m.connect(ctx, peer.AddrInfo{ID: p, Addrs: m.addrs(p)}, false)
-	if err == nil || errors.Is(err, ErrNoCommonNetwork) || errors.Is(err, ErrClosed) {
-		return err
-	}
-	asked := map[peer.ID]bool{}
-	for range searchRounds {
-		circle := m.circle(asked)
-		if len(circle) == 0 {
-			break
-		}
-		listed := m.askAll(ctx, circle, p)
-		for _, info := range listed {
-			if info.ID == p && m.connect(ctx, info, false) == nil {
-				return nil
-			}
-		}
-		m.connectSome(ctx, listed, searchWidth)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	if m.opts.PeerRouting != nil {
-		if info, err := m.opts.PeerRouting.FindPeer(ctx, p); err == nil && m.connect(ctx, info, false) == nil {
-			return nil
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
-}
-
-// circle returns members that were not asked yet, and notes them as asked.
-func (m *Mesh) circle(asked map[peer.ID]bool) []peer.ID {
-	var ps []peer.ID
-	for _, p := range m.memberIDs() {
-		if !asked[p] && len(ps) < searchWidth {
-			asked[p] = true
-			ps = append(ps, p)
-		}
-	}
-	return ps
 }
 
 // connectSome connects to at most n of the peers that are no members yet.
-func (m *Mesh) connectSome(ctx context.Context, infos []peer.AddrInfo, n int) {
+func (d *dialer) connectSome(ctx context.Context, infos []peer.AddrInfo, n int) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	tried := map[peer.ID]bool{m.ID(): true}
+	tried := map[peer.ID]bool{d.id: true}
 	for _, info := range infos {
-		if tried[info.ID] || m.isMember(info.ID) || m.banned(info.ID) {
+		if tried[info.ID] || d.members.has(info.ID) || d.bans.has(info.ID) {
 			continue
 		}
 		if len(tried) > n {
@@ -283,101 +273,27 @@ func (m *Mesh) connectSome(ctx context.Context, infos []peer.AddrInfo, n int) {
 		}
 		tried[info.ID] = true
 		wg.Go(func() {
-			if err := m.connect(ctx, info, false); err != nil {
-				m.log.Debug("cannot connect", "peer", info.ID, "err", err)
+			if err := d.connect(ctx, info, false); err != nil {
+				d.log.Debug("cannot connect", "peer", info.ID, "err", err)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-const (
-	lookAround = 30 * time.Second // between attempts to get more neighbours
-	pause      = time.Second      // after a change, so that several changes cause one attempt
-)
-
-// seekNeighbours connects to neighbours' neighbours while there are too few, and directly
-// to those behind a relay when that becomes possible.
-func (m *Mesh) seekNeighbours() {
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-m.short:
-			if !sleep(m.ctx, pause) {
-				return
-			}
-		case <-time.After(lookAround):
-		}
-		members := m.memberIDs()
-		m.upgrade(members)
-		if missing := m.opts.Neighbours - len(members); missing > 0 && len(members) > 0 {
-			m.connectSome(m.ctx, m.askAll(m.ctx, members, ""), missing)
-		}
-	}
-}
-
 // upgrade tries to connect directly to those that are behind a relay.
-func (m *Mesh) upgrade(members []peer.ID) {
-	ctx, cancel := context.WithTimeout(m.ctx, dialTimeout)
+func (d *dialer) upgrade(members []peer.ID) {
+	ctx, cancel := context.WithTimeout(d.ctx(), dialTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, p := range members {
-		if m.host.Network().Connectedness(p) == network.Limited {
+		if d.members.isLimited(p) {
 			wg.Go(func() {
-				if err := m.connect(ctx, peer.AddrInfo{ID: p, Addrs: m.addrs(p)}, false); err != nil {
-					m.log.Debug("still behind a relay", "peer", p, "err", err)
+				if err := d.connect(ctx, d.info(p), false); err != nil {
+					d.log.Debug("still behind a relay", "peer", p, "err", err)
 				}
 			})
 		}
 	}
 	wg.Wait()
-}
-
-// sleep waits, and tells whether the context still goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-// rendezvous is the name under which members find each other in a discovery
-// service; only they can derive it.
-func (m *Mesh) rendezvous() string { return "/go2p/" + m.tag }
-
-const advertiseTTL = time.Hour
-
-func (m *Mesh) advertise() {
-	for {
-		wait, err := m.opts.Discovery.Advertise(m.ctx, m.rendezvous(), discovery.TTL(advertiseTTL))
-		if err != nil {
-			m.log.Debug("cannot advertise", "err", err)
-			wait = time.Minute
-		}
-		if !sleep(m.ctx, max(wait*7/8, time.Minute)) {
-			return
-		}
-	}
-}
-
-func (m *Mesh) discover() {
-	for {
-		found, err := m.opts.Discovery.FindPeers(m.ctx, m.rendezvous())
-		if err != nil {
-			m.log.Debug("cannot discover", "err", err)
-		} else {
-			for info := range found {
-				m.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
-				if len(m.memberIDs()) < m.opts.Neighbours {
-					m.connectSome(m.ctx, []peer.AddrInfo{info}, 1)
-				}
-			}
-		}
-		if !sleep(m.ctx, 2*lookAround) {
-			return
-		}
-	}
 }

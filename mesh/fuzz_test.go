@@ -66,21 +66,21 @@ func fuzzHello[T any](t *testing.T, data []byte) {
 	}
 }
 
-func FuzzLink(f *testing.F) {
+func FuzzControl(f *testing.F) {
 	seed(f, controlMessage{Kind: controlPing, Nonce: 1},
 		controlMessage{Kind: controlWantPeers, Nonce: 1, Target: []byte("p")},
 		controlMessage{Kind: controlPeers, Peers: []listed{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}},
 		controlMessage{Kind: controlHave, Haves: []wireHave{{Author: []byte("p"), Boot: 1, Low: 2, High: 3, Age: 4, Urgent: true}}},
 		controlMessage{Kind: controlFetch, Range: &wireRange{Author: []byte("p"), Boot: 1, Intervals: []uint64{1, 2, 5, 5}}},
 		controlMessage{Kind: controlPush, Batches: []agedData{{Data: []byte("b"), Age: 1}}})
-	f.Add([]byte{0xa2, 0x01, 0x00, 0x05, 0x80}) // a list of heads that is empty, and not left out
+	f.Add([]byte{0xa2, 0x01, 0x00, 0x05, 0x80}) // a list of haves that is empty, and not left out
 	f.Fuzz(func(t *testing.T, data []byte) {
 		msg, err := decodeControl(data)
 		if err != nil {
 			return
 		}
 		recode(t, msg, decodeControl)
-		new(Mesh).infos(msg.Peers)
+		addrInfos(msg.Peers, "")
 		if msg.Range != nil {
 			if again := flatten(msg.Range.intervals()); !slices.Equal(again, msg.Range.Intervals[:len(again)]) {
 				t.Fatalf("%v was read as %v", msg.Range.Intervals, again)
@@ -89,8 +89,8 @@ func FuzzLink(f *testing.F) {
 	})
 }
 
-// fuzzAuthor is a mesh that can sign and verify, without a host.
-func fuzzAuthor(tb testing.TB) (*Mesh, peer.ID) {
+// fuzzAuthor is a broadcaster that can sign and verify, without a host.
+func fuzzAuthor(tb testing.TB) (*broadcaster, peer.ID) {
 	tb.Helper()
 	std := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	key, _, err := crypto.KeyPairFromStdKey(&std)
@@ -101,17 +101,17 @@ func fuzzAuthor(tb testing.TB) (*Mesh, peer.ID) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &Mesh{id: id, signer: key, boot: 7}, id
+	return &broadcaster{local: &local{id: id, signer: key, boot: 7}}, id
 }
 
 func FuzzBatch(f *testing.F) {
-	m, id := fuzzAuthor(f)
+	author, id := fuzzAuthor(f)
 	for n := range 3 {
 		messages := make([]batch.Message, n)
 		for i := range messages {
 			messages[i] = batch.Message{Time: int64(i), Packets: []byte{0x82, 0x61, 'a', 0x01}}
 		}
-		data, err := m.seal(1, messages)
+		data, err := author.seal(1, messages)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func FuzzBatch(f *testing.F) {
 		if again := batch.Append(nil, b.AppendBody(nil), b.Sig); !bytes.Equal(again, data) {
 			t.Fatalf("%x is encoded as %x", data, again)
 		}
-		m.verify(id, b)
+		author.verify(id, batchPurpose, b.Body, b.Sig)
 		messages, err := messagesOf(&b, id)
 		if err == nil && len(messages) != len(b.Messages) {
 			t.Fatal(fmt.Sprint(len(messages), " messages of ", len(b.Messages)))

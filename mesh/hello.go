@@ -1,16 +1,15 @@
 package mesh
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
@@ -47,64 +46,37 @@ type helloInfo struct {
 	Gen   uint64 // raised when the peer joins or leaves a network
 }
 
-// helloResult is the outcome of a hello, the same at both ends but for whose side
-// it is seen from.
+// A helloResult is the outcome of a hello, the same at both ends but for the side that it
+// is seen from.
 type helloResult struct {
 	local, remote helloInfo
 	explicit      bool
-	skew          time.Duration // their clock less ours
-	common        map[*Mesh]bool
+	skew          time.Duration // the remote clock less the local one
+	common        []bool        // for each of the local networks: the remote peer is in it
 	conn          network.Conn
 }
 
-// stranger tells whether the two have no network in common at all.
-func (g *helloResult) stranger() bool {
-	for _, common := range g.common {
-		if common {
-			return false
-		}
-	}
-	return true
-}
+// noneCommon reports whether the two peers have no network in common.
+func (r *helloResult) noneCommon() bool { return !slices.Contains(r.common, true) }
 
 var helloDecoder = dcbor.Decoder(maxTags, 4)
 
-// sayHello opens a hello with p, which must be connected.
-func (h *hostmux) sayHello(ctx context.Context, p peer.ID, explicit bool) (*helloResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
-	defer cancel()
-	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "hello"), "go2p")
-	s, err := h.host.NewStream(ctx, p, HelloProtocol)
-	if err != nil {
-		return nil, fmt.Errorf("hello: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() { s.Reset() })
-	defer stop()
-	g, err := h.open(s, p, explicit)
-	if err != nil {
-		s.Reset()
-		return nil, fmt.Errorf("hello: %w", errors.Join(ctx.Err(), err))
-	}
-	s.Close()
-	return g, nil
-}
-
-func (h *hostmux) open(s network.Stream, p peer.ID, explicit bool) (*helloResult, error) {
+// openHello says hello on a stream that this peer has opened. The secrets are those of the
+// networks that the hello is about.
+func openHello(s network.Stream, explicit bool, info helloInfo, secrets []netkey.Secret) (*helloResult, error) {
 	r := frame.NewReader(s, maxHello)
-	mine, nets := h.helloInfo(p)
-	if err := sendHello(s, helloOpen{Version: helloVersion, Explicit: explicit, From: mine}); err != nil {
+	if err := sendHello(s, helloOpen{Version: helloVersion, Explicit: explicit, From: info}); err != nil {
 		return nil, err
 	}
 	var answer helloAnswer
 	if err := readHello(r, &answer); err != nil {
 		return nil, err
 	}
-	tags := func(r netkey.Role) func(*Mesh) netkey.HelloTag {
-		return func(m *Mesh) netkey.HelloTag {
-			return m.secret.HelloTag(r, string(h.host.ID()), string(p), mine.Nonce, answer.From.Nonce)
-		}
+	a, b := string(s.Conn().LocalPeer()), string(s.Conn().RemotePeer())
+	tags := func(r netkey.Role) []netkey.HelloTag {
+		return helloTags(secrets, r, a, b, info.Nonce, answer.From.Nonce)
 	}
-	if err := sendHello(s, helloProof{Tags: padded(nets, tags(netkey.Opener))}); err != nil {
+	if err := sendHello(s, helloProof{Tags: padded(tags(netkey.Opener))}); err != nil {
 		return nil, err
 	}
 	// The other end closes when it has let us in: from here on it waits for us.
@@ -116,12 +88,13 @@ func (h *hostmux) open(s network.Stream, p peer.ID, explicit bool) (*helloResult
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return newHelloResult(s, mine, answer.From, explicit, nets, answer.Tags, tags(netkey.Answerer)), nil
+	return newHelloResult(s, info, answer.From, explicit, tags(netkey.Answerer), answer.Tags), nil
 }
 
-// answer is the other side of open. It calls settle before it closes the
-// stream, so that an opener that saw the end of it is let in at once.
-func (h *hostmux) answer(s network.Stream, p peer.ID, settle func(*helloResult)) error {
+// answerHello is the other side of openHello. It calls prepare for what this peer says of
+// itself, and settle before it returns, and with that before the stream is closed: an
+// opener that sees the end of the stream is let in at once.
+func answerHello(s network.Stream, prepare func(explicit bool) (helloInfo, []netkey.Secret), settle func(*helloResult)) error {
 	r := frame.NewReader(s, maxHello)
 	var opened helloOpen
 	if err := readHello(r, &opened); err != nil {
@@ -130,56 +103,54 @@ func (h *hostmux) answer(s network.Stream, p peer.ID, settle func(*helloResult))
 	if opened.Version != helloVersion {
 		return fmt.Errorf("version %d of the hello, this peer speaks %d", opened.Version, helloVersion)
 	}
-	if opened.Explicit {
-		for _, m := range h.networks() {
-			m.liftDisconnect(p)
-		}
+	info, secrets := prepare(opened.Explicit)
+	a, b := string(s.Conn().RemotePeer()), string(s.Conn().LocalPeer())
+	tags := func(r netkey.Role) []netkey.HelloTag {
+		return helloTags(secrets, r, a, b, opened.From.Nonce, info.Nonce)
 	}
-	mine, nets := h.helloInfo(p)
-	tags := func(r netkey.Role) func(*Mesh) netkey.HelloTag {
-		return func(m *Mesh) netkey.HelloTag {
-			return m.secret.HelloTag(r, string(p), string(h.host.ID()), opened.From.Nonce, mine.Nonce)
-		}
-	}
-	if err := sendHello(s, helloAnswer{From: mine, Tags: padded(nets, tags(netkey.Answerer))}); err != nil {
+	if err := sendHello(s, helloAnswer{From: info, Tags: padded(tags(netkey.Answerer))}); err != nil {
 		return err
 	}
 	var proof helloProof
 	if err := readHello(r, &proof); err != nil {
 		return err
 	}
-	settle(newHelloResult(s, mine, opened.From, opened.Explicit, nets, proof.Tags, tags(netkey.Opener)))
+	settle(newHelloResult(s, info, opened.From, opened.Explicit, tags(netkey.Opener), proof.Tags))
 	return nil
 }
 
-// newHelloResult compares the other side's tags with those that it would send if
-// it knew each of our networks.
-func newHelloResult(s network.Stream, mine, theirs helloInfo, explicit bool, nets []*Mesh, got []netkey.HelloTag, want func(*Mesh) netkey.HelloTag) *helloResult {
-	has := make(map[netkey.HelloTag]bool, len(got))
-	for _, t := range got {
-		has[t] = true
+// helloTags returns the tag of each network for the hello between the opener a and the
+// answerer b.
+func helloTags(secrets []netkey.Secret, r netkey.Role, a, b string, nonceA, nonceB netkey.Nonce) []netkey.HelloTag {
+	tags := make([]netkey.HelloTag, len(secrets))
+	for i, secret := range secrets {
+		tags[i] = secret.HelloTag(r, a, b, nonceA, nonceB)
 	}
-	g := &helloResult{local: mine, remote: theirs, explicit: explicit, conn: s.Conn(), common: map[*Mesh]bool{}}
-	g.skew = time.Duration(theirs.Clock-mine.Clock) * time.Millisecond
-	for _, m := range nets {
-		g.common[m] = has[want(m)]
-	}
-	return g
+	return tags
 }
 
-// padded returns the tags of nets among random ones in random order, so that
-// neither which nor how many networks there are can be read from them.
-func padded(nets []*Mesh, tag func(*Mesh) netkey.HelloTag) []netkey.HelloTag {
-	tags := make([]netkey.HelloTag, (len(nets)/padTags+1)*padTags)
-	for i := range tags {
-		if i < len(nets) {
-			tags[i] = tag(nets[i])
-		} else {
-			rand.Read(tags[i][:])
-		}
+// newHelloResult compares the tags that the remote peer would send if it were in each of
+// the local networks with those that it has sent.
+func newHelloResult(s network.Stream, local, remote helloInfo, explicit bool, want, got []netkey.HelloTag) *helloResult {
+	result := &helloResult{
+		local: local, remote: remote, explicit: explicit, conn: s.Conn(),
+		skew: time.Duration(remote.Clock-local.Clock) * time.Millisecond,
 	}
-	mathrand.Shuffle(len(tags), func(i, j int) { tags[i], tags[j] = tags[j], tags[i] })
-	return tags
+	for _, tag := range want {
+		result.common = append(result.common, slices.Contains(got, tag))
+	}
+	return result
+}
+
+// padded returns tags among random ones in random order, so that neither which nor how
+// many networks there are can be read from them.
+func padded(tags []netkey.HelloTag) []netkey.HelloTag {
+	all := make([]netkey.HelloTag, (len(tags)/padTags+1)*padTags)
+	for i := copy(all, tags); i < len(all); i++ {
+		rand.Read(all[i][:])
+	}
+	mathrand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
 }
 
 func sendHello(s network.Stream, msg any) error {

@@ -31,9 +31,9 @@ type hostilePeer struct {
 
 // stream opens a stream of the network to the victim.
 func (v *hostilePeer) stream(id protocol.ID) network.Stream {
-	ctx, cancel := context.WithTimeout(v.ctx, time.Second)
+	ctx, cancel := context.WithTimeout(v.ctx(), time.Second)
 	defer cancel()
-	s, err := v.newStream(ctx, v.victim, id)
+	s, err := v.members.newStream(ctx, v.victim, id)
 	if err != nil {
 		return nil // it has been put outside, or may open no more
 	}
@@ -68,7 +68,7 @@ func (v *hostilePeer) gossip(batches ...[]byte) []byte {
 	var rpc []byte
 	for _, b := range batches {
 		msg := frame.Append([]byte{data}, b)
-		msg = frame.Append(append(msg, topic), []byte(v.topic.String()))
+		msg = frame.Append(append(msg, topic), []byte(v.broadcaster.topic.name))
 		rpc = frame.Append(append(rpc, publish), msg)
 	}
 	return frame.Append(nil, rpc)
@@ -84,7 +84,7 @@ func (v *hostilePeer) sealed(seq uint64, count, size int) []byte {
 		}
 		messages[i] = batch.Message{Time: time.Now().UnixMilli(), Packets: packet}
 	}
-	data, err := v.seal(seq, messages)
+	data, err := v.broadcaster.seal(seq, messages)
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -94,9 +94,9 @@ func (v *hostilePeer) sealed(seq uint64, count, size int) []byte {
 // lower lowers a budget for this test, so that it is spent soon.
 func (v *hostilePeer) lower(d peerlimit.Violation, most int64) {
 	for _, m := range append(v.others, v.Mesh) {
-		m.limitsMu.Lock()
-		m.limits.Budgets[d].Most = most
-		m.limitsMu.Unlock()
+		m.bans.mu.Lock()
+		m.bans.limits.Budgets[d].Most = most
+		m.bans.mu.Unlock()
 	}
 }
 
@@ -109,7 +109,7 @@ var attacks = map[string]struct {
 }{
 	"flood of broadcasts": {true, func(v *hostilePeer) { v.lower(peerlimit.Authored, 20_000) }, func(v *hostilePeer, i int) {
 		for k := range 100 {
-			v.topic.Publish(v.ctx, v.sealed(uint64(100*i+k)*20+1, 20, 10))
+			v.broadcaster.topic.Publish(v.ctx(), v.sealed(uint64(100*i+k)*20+1, 20, 10))
 		}
 	}},
 	"flood of bytes": {true, func(v *hostilePeer) { v.lower(peerlimit.AuthoredBytes, 20<<20) }, func(v *hostilePeer, i int) {
@@ -133,7 +133,7 @@ var attacks = map[string]struct {
 		v.sendControl(controlMessage{Kind: controlPush, Batches: []agedData{{Data: b}}})
 	}},
 	"broadcasts that are no batches": {true, nil, func(v *hostilePeer, i int) {
-		v.topic.Publish(v.ctx, fmt.Append(nil, "nonsense ", i))
+		v.broadcaster.topic.Publish(v.ctx(), fmt.Append(nil, "nonsense ", i))
 	}},
 	"oversized frames": {true, nil, func(v *hostilePeer, i int) {
 		huge := binary.AppendUvarint(nil, 1<<40)
@@ -186,9 +186,7 @@ var attacks = map[string]struct {
 		v.sendControl(msgs...)
 	}},
 	"fetches that are not read": {false, nil, func(v *hostilePeer, i int) {
-		v.mu.Lock()
-		v.members[v.victim].control = nil
-		v.mu.Unlock()
+		v.members.get(v.victim).control.Store(nil)
 		var msgs []controlMessage
 		for range 100 {
 			msgs = append(msgs, controlMessage{Kind: controlFetch, Range: &wireRange{Author: []byte(v.victim), Boot: v.others[0].boot, Intervals: []uint64{1, 1 << 60}}})
@@ -196,11 +194,11 @@ var attacks = map[string]struct {
 		v.sendControl(msgs...)
 	}},
 	"never reading": {false, func(v *hostilePeer) {
-		idle := func(s network.Stream) { <-v.ctx.Done() }
-		v.setHandler(ControlProtocol, idle)
-		v.setHandler(WhisperProtocol, idle)
-		v.setHandler(gossipProtocol, idle)
-		v.resetStreams(v.host.Network().ConnsToPeer(v.victim)[0])
+		idle := func(s network.Stream) { <-v.ctx().Done() }
+		v.handlers.set(ControlProtocol, idle)
+		v.handlers.set(WhisperProtocol, idle)
+		v.handlers.set(gossipProtocol, idle)
+		v.members.resetStreams(v.host.Network().ConnsToPeer(v.victim)[0])
 	}, func(v *hostilePeer, i int) { v.sendControl(controlMessage{Kind: controlPing, Nonce: 1}) }},
 }
 
@@ -241,7 +239,7 @@ func TestHostileMembers(t *testing.T) {
 					t.Errorf("the memory grew by %d bytes", grown)
 				}
 				pass(time.Second)
-				if got := !ms[0].isMember(v.id); got != what.outside {
+				if got := !ms[0].members.has(v.id); got != what.outside {
 					t.Errorf("put outside: %v, %v", got, ms[0].Status().Errors)
 				}
 				honest.check()
@@ -297,10 +295,7 @@ func (c *conversation) round() {
 // has tells whether all honest members have a broadcast of m.
 func (c *conversation) has(r Receipt, m *Mesh) bool {
 	for _, o := range c.ms {
-		o.historyMu.Lock()
-		has := o.history.Has(m.run(), repair.Interval{First: r.seq, Last: r.seq})
-		o.historyMu.Unlock()
-		if !has {
+		if !o.broadcaster.repairer.has(m.ownRun(), repair.Interval{First: r.seq, Last: r.seq}) {
 			return false
 		}
 	}
@@ -313,7 +308,7 @@ func (c *conversation) check() {
 	others := uint64(len(c.ms) - 1)
 	for i, m := range c.ms {
 		for _, o := range c.ms {
-			if o != m && !m.isMember(o.id) {
+			if o != m && !m.members.has(o.id) {
 				c.Errorf("%d has lost an honest neighbour", i)
 			}
 		}
@@ -322,11 +317,8 @@ func (c *conversation) check() {
 			c.Errorf("%d got %d whispers of %d, and lost %d broadcasts", i, s.ReceivedWhispers, c.rounds, s.LostBroadcasts)
 		}
 		for _, o := range c.ms {
-			m.historyMu.Lock()
-			gaps := m.history.Missing(o.run(), repair.Interval{First: 1, Last: 2 * c.rounds})
-			m.historyMu.Unlock()
-			if len(gaps) != 0 {
-				c.Errorf("%d lacks %v of the honest, who have %d others", i, gaps, others)
+			if !m.broadcaster.repairer.has(o.ownRun(), repair.Interval{First: 1, Last: 2 * c.rounds}) {
+				c.Errorf("%d lacks broadcasts of the honest, who have %d others", i, others)
 			}
 		}
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,111 +17,150 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 
+	"github.com/p2p-today/go2p/internal/lifecycle"
+	"github.com/p2p-today/go2p/mesh/internal/netkey"
 	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
 
-// A hostmux is what all networks joined on one host share: the hello with each
+// A hostmux is what all networks joined on one host share: the handshake with each
 // connected peer, and the one handler behind which the streams of all networks
-// are hidden. It exists while at least one network is joined.
+// are hidden. It exists while at least one network is joined. Its mutex guards the
+// networks and the handshakes; no other is locked with it held, but that of the registry
+// is locked before it.
 type hostmux struct {
-	host   host.Host
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	run    uint64
+	host  host.Host
+	clock func() time.Time
+	group *lifecycle.Group
+	run   uint64
 
 	mu    sync.Mutex
 	gen   uint64
-	nets  map[string]*Mesh // by tag
+	nets  map[string]*tenant // by tag
 	peers map[peer.ID]*handshake
 }
 
-// An handshake is a connected peer that speaks the hello.
+// A tenant is one of the networks on a host, as the hostmux sees it.
+type tenant struct {
+	*local
+	bans     *bans
+	members  *membership
+	handlers *streamHandlers
+	announce func(peer.ID) // to gossipsub, of a member or a connection that was limited
+	mux      *hostmux      // set when the network is added, before anything is called
+}
+
+// A handshake is with a connected peer that speaks the hello.
 type handshake struct {
 	again     chan struct{} // asks for one more hello
 	stop      context.CancelFunc
 	settled   time.Time // when the newest hello took effect; zero before the first
 	local     helloInfo // of that hello
 	remote    helloInfo
-	answering int // being answered
+	answering int // hellos being answered
 }
 
-// hubs has the hub of each host with a network. A host is not ours, so there
-// is no other place where two networks on it could find each other.
-var hubs = struct {
-	sync.Mutex
-	of map[host.Host]*hostmux
-}{of: map[host.Host]*hostmux{}}
+// An outcome is the result of a hello and the networks that it was about, in the order of
+// its common ones.
+type outcome struct {
+	*helloResult
+	nets []*tenant
+}
 
-// enter adds m to the hub of its host and says hello anew to who is connected.
-func enter(m *Mesh) error {
-	hubs.Lock()
-	defer hubs.Unlock()
-	h := hubs.of[m.host]
+// has reports whether the remote peer is in a network.
+func (o *outcome) has(t *tenant) bool {
+	i := slices.Index(o.nets, t)
+	return i >= 0 && o.common[i]
+}
+
+// hosts is the one variable of the package that changes. A host is its user's, so that
+// there is no other place where two networks on one host could find each other.
+var hosts = hostRegistry{of: map[host.Host]*hostmux{}}
+
+// A hostRegistry owns the hostmux of each host with a network. Its mutex is locked before
+// that of a hostmux.
+type hostRegistry struct {
+	mu sync.Mutex
+	of map[host.Host]*hostmux
+}
+
+// join adds a network to the hostmux of its host and says hello anew to connected peers.
+func (r *hostRegistry) join(t *tenant) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.of[t.host]
 	if h == nil {
 		var err error
-		if h, err = newHostmux(m.host); err != nil {
+		if h, err = newHostmux(t.host, t.clock); err != nil {
 			return err
 		}
-		hubs.of[m.host] = h
+		r.of[t.host] = h
 	}
-	if err := h.add(m); err != nil {
+	if err := h.add(t); err != nil {
 		return err
 	}
 	h.renew()
 	return nil
 }
 
-func (h *hostmux) add(m *Mesh) error {
+// leave takes a network out of the hostmux of its host, and reports whether it was the
+// last.
+func (r *hostRegistry) leave(t *tenant) (last bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := t.mux
+	if last = h.remove(t); last { // under the lock: the next hostmux sets them again
+		delete(r.of, h.host)
+		h.host.RemoveStreamHandler(HelloProtocol)
+		h.host.RemoveStreamHandler(ControlProtocol)
+	}
+	return last
+}
+
+func (h *hostmux) add(t *tenant) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.nets[m.tag] != nil {
-		return fmt.Errorf("mesh: this host is in the network %q already", m.name)
+	if h.nets[t.tag] != nil {
+		return fmt.Errorf("mesh: this host is in the network %q already", t.network)
 	}
 	if len(h.nets) == maxNetworks {
 		return fmt.Errorf("mesh: this host is in %d networks already", maxNetworks)
 	}
-	m.hostmux = h
-	h.nets[m.tag] = m
+	t.mux = h
+	h.nets[t.tag] = t
 	return nil
 }
 
-// leave takes m out of its hub and tells those of its members that can be
-// told in two seconds. The last network closes the hub.
-func (h *hostmux) leave(m *Mesh, members []peer.ID) {
-	hubs.Lock()
+func (h *hostmux) remove(t *tenant) (last bool) {
 	h.mu.Lock()
-	delete(h.nets, m.tag)
+	defer h.mu.Unlock()
+	delete(h.nets, t.tag)
 	h.gen++
-	last := len(h.nets) == 0
-	h.mu.Unlock()
-	if last { // under the lock: the next network's hub sets them again
-		delete(hubs.of, h.host)
-		h.host.RemoveStreamHandler(HelloProtocol)
-		h.host.RemoveStreamHandler(ControlProtocol)
-	}
-	hubs.Unlock()
+	return len(h.nets) == 0
+}
 
-	ctx, cancel := context.WithTimeout(h.ctx, goodbye)
+const goodbye = 2 * time.Second
+
+// leave takes the network off its host and tells those of its members that can be
+// told in two seconds. The last network closes the hostmux.
+func (t *tenant) leave() {
+	h, last := t.mux, hosts.leave(t)
+	ctx, cancel := context.WithTimeout(h.group.Context(), goodbye)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, p := range members {
+	for _, p := range t.members.ids() {
 		wg.Go(func() {
-			if g, err := h.sayHello(ctx, p, false); err == nil {
-				h.settle(p, g)
+			if o, err := h.sayHello(ctx, p, false); err == nil {
+				h.settle(p, o)
 			}
 		})
 	}
 	wg.Wait()
 	if last {
-		h.cancel()
-		h.wg.Wait()
+		h.group.Close()
 	}
 }
 
-const goodbye = 2 * time.Second
-
-func newHostmux(hst host.Host) (*hostmux, error) {
+func newHostmux(hst host.Host, clock func() time.Time) (*hostmux, error) {
 	sub, err := hst.EventBus().Subscribe([]any{
 		new(event.EvtPeerIdentificationCompleted),
 		new(event.EvtPeerProtocolsUpdated),
@@ -133,13 +172,12 @@ func newHostmux(hst host.Host) (*hostmux, error) {
 	var run [8]byte
 	rand.Read(run[:])
 	h := &hostmux{
-		host: hst, run: binary.BigEndian.Uint64(run[:]), gen: 1,
-		nets: map[string]*Mesh{}, peers: map[peer.ID]*handshake{},
+		host: hst, clock: clock, group: lifecycle.New(), run: binary.BigEndian.Uint64(run[:]), gen: 1,
+		nets: map[string]*tenant{}, peers: map[peer.ID]*handshake{},
 	}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
 	hst.SetStreamHandler(HelloProtocol, h.handleHello)
 	hst.SetStreamHandlerMatch(ControlProtocol, h.serves, h.handleStream)
-	h.wg.Go(func() { h.watch(sub) })
+	h.group.Go(func() { h.watch(sub) })
 	for _, p := range hst.Network().Peers() {
 		if ok, err := hst.Peerstore().SupportsProtocols(p, HelloProtocol); err == nil && len(ok) > 0 {
 			h.meet(p)
@@ -153,7 +191,7 @@ func (h *hostmux) watch(sub event.Subscription) {
 	defer sub.Close()
 	for {
 		select {
-		case <-h.ctx.Done():
+		case <-h.group.Context().Done():
 			return
 		case ev, ok := <-sub.Out():
 			if !ok {
@@ -181,29 +219,29 @@ func (h *hostmux) connectedness(p peer.ID) {
 	now := h.host.Network().Connectedness(p)
 	if now != network.Connected && now != network.Limited {
 		h.mu.Lock()
-		if a := h.peers[p]; a != nil {
-			a.stop()
+		if hs := h.peers[p]; hs != nil {
+			hs.stop()
 			delete(h.peers, p)
 		}
 		h.mu.Unlock()
 	}
-	for _, m := range h.networks() {
+	for _, t := range h.networks() {
 		switch now {
 		case network.Connected:
-			m.memberHost.announce(p) // perhaps it was only limited before
+			t.announce(p) // perhaps it was only limited before
 		case network.Limited:
 		default:
-			m.expel(p, ErrDisconnected)
+			t.members.expel(p, ErrDisconnected)
 		}
 	}
 }
 
-func (h *hostmux) networks() []*Mesh {
+func (h *hostmux) networks() []*tenant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	nets := make([]*Mesh, 0, len(h.nets))
-	for _, m := range h.nets {
-		nets = append(nets, m)
+	nets := make([]*tenant, 0, len(h.nets))
+	for _, t := range h.nets {
+		nets = append(nets, t)
 	}
 	return nets
 }
@@ -213,23 +251,23 @@ func (h *hostmux) networks() []*Mesh {
 func (h *hostmux) meet(p peer.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.peers[p] != nil || h.ctx.Err() != nil {
+	if h.peers[p] != nil || h.group.Sealed() {
 		return
 	}
-	ctx, stop := context.WithCancel(h.ctx)
-	a := &handshake{again: make(chan struct{}, 1), stop: stop}
-	h.peers[p] = a
-	h.wg.Go(func() { h.keepGreeting(ctx, p, a.again) })
+	ctx, stop := context.WithCancel(h.group.Context())
+	hs := &handshake{again: make(chan struct{}, 1), stop: stop}
+	h.peers[p] = hs
+	h.group.Go(func() { h.keepGreeting(ctx, p, hs.again) })
 }
 
-// keepGreeting says hello to p until it succeeds, and again each time it is asked to.
+// keepGreeting says hello to p until that succeeds, and again each time it is asked to.
 func (h *hostmux) keepGreeting(ctx context.Context, p peer.ID, again <-chan struct{}) {
 	for failures := 0; ; {
 		var retry <-chan time.Time
-		g, err := h.sayHello(ctx, p, false)
+		o, err := h.sayHello(ctx, p, false)
 		if err == nil {
 			failures = 0
-			h.settle(p, g)
+			h.settle(p, o)
 		} else {
 			if h.gone(p) {
 				return
@@ -265,81 +303,55 @@ func (h *hostmux) renew(ps ...peer.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.gen++
-	for p, a := range h.peers {
+	for p, hs := range h.peers {
 		if len(ps) > 0 && !slices.Contains(ps, p) {
 			continue
 		}
 		select {
-		case a.again <- struct{}{}:
+		case hs.again <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// helloInfo is what this peer says of itself in a new hello with p, and the
+// sayHello opens a hello with p, which must be connected.
+func (h *hostmux) sayHello(ctx context.Context, p peer.ID, explicit bool) (*outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "hello"), "go2p")
+	s, err := h.host.NewStream(ctx, p, HelloProtocol)
+	if err != nil {
+		return nil, fmt.Errorf("hello: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { s.Reset() })
+	defer stop()
+	info, nets := h.helloInfo(p)
+	result, err := openHello(s, explicit, info, secrets(nets))
+	if err != nil {
+		s.Reset()
+		return nil, fmt.Errorf("hello: %w", errors.Join(ctx.Err(), err))
+	}
+	s.Close()
+	return &outcome{helloResult: result, nets: nets}, nil
+}
+
+// helloInfo returns what this peer says of itself in a new hello with p, and the
 // networks that the hello is about.
-func (h *hostmux) helloInfo(p peer.ID) (helloInfo, []*Mesh) {
+func (h *hostmux) helloInfo(p peer.ID) (helloInfo, []*tenant) {
 	nets := h.networks()
 	h.mu.Lock()
-	s := helloInfo{Clock: wallClock(h.host.ID()).UnixMilli(), Run: h.run, Gen: h.gen}
+	info := helloInfo{Clock: h.clock().UnixMilli(), Run: h.run, Gen: h.gen}
 	h.mu.Unlock()
-	rand.Read(s.Nonce[:])
-	return s, slices.DeleteFunc(nets, func(m *Mesh) bool { return m.banned(p) })
+	rand.Read(info.Nonce[:])
+	return info, slices.DeleteFunc(nets, func(t *tenant) bool { return t.bans.has(p) })
 }
 
-// settle makes the outcome of a hello take effect in all networks that it was
-// about. Hellos between two peers may overtake each other; a result older than
-// one that took effect changes nothing.
-func (h *hostmux) settle(p peer.ID, g *helloResult) {
-	h.mu.Lock()
-	a := h.peers[p]
-	if a == nil {
-		// It is connected, or there would be no greeting; its identify
-		// will follow.
-		a = &handshake{}
+func secrets(nets []*tenant) []netkey.Secret {
+	list := make([]netkey.Secret, len(nets))
+	for i, t := range nets {
+		list[i] = t.secret
 	}
-	before := a.settled
-	restarted := !before.IsZero() && a.remote.Run != g.remote.Run
-	if !before.IsZero() && !restarted && (g.local.Gen < a.local.Gen || g.remote.Gen < a.remote.Gen) {
-		h.mu.Unlock()
-		return
-	}
-	a.settled, a.local, a.remote = time.Now(), g.local, g.remote
-	h.mu.Unlock()
-
-	if restarted {
-		h.dropRun(p, g, before)
-	}
-	for m, common := range g.common {
-		if common {
-			m.admit(p, g.skew)
-		} else {
-			m.expel(p, ErrLeft)
-		}
-	}
-	if g.stranger() {
-		for m := range g.common {
-			m.refused(p, g.explicit)
-		}
-	}
-}
-
-// dropRun ends what was left of the former run of p, last heard of at a moment.
-// The connections of a process that has ended are dead, whoever dialled them, but
-// may take half a minute to find out.
-func (h *hostmux) dropRun(p peer.ID, g *helloResult, heard time.Time) {
-	for m := range g.common {
-		m.expel(p, ErrDisconnected)
-	}
-	born := g.conn.Stat().Opened
-	if born.Before(heard) {
-		return // the same process has left and joined again
-	}
-	for _, c := range h.host.Network().ConnsToPeer(p) {
-		if c.ID() != g.conn.ID() && c.Stat().Opened.Before(born) {
-			c.Close()
-		}
-	}
+	return list
 }
 
 // handleHello answers a hello. A peer that keeps several waiting is cut.
@@ -347,25 +359,25 @@ func (h *hostmux) handleHello(s network.Stream) {
 	p := s.Conn().RemotePeer()
 	h.meet(p)
 	h.mu.Lock()
-	a := h.peers[p]
-	if a == nil || a.answering == maxHellos {
+	hs := h.peers[p]
+	if hs == nil || hs.answering == maxHellos {
 		h.mu.Unlock()
 		s.Reset()
 		return
 	}
-	a.answering++
+	hs.answering++
 	h.mu.Unlock()
 	defer func() {
 		h.mu.Lock()
-		a.answering--
+		hs.answering--
 		h.mu.Unlock()
 	}()
 	s.SetDeadline(time.Now().Add(helloTimeout))
-	stop := context.AfterFunc(h.ctx, func() { s.Reset() })
+	stop := context.AfterFunc(h.group.Context(), func() { s.Reset() })
 	defer stop()
-	if err := h.answer(s, p, func(g *helloResult) { h.settle(p, g) }); err != nil {
-		for _, m := range h.networks() {
-			m.log.Debug("hello failed", "peer", p, "err", err)
+	if err := h.answer(s, p); err != nil {
+		for _, t := range h.networks() {
+			t.log.Debug("hello failed", "peer", p, "err", err)
 		}
 		s.Reset()
 		return
@@ -373,42 +385,100 @@ func (h *hostmux) handleHello(s network.Stream) {
 	s.Close()
 }
 
-// onWire is a protocol's id on the wire of the network with the given tag.
-func onWire(id protocol.ID, tag string) protocol.ID {
-	return "/go2p/" + protocol.ID(tag) + id[len("/go2p"):]
+func (h *hostmux) answer(s network.Stream, p peer.ID) error {
+	var nets []*tenant
+	return answerHello(s, func(explicit bool) (info helloInfo, list []netkey.Secret) {
+		if explicit {
+			for _, t := range h.networks() {
+				t.bans.lift(p)
+			}
+		}
+		info, nets = h.helloInfo(p)
+		return info, secrets(nets)
+	}, func(result *helloResult) {
+		h.settle(p, &outcome{helloResult: result, nets: nets})
+	})
 }
 
-// offWire is the inverse of onWire.
-func offWire(wire protocol.ID) (id protocol.ID, tag string, ok bool) {
-	rest, ok := strings.CutPrefix(string(wire), "/go2p/")
-	tag, rest, cut := strings.Cut(rest, "/")
-	return protocol.ID("/go2p/" + rest), tag, ok && cut
+// settle makes the outcome of a hello take effect in all networks that it was
+// about. Hellos between two peers may overtake each other; a result older than
+// one that took effect changes nothing.
+func (h *hostmux) settle(p peer.ID, o *outcome) {
+	h.mu.Lock()
+	hs := h.peers[p]
+	if hs == nil {
+		// It is connected, or there would be no outcome; its identify
+		// will follow.
+		hs = &handshake{}
+	}
+	before := hs.settled
+	restarted := !before.IsZero() && hs.remote.Run != o.remote.Run
+	if !before.IsZero() && !restarted && (o.local.Gen < hs.local.Gen || o.remote.Gen < hs.remote.Gen) {
+		h.mu.Unlock()
+		return
+	}
+	hs.settled, hs.local, hs.remote = time.Now(), o.local, o.remote
+	h.mu.Unlock()
+
+	if restarted {
+		h.dropRun(p, o, before)
+	}
+	for i, t := range o.nets {
+		if o.common[i] {
+			t.members.admit(p, o.skew)
+		} else {
+			t.members.expel(p, ErrLeft)
+		}
+	}
+	if o.noneCommon() {
+		for _, t := range o.nets {
+			t.refused(p, o.explicit)
+		}
+	}
 }
 
-// serves tells whether one of the networks handles a wire protocol.
+// dropRun ends what was left of the former run of p, last heard of at a moment.
+// The connections of a process that has ended are dead, whoever dialled them, but
+// may take half a minute to find out.
+func (h *hostmux) dropRun(p peer.ID, o *outcome, heard time.Time) {
+	for _, t := range o.nets {
+		t.members.expel(p, ErrDisconnected)
+	}
+	born := o.conn.Stat().Opened
+	if born.Before(heard) {
+		return // the same process has left and joined again
+	}
+	for _, c := range h.host.Network().ConnsToPeer(p) {
+		if c.ID() != o.conn.ID() && c.Stat().Opened.Before(born) {
+			c.Close()
+		}
+	}
+}
+
+// serves reports whether one of the networks handles a wire protocol.
 func (h *hostmux) serves(wire protocol.ID) bool {
-	m, handler := h.route(wire)
-	return m != nil && handler != nil
+	t, handler := h.route(wire)
+	return t != nil && handler != nil
 }
 
-func (h *hostmux) route(wire protocol.ID) (*Mesh, network.StreamHandler) {
+func (h *hostmux) route(wire protocol.ID) (*tenant, network.StreamHandler) {
 	id, tag, ok := offWire(wire)
 	if !ok {
 		return nil, nil
 	}
 	h.mu.Lock()
-	m := h.nets[tag]
+	t := h.nets[tag]
 	h.mu.Unlock()
-	if m == nil {
+	if t == nil {
 		return nil, nil
 	}
-	return m, m.handler(id)
+	return t, t.handlers.get(id)
 }
 
 // handleStream passes a stream of a network on when its peer is a member.
 func (h *hostmux) handleStream(s network.Stream) {
-	m, handler := h.route(s.Protocol())
-	if handler == nil || !m.awaitMember(s.Conn().RemotePeer()) {
+	t, handler := h.route(s.Protocol())
+	if handler == nil || !t.members.awaitMember(s.Conn().RemotePeer()) {
 		s.Reset()
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/p2p-today/go2p/internal/notify"
 )
 
 const (
@@ -25,8 +27,8 @@ type inbox struct {
 	used       usage
 	whispers   map[peer.ID]usage
 	broadcasts map[peer.ID]usage
-	ready      chan struct{} // room for one: something is in the queue
-	dequeued   chan struct{} // closed, and replaced, when something was taken
+	ready      notify.Flag      // something is in the queue
+	dequeued   notify.Broadcast // something was taken
 }
 
 type usage struct{ messages, bytes int }
@@ -44,7 +46,7 @@ func (u usage) share() float64 {
 func newInbox() *inbox {
 	return &inbox{
 		whispers: map[peer.ID]usage{}, broadcasts: map[peer.ID]usage{},
-		ready: make(chan struct{}, 1), dequeued: make(chan struct{}),
+		ready: notify.NewFlag(),
 	}
 }
 
@@ -69,43 +71,23 @@ func (q *inbox) account(msg *Message, n int) {
 func (q *inbox) push(msg Message) {
 	q.queue = append(q.queue, msg)
 	q.account(&msg, 1)
-	signal(q.ready)
+	q.ready.Set()
 }
 
 // enqueue puts a whisper in when there is room for it.
 func (q *inbox) enqueue(ctx context.Context, msg Message) error {
-	for {
-		q.mu.Lock()
-		if q.used.fits(msg.size, 1) && q.whispers[msg.From].fits(msg.size, inboxShare) {
+	return q.dequeued.Await(ctx, &q.mu, func() bool {
+		fits := q.used.fits(msg.size, 1) && q.whispers[msg.From].fits(msg.size, inboxShare)
+		if fits {
 			q.push(msg)
-			q.mu.Unlock()
-			return nil
 		}
-		taken := q.dequeued
-		q.mu.Unlock()
-		select {
-		case <-taken:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return fits
+	})
 }
 
 // awaitHalfFree waits until at most half of the inbox is in use.
 func (q *inbox) awaitHalfFree(ctx context.Context) error {
-	for {
-		q.mu.Lock()
-		used, taken := q.used.share(), q.dequeued
-		q.mu.Unlock()
-		if used <= 0.5 {
-			return nil
-		}
-		select {
-		case <-taken:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return q.dequeued.Await(ctx, &q.mu, func() bool { return q.used.share() <= 0.5 })
 }
 
 // tryEnqueue puts a broadcast in and returns those that were dropped for it, itself
@@ -146,14 +128,13 @@ func (q *inbox) dequeue(ctx context.Context) (Message, error) {
 			q.queue[0] = Message{}
 			q.queue = q.queue[1:]
 			q.account(&msg, -1)
-			close(q.dequeued)
-			q.dequeued = make(chan struct{})
+			q.dequeued.Notify()
 			q.mu.Unlock()
 			return msg, nil
 		}
 		q.mu.Unlock()
 		select {
-		case <-q.ready:
+		case <-q.ready.C():
 		case <-ctx.Done():
 			return Message{}, ctx.Err()
 		}

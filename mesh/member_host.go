@@ -15,77 +15,80 @@ import (
 
 // A memberHost is the host as gossipsub sees it: a host that is connected to the
 // members of one network and to nobody else. Options of pubsub cannot do that: a
-// peer filter stops neither floodsub peers nor the telling of subscriptions, and
-// what was withheld is never told later.
+// peer filter stops neither floodsub peers nor the announcement of subscriptions, and
+// what was withheld is never sent later.
 type memberHost struct {
 	host.Host
-	mesh *Mesh
-	bus  event.Bus
-	met  event.Emitter
+	members  *membership
+	bans     *bans
+	handlers *streamHandlers
+	bus      event.Bus
+	met      event.Emitter
 }
 
-func newMemberHost(m *Mesh) (*memberHost, error) {
-	g := &memberHost{Host: m.host, mesh: m, bus: eventbus.NewBus()}
+func newMemberHost(members *membership, bans *bans, handlers *streamHandlers) (*memberHost, error) {
+	h := &memberHost{Host: members.host, members: members, bans: bans, handlers: handlers, bus: eventbus.NewBus()}
 	var err error
-	g.met, err = g.bus.Emitter(new(event.EvtPeerIdentificationCompleted))
-	return g, err
+	h.met, err = h.bus.Emitter(new(event.EvtPeerIdentificationCompleted))
+	return h, err
 }
 
 // announce tells gossipsub of a member, also of one that it knows already.
-func (g *memberHost) announce(p peer.ID) {
-	if g.mesh.isMember(p) {
-		g.met.Emit(event.EvtPeerIdentificationCompleted{
-			Peer: p, Protocols: []protocol.ID{onWire(gossipProtocol, g.mesh.tag)},
+func (h *memberHost) announce(p peer.ID) {
+	if h.members.has(p) {
+		h.met.Emit(event.EvtPeerIdentificationCompleted{
+			Peer: p, Protocols: []protocol.ID{onWire(gossipProtocol, h.members.tag)},
 		})
 	}
 }
 
-func (g *memberHost) EventBus() event.Bus      { return g.bus }
-func (g *memberHost) Network() network.Network { return memberNetwork{g.Host.Network(), g.mesh} }
+func (h *memberHost) EventBus() event.Bus      { return h.bus }
+func (h *memberHost) Network() network.Network { return memberNetwork{h.Host.Network(), h.members} }
 
-func (g *memberHost) NewStream(ctx context.Context, p peer.ID, wire ...protocol.ID) (network.Stream, error) {
+func (h *memberHost) NewStream(ctx context.Context, p peer.ID, wire ...protocol.ID) (network.Stream, error) {
 	id, _, _ := offWire(wire[0])
-	return g.mesh.newStream(ctx, p, id)
+	return h.members.newStream(ctx, p, id)
 }
 
-func (g *memberHost) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
+func (h *memberHost) SetStreamHandler(wire protocol.ID, f network.StreamHandler) {
 	id, _, _ := offWire(wire)
 	if f == nil {
-		g.mesh.setHandler(id, nil)
+		h.handlers.set(id, nil)
 		return
 	}
-	g.mesh.setHandler(id, func(s network.Stream) {
+	h.handlers.set(id, func(s network.Stream) {
 		// One stream of a member is enough for long: a new one replaces it.
-		if !g.mesh.count(s.Conn().RemotePeer(), peerlimit.RefusedStream, 1) {
-			f(gossipStream{s, g.mesh})
+		if !h.bans.count(s.Conn().RemotePeer(), peerlimit.RefusedStream, 1) {
+			f(gossipStream{s, h.bans})
 		}
 	})
 }
 
+func (h *memberHost) RemoveStreamHandler(wire protocol.ID) { h.SetStreamHandler(wire, nil) }
+
 // A gossipStream counts what a member gives to gossipsub. What is new is taken off
-// again in judge.
+// again when it is validated.
 type gossipStream struct {
 	network.Stream
-	mesh *Mesh
+	bans *bans
 }
 
 func (s gossipStream) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
-	s.mesh.count(s.Conn().RemotePeer(), peerlimit.UselessBytes, n)
+	s.bans.count(s.Conn().RemotePeer(), peerlimit.UselessBytes, n)
 	return n, err
 }
 
-func (g *memberHost) RemoveStreamHandler(wire protocol.ID) { g.SetStreamHandler(wire, nil) }
-
+// A memberNetwork is the network of a memberHost.
 type memberNetwork struct {
 	network.Network
-	mesh *Mesh
+	members *membership
 }
 
-func (n memberNetwork) Peers() []peer.ID { return n.mesh.memberIDs() }
+func (n memberNetwork) Peers() []peer.ID { return n.members.ids() }
 
 func (n memberNetwork) Connectedness(p peer.ID) network.Connectedness {
-	if !n.mesh.isMember(p) {
+	if !n.members.has(p) {
 		return network.NotConnected
 	}
 	return n.Network.Connectedness(p)

@@ -2,89 +2,44 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	pubsub "github.com/libp2p/go-libp2p-pubsub"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/p2p-today/go2p/internal/fanout"
+	"github.com/p2p-today/go2p/internal/lifecycle"
 	"github.com/p2p-today/go2p/internal/metrics"
-	"github.com/p2p-today/go2p/internal/ttlset"
-	"github.com/p2p-today/go2p/mesh/internal/liveness"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
-	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
-	"github.com/p2p-today/go2p/mesh/internal/redial"
 	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
 // A Mesh is this peer's membership of one network. Its methods may be called
 // concurrently. It is made by Join and lives until Close.
+//
+// It has no state but its components, each of which locks for itself. They know those
+// above them in the list, and no component knows the Mesh.
 type Mesh struct {
-	host       host.Host
-	id         peer.ID
-	name       string
-	opts       Options
-	log        *slog.Logger
-	secret     netkey.Secret
-	tag        string
-	signer     crypto.PrivKey
-	boot       uint64
-	epoch      time.Time // the start of this run; what is timed is timed from here
-	hostmux    *hostmux
-	memberHost *memberHost
-	gossip     *pubsub.PubSub
-	topic      *pubsub.Topic
-	inbox      *inbox
-	outbox     *outbox
-	events     fanout.Feed[Event]
-	stats      stats
-	metrics    *metrics.Set
+	*local
+	opts    Options
+	metrics *metrics.Set
+	closing sync.Once
 
-	closing atomic.Bool     // Close was called
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
-	wake    chan struct{} // the loop looks at its deadlines again
-	short   chan struct{} // there may be too few neighbours
-	stale   chan struct{} // the history has changed
-	urgent  chan struct{} // and that is not to wait
-
-	mu           sync.Mutex
-	closed       bool
-	handlers     map[protocol.ID]network.StreamHandler
-	chain        []*Handler
-	observers    []*Handler
-	members      map[peer.ID]*member
-	admitted     time.Time     // when the last member came
-	changed      chan struct{} // closed, and replaced; see awaitChange
-	waiting      map[peer.ID]int
-	disconnected map[peer.ID]bool  // until somebody connects explicitly
-	refusals     map[peer.ID]error // of peers in Options.Join, until they admit
-	redials      *redial.Schedule
-	addresses    addressBook
-	outgoing     map[peer.ID]*whisperStream
-	asks         map[string]ask
-	ackQueries   map[uint64]*ackQuery // by nonce
-
-	whisperSeq uint64 // of the last whisper, under mu
-	ackNonce   uint64 // nonce of the last survey, under mu
-
-	limitsMu sync.Mutex
-	limits   *peerlimit.Table
-
-	historyMu    sync.Mutex
-	history      *repair.History // of broadcasts
-	seenWhispers *repair.Seen
-	relayed      *ttlset.Set // from other networks
+	bans        *bans
+	handlers    *streamHandlers
+	members     *membership
+	tenant      *tenant
+	dialer      *dialer
+	finder      *finder
+	dispatcher  *dispatcher
+	gossip      *gossip
+	broadcaster *broadcaster
+	whisperer   *whisperer
 }
 
 // Join makes the host a member of a network. It returns at once; neighbours are
@@ -96,10 +51,15 @@ type Mesh struct {
 // key has a wrong length, the options' directory cannot be used, or the host's
 // peer ID does not carry its public key (Ed25519 and Secp256k1 ones do).
 func Join(ctx context.Context, h host.Host, network string, opts *Options) (*Mesh, error) {
+	return join(ctx, h, network, opts, time.Now)
+}
+
+// join is Join with a clock that other peers are shown, and nothing is decided by.
+func join(ctx context.Context, h host.Host, network string, opts *Options, clock func() time.Time) (*Mesh, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("mesh: join %q: %w", network, err)
 	}
-	m, err := newMesh(h, network, opts)
+	m, err := newMesh(h, network, opts, clock)
 	if err != nil {
 		return nil, fmt.Errorf("mesh: join %q: %w", network, err)
 	}
@@ -110,90 +70,90 @@ func Join(ctx context.Context, h host.Host, network string, opts *Options) (*Mes
 	return m, nil
 }
 
-func newMesh(h host.Host, name string, opts *Options) (*Mesh, error) {
-	m := &Mesh{
-		host: h, id: h.ID(), name: name, epoch: time.Now(), inbox: newInbox(), outbox: newOutbox(),
-		wake: make(chan struct{}, 1), short: make(chan struct{}, 1), changed: make(chan struct{}),
-		handlers: map[protocol.ID]network.StreamHandler{},
-		members:  map[peer.ID]*member{}, waiting: map[peer.ID]int{},
-		disconnected: map[peer.ID]bool{}, refusals: map[peer.ID]error{}, limits: peerlimit.NewTable(peerlimit.DefaultBudgets()),
-		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{},
-		ackQueries:   map[uint64]*ackQuery{},
-		stale:        make(chan struct{}, 1),
-		urgent:       make(chan struct{}, 1),
-		events:       fanout.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
-		history:      repair.New(newRand()),
-		seenWhispers: repair.NewSeen(),
-		relayed:      ttlset.New(relayedTTL, maxRelayed),
-		redials:      redial.New(newRand()),
-	}
+func newMesh(h host.Host, network string, opts *Options, clock func() time.Time) (*Mesh, error) {
+	m := &Mesh{}
 	if opts != nil {
 		m.opts = *opts
 	}
-	if m.opts.Handle != nil {
-		m.chain = []*Handler{{m, m.opts.Handle}}
+	o := &m.opts
+	if o.Neighbours == 0 {
+		o.Neighbours = defaultNeighbours
 	}
-	if m.opts.Neighbours == 0 {
-		m.opts.Neighbours = defaultNeighbours
-	}
-	m.log = m.opts.Logger
-	if m.log == nil {
-		m.log = slog.New(slog.DiscardHandler)
-	}
-	m.log = m.log.With("network", name)
-	var err error
-	if m.secret, err = netkey.New(name, m.opts.Key); err != nil {
+	l, addresses, err := newLocal(h, network, o, clock)
+	if err != nil {
 		return nil, err
 	}
-	m.tag = m.secret.Tag()
-	if _, err := h.ID().ExtractPublicKey(); err != nil {
-		return nil, fmt.Errorf("peer ID %s does not carry its public key, as those of Ed25519 identities do: %w", h.ID(), err)
-	}
-	if m.signer = h.Peerstore().PrivKey(h.ID()); m.signer == nil {
-		return nil, fmt.Errorf("the host's peerstore lacks its own private key")
-	}
-	if m.addresses, m.boot, err = openAddressBook(m.opts.Dir, m.tag, wallClock(m.id)); err != nil {
-		return nil, err
-	}
-	m.metrics = m.newMetrics()
-	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.local = l
+	m.bans = newBans(l, m.ban)
+	m.handlers = newStreamHandlers(l)
+	m.members = newMembership(l, memberHooks{
+		joining: func(p peer.ID, now time.Time) { m.dialer.joining(p, now) },
+		leaving: func(p peer.ID, now time.Time, redial bool) { m.dialer.leaving(p, now, redial) },
+		joined:  m.joined,
+		left:    m.left,
+	})
+	m.tenant = &tenant{local: l, bans: m.bans, members: m.members, handlers: m.handlers}
+	m.dialer = newDialer(m.tenant, o.Join, addresses)
+	m.finder = newFinder(newPeerLists(m.dialer), o)
+	m.dispatcher = newDispatcher(l, o.Handle)
+	m.broadcaster = newBroadcaster(m.members, m.bans, m.dispatcher)
+	m.whisperer = newWhisperer(m.members, m.bans, m.dispatcher.inbox, m.finder.reach)
+	m.metrics = newMetrics(network, l.stats, m.members.count)
 	return m, nil
 }
 
-// newRand is a random source for a core.
-func newRand() *mathrand.Rand {
-	return mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64()))
+// newLocal returns this peer in a network, and what its directory remembers of others.
+func newLocal(h host.Host, network string, o *Options, clock func() time.Time) (*local, addressBook, error) {
+	l := &local{
+		host: h, id: h.ID(), network: network, epoch: time.Now(), clock: clock, log: o.Logger,
+		group: lifecycle.New(), stats: &stats{},
+		events: &fanout.Feed[Event]{Size: func(ev Event) int { return ev.Message.size }},
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	l.log = l.log.With("network", network)
+	var addresses addressBook
+	var err error
+	if l.secret, err = netkey.New(network, o.Key); err != nil {
+		return nil, addresses, err
+	}
+	l.tag = l.secret.Tag()
+	if _, err := l.id.ExtractPublicKey(); err != nil {
+		return nil, addresses, fmt.Errorf("peer ID %s does not carry its public key, as those of Ed25519 identities do: %w", l.id, err)
+	}
+	if l.signer = h.Peerstore().PrivKey(l.id); l.signer == nil {
+		return nil, addresses, fmt.Errorf("the host's peerstore lacks its own private key")
+	}
+	addresses, l.boot, err = openAddressBook(o.Dir, l.tag, clock())
+	return l, addresses, err
 }
 
 func (m *Mesh) start() error {
-	m.setHandler(ControlProtocol, m.handleControl)
-	m.setHandler(WhisperProtocol, m.handleWhispers)
+	c := &control{local: m.local, members: m.members, bans: m.bans, lists: m.finder.lists, broadcaster: m.broadcaster}
+	m.handlers.set(ControlProtocol, c.handle)
+	m.handlers.set(WhisperProtocol, m.whisperer.handle)
 	if err := m.metrics.Register(m.opts.Registerer); err != nil {
 		return err
 	}
-	if err := m.startGossip(); err != nil {
+	memberHost, err := newMemberHost(m.members, m.bans, m.handlers)
+	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	for _, ai := range m.opts.Join {
-		m.redials.Add(m.epoch, string(ai.ID))
-	}
-	for _, p := range m.addresses.ids() {
-		m.redials.Add(m.epoch, string(p))
-	}
-	m.mu.Unlock()
-	if err := enter(m); err != nil {
+	m.tenant.announce = memberHost.announce
+	if m.gossip, err = startGossip(memberHost); err != nil {
 		return err
 	}
-	m.wg.Go(m.loop)
-	m.wg.Go(m.dispatch)
-	m.wg.Go(m.seekNeighbours)
-	m.wg.Go(m.repair)
-	m.wg.Go(m.publish)
-	if m.opts.Discovery != nil {
-		m.wg.Go(m.advertise)
-		m.wg.Go(m.discover)
+	if err := m.broadcaster.start(m.gossip); err != nil {
+		return err
 	}
+	if err := hosts.join(m.tenant); err != nil {
+		return err
+	}
+	m.group.Go(m.members.run)
+	m.group.Go(m.dialer.run)
+	m.group.Go(m.dispatcher.run)
+	m.finder.start()
 	return nil
 }
 
@@ -201,173 +161,234 @@ func (m *Mesh) start() error {
 // of it remains on the host. It waits for what the mesh has started, handlers
 // included (a handler must not call it), and may be called more than once.
 func (m *Mesh) Close() error {
-	if m.closing.Swap(true) {
-		<-m.ctx.Done()
-		m.wg.Wait()
-		return nil
-	}
-	m.flush()
-	m.mu.Lock()
-	m.closed = true
-	m.notifyChange()
-	m.mu.Unlock()
-	m.hostmux.leave(m, m.memberIDs())
-	for _, p := range m.memberIDs() {
-		m.expel(p, ErrClosed)
-	}
-	m.stop()
+	m.closing.Do(func() {
+		m.broadcaster.flush()
+		m.group.Seal()
+		m.members.close()
+		m.tenant.leave()
+		for _, p := range m.members.ids() {
+			m.members.expel(p, ErrClosed)
+		}
+		m.stop()
+	})
 	return nil
 }
 
-// flush gives what was broadcast in the last two seconds as long to reach the
-// neighbours: published is not written yet. Who does not have what is older fetches
-// it from others.
-func (m *Mesh) flush() {
-	ctx, cancel := context.WithTimeout(m.ctx, flushTime)
-	defer cancel()
-	last, err := m.outbox.flush(ctx)
-	now := time.Now()
-	m.historyMu.Lock()
-	first := m.history.Since(m.run(), now.Add(-flushTime))
-	m.historyMu.Unlock()
-	if err == nil && first != 0 {
-		_, err = m.queryAcks(ctx, repair.Interval{First: first, Last: last}, now)
-	}
-	if err != nil {
-		m.log.Warn("closed before all neighbours had the last broadcasts", "err", err)
-	}
-}
-
-// run names the broadcasts of this run.
-func (m *Mesh) run() repair.Run { return repair.Run{Author: string(m.id), Boot: m.boot} }
-
 // stop ends what start began.
 func (m *Mesh) stop() {
-	m.cancel()
+	m.group.Cancel()
 	m.metrics.Unregister(m.opts.Registerer)
 	for _, c := range m.host.Network().Conns() {
-		m.resetStreams(c)
+		m.members.resetStreams(c)
 	}
-	m.wg.Wait()
+	m.group.Wait()
 	m.events.Close()
+}
+
+// joined tells the components of a new member.
+func (m *Mesh) joined(p peer.ID, now time.Time) {
+	m.broadcaster.repairer.joined(p, now)
+	m.tenant.announce(p)
+	m.dialer.wake.Set()
+	m.finder.short.Set()
+}
+
+// left tells the components of a peer that is no member any more.
+func (m *Mesh) left(p peer.ID) {
+	m.broadcaster.acks.left(p)
+	m.broadcaster.repairer.left(p)
+	m.dialer.wake.Set()
+	m.finder.short.Set()
+}
+
+// ban puts a member out of the network for ten minutes.
+func (m *Mesh) ban(p peer.ID, why error) {
+	if !m.members.has(p) {
+		return
+	}
+	until := time.Now().Add(banTime)
+	m.bans.add(p, until)
+	m.dialer.redialAt(p, until)
+	m.stats.note(p, why)
+	m.log.Warn("member banned for ten minutes", "peer", p, "err", why)
+	m.tenant.mux.renew(p)
+	m.members.expel(p, why)
 }
 
 // ID returns this peer's ID, the author of what it sends.
 func (m *Mesh) ID() peer.ID { return m.id }
 
 // Network returns the name of the network.
-func (m *Mesh) Network() string { return m.name }
+func (m *Mesh) Network() string { return m.network }
 
 // Tag returns 16 hex digits that follow from the network's name and key. All members
 // have the same, and of another network or key others; it tells nothing of either.
 func (m *Mesh) Tag() string { return m.tag }
 
-// beat is the shortest time between two looks at all members that nothing urges.
-const beat = 100 * time.Millisecond
-
-// loop owns what happens at a certain time: pings, redials, saving.
-func (m *Mesh) loop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			m.save()
-			return
-		case <-m.wake:
-		case <-timer.C:
+// Connect connects to a peer and returns when it is a member, of this network,
+// at both ends. To a member that is behind a relay it tries to connect directly. It
+// lifts an earlier Disconnect. Errors: ErrUnreachable,
+// ErrNoCommonNetwork (the other end reports it, too), ErrClosed, or the context's.
+func (m *Mesh) Connect(ctx context.Context, to peer.AddrInfo) error {
+	m.bans.lift(to.ID)
+	if err := m.dialer.connect(ctx, to, true); err != nil {
+		if !errors.Is(err, ErrNoCommonNetwork) {
+			m.stats.note(to.ID, err)
 		}
-		now := time.Now()
-		m.pingSilent(now)
-		m.redialDue(now)
-		m.save()
-		timer.Reset(max(time.Until(m.deadline(now)), beat))
+		return fmt.Errorf("mesh: connect to %s: %w", to.ID, err)
 	}
+	return nil
 }
 
-// deadline says when the loop has something to do next.
-func (m *Mesh) deadline(now time.Time) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	first := now.Add(time.Hour)
-	if d := m.redials.Deadline(); !d.IsZero() && d.Before(first) {
-		first = d
+// Disconnect ends the membership of a neighbour at both ends. Neither dials the
+// other again in this run until one calls Connect. Connections stay: others may
+// use them.
+func (m *Mesh) Disconnect(p peer.ID) error {
+	if !m.members.has(p) {
+		return fmt.Errorf("mesh: disconnect %s: not a neighbour", p)
 	}
-	pause := liveness.Patience(len(m.members))
-	for _, mb := range m.members {
-		if d := mb.live.Deadline(mb.lastHeard(), pause); d.Before(first) {
-			first = d
-		}
-	}
-	return first
+	m.bans.disconnect(p)
+	m.dialer.forget(p)
+	m.tenant.mux.renew(p) // tells p
+	m.members.expel(p, ErrLeft)
+	return nil
 }
 
-func (m *Mesh) wakeLoop() { signal(m.wake) }
-
-// signal notes on a channel with room for one that there is something to do.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+// AwaitNeighbour returns nil when there is a neighbour, and waits for the first one
+// while somebody is being dialled: those in Options.Join and remembered peers.
+// Errors: ErrAlone if nobody is, ErrNoCommonNetwork if all in Options.Join have
+// refused, ErrClosed, or the context's.
+func (m *Mesh) AwaitNeighbour(ctx context.Context) error {
+	return m.members.awaitAny(ctx, m.dialer.hopeless)
 }
 
-func (m *Mesh) setHandler(id protocol.ID, f network.StreamHandler) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if f == nil {
-		delete(m.handlers, id)
-		return
-	}
-	m.handlers[id] = func(s network.Stream) {
-		if m.begin() {
-			defer m.wg.Done()
-			f(s)
-		} else {
-			s.Reset()
-		}
-	}
-}
+// Peers returns the neighbours, sorted by ID. The slice is the caller's.
+func (m *Mesh) Peers() []Peer { return m.members.list() }
 
-// begin counts one more stream being handled, unless the mesh is closed.
-func (m *Mesh) begin() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return false
-	}
-	m.wg.Add(1)
-	return true
-}
-
-func (m *Mesh) handler(id protocol.ID) network.StreamHandler {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.handlers[id]
-}
-
-// newStream opens a stream of this network to a member, over any connection.
-func (m *Mesh) newStream(ctx context.Context, p peer.ID, id protocol.ID) (network.Stream, error) {
-	if !m.isMember(p) {
-		return nil, fmt.Errorf("%s is no member", p)
-	}
-	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "members are connected"), "go2p")
-	s, err := m.host.NewStream(ctx, p, onWire(id, m.tag))
+// RequestPeers asks all neighbours for theirs and returns the peers of the
+// network that are known now, this peer not among them, neighbours included, in no
+// particular order. Neighbours that do not answer within five seconds are left
+// out. The addresses are hearsay.
+func (m *Mesh) RequestPeers(ctx context.Context) ([]peer.AddrInfo, error) {
+	list, err := m.finder.lists.request(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mesh: request peers: %w", err)
 	}
-	if !m.isMember(p) { // it left meanwhile, and expel has not seen this stream
-		s.Reset()
-		return nil, fmt.Errorf("%s is no member any more", p)
-	}
-	return s, nil
+	return list, nil
 }
 
-// resetStreams ends all streams of this network on a connection.
-func (m *Mesh) resetStreams(c network.Conn) {
-	for _, s := range c.GetStreams() {
-		if _, tag, _ := offWire(s.Protocol()); tag == m.tag {
-			s.Reset()
+// Broadcast sends a message to all members of the network. It returns when the
+// message is in the outbox, from which it goes out at once, or together with others
+// that wait there; with the outbox full it waits for room. Close sends what is left.
+// Without neighbours a message reaches those who come within the minute that
+// members remember it, which may be nobody; that is no error. Neighbours that came
+// within the last second are waited for until they can hear it, at most for that
+// second. Errors: *TypeError, ErrTooLarge, ErrClosed, or the context's.
+func (m *Mesh) Broadcast(ctx context.Context, packets ...any) (Receipt, error) {
+	r, err := m.broadcaster.broadcast(ctx, packets)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("mesh: broadcast: %w", err)
+	}
+	return r, nil
+}
+
+// Delivered asks the neighbours that were there when a message was broadcast, and still
+// are, whether they have it. It returns how many have said so when all have, or, with
+// the context's error, when the context ends. A neighbour says so within about 50 ms.
+func (m *Mesh) Delivered(ctx context.Context, r Receipt) (int, error) {
+	if r.seq == 0 {
+		return 0, fmt.Errorf("mesh: delivered: the receipt is of no broadcast")
+	}
+	n, err := m.broadcaster.acks.ask(ctx, repair.Interval{First: r.seq, Last: r.seq}, r.time)
+	if err != nil {
+		err = fmt.Errorf("mesh: delivered: %w", err)
+	}
+	return n, err
+}
+
+// Whisper sends a message to one peer of the network and returns nil only when
+// that one has it. A peer that is not a neighbour is looked for: at its known
+// addresses, among the neighbours' neighbours and by the PeerRouting option. While
+// the receiver's inbox is full Whisper waits. Whispers of one peer to another
+// arrive in the order in which they were sent and once, also when a connection
+// breaks between. Errors: ErrUnreachable, ErrNoCommonNetwork, *TypeError,
+// ErrTooLarge, ErrClosed, or the context's; after the last the message may have
+// arrived or not.
+func (m *Mesh) Whisper(ctx context.Context, to peer.ID, packets ...any) error {
+	if err := m.whisperer.whisper(ctx, to, "", packets); err != nil {
+		return fmt.Errorf("mesh: whisper to %s: %w", to, err)
+	}
+	return nil
+}
+
+// Reply whispers to the author of a message, naming the message that it answers, or to
+// the member that has relayed it, naming its sender. It is Whisper otherwise.
+func (m *Mesh) Reply(ctx context.Context, msg Message, packets ...any) error {
+	answers := msg.ID
+	if msg.Origin != "" {
+		answers = msg.Origin
+	}
+	if err := m.whisperer.whisper(ctx, msg.From, answers, packets); err != nil {
+		return fmt.Errorf("mesh: reply to %s: %w", msg.From, err)
+	}
+	return nil
+}
+
+// Ask whispers and waits for the reply, which goes to no handler then. Without
+// one it ends with the context's error, so give it a deadline.
+func (m *Mesh) Ask(ctx context.Context, to peer.ID, packets ...any) (Message, error) {
+	msg, err := m.whisperer.ask(ctx, to, packets)
+	if err != nil {
+		return Message{}, fmt.Errorf("mesh: ask %s: %w", to, err)
+	}
+	return msg, nil
+}
+
+// Relay broadcasts a message from another network. If another member has relayed it in
+// the last five minutes nothing happens; otherwise it is handled here, too. Errors:
+// those of Broadcast, ErrOrigin.
+func (m *Mesh) Relay(ctx context.Context, from Relayed, packets ...any) (Receipt, error) {
+	r, err := m.broadcaster.relay(ctx, from, packets)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("mesh: relay: %w", err)
+	}
+	return r, nil
+}
+
+// RelayTo whispers a message from another network, to this peer, too. Errors: those of
+// Whisper, ErrOrigin.
+func (m *Mesh) RelayTo(ctx context.Context, to peer.ID, from Relayed, packets ...any) error {
+	if err := m.whisperer.relay(ctx, to, from, packets); err != nil {
+		return fmt.Errorf("mesh: relay to %s: %w", to, err)
+	}
+	return nil
+}
+
+// Handle adds a function to the end of the chain of handlers. Each message is
+// given to one handler after the other until one returns true; what none takes
+// goes to Messages and Events. Handlers run one message at a time, in the order of
+// arrival; meanwhile others wait, as Whisper says. The context ends with Close.
+func (m *Mesh) Handle(f func(context.Context, Message) (taken bool)) *Handler {
+	return m.dispatcher.handle(f)
+}
+
+// Events yields what happens from the call on, until the context ends, the mesh
+// is closed (the last error is then ErrClosed) or the loop is left. A loop that is
+// more than 1024 events or 16 MiB of messages behind ends with ErrLagged. The
+// sequence can be ranged over once.
+func (m *Mesh) Events(ctx context.Context) iter.Seq2[Event, error] {
+	return follow(ctx, m.events, func(Event) bool { return true })
+}
+
+// Messages yields the messages from the call on that no handler takes, in the way
+// of Events.
+func (m *Mesh) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	events := follow(ctx, m.events, func(ev Event) bool { return ev.Kind == EventMessage })
+	return func(yield func(Message, error) bool) {
+		for ev, err := range events {
+			if !yield(ev.Message, err) {
+				return
+			}
 		}
 	}
 }

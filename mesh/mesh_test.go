@@ -28,6 +28,7 @@ type lab struct {
 	meshes []*mesh.Mesh
 	got    [][]string // texts of the messages that each mesh handled
 	events [][]mesh.Event
+	off    map[peer.ID]time.Duration // how far clocks are off
 }
 
 // newLab joins n hosts to one network, none connected.
@@ -72,7 +73,8 @@ func (l *lab) join(i int, network string, opts *mesh.Options) *mesh.Mesh {
 // mesh joins host i to a network.
 func (l *lab) mesh(i int, network string, opts *mesh.Options) *mesh.Mesh {
 	l.t.Helper()
-	m, err := mesh.Join(l.t.Context(), l.Hosts[i], network, opts)
+	clock := func() time.Time { return time.Now().Add(l.off[l.Hosts[i].ID()]) }
+	m, err := mesh.JoinWithClock(l.t.Context(), l.Hosts[i], network, opts, clock)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -38,10 +38,6 @@ type Message struct {
 	boot, seq uint64
 }
 
-// wallClock is a peer's clock as the others are shown it; nothing is judged by it. Tests
-// put it out.
-var wallClock = func(peer.ID) time.Time { return time.Now() }
-
 // A TypeError says that a packet is no value of the data model.
 type TypeError = value.TypeError
 

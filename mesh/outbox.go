@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/p2p-today/go2p/internal/notify"
 	"github.com/p2p-today/go2p/mesh/internal/batch"
 )
 
@@ -25,19 +26,19 @@ type outbox struct {
 	bytes   int
 	sending bool // somebody publishes what is in the queue
 	closed  bool
-	handed  chan struct{} // room for one: the publisher is to go on
-	emptied chan struct{} // closed, and replaced, when something was taken or all is published
+	handed  notify.Flag      // the publisher is to go on
+	emptied notify.Broadcast // something was taken, or all is published
 }
 
 func newOutbox() *outbox {
-	return &outbox{handed: make(chan struct{}, 1), emptied: make(chan struct{})}
+	return &outbox{handed: notify.NewFlag()}
 }
 
 // put appends a message when there is room for it and returns its number. If nobody
 // is sending the caller is to publish one batch.
 func (o *outbox) put(ctx context.Context, msg batch.Message) (seq uint64, send bool, err error) {
 	closed := false
-	err = o.wait(ctx, func() bool {
+	err = o.emptied.Await(ctx, &o.mu, func() bool {
 		if closed = o.closed; closed {
 			return true
 		}
@@ -61,29 +62,11 @@ func (o *outbox) put(ctx context.Context, msg batch.Message) (seq uint64, send b
 // flush takes no more messages, and waits until all that were taken are published.
 // It returns the number of the last.
 func (o *outbox) flush(ctx context.Context) (last uint64, err error) {
-	err = o.wait(ctx, func() bool {
+	err = o.emptied.Await(ctx, &o.mu, func() bool {
 		o.closed, last = true, o.seq
 		return len(o.queue) == 0 && !o.sending
 	})
 	return last, err
-}
-
-// wait calls done, with the lock held, until it says so.
-func (o *outbox) wait(ctx context.Context, done func() bool) error {
-	for {
-		o.mu.Lock()
-		if done() {
-			o.mu.Unlock()
-			return nil
-		}
-		emptied := o.emptied
-		o.mu.Unlock()
-		select {
-		case <-emptied:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // next returns the messages for the next batch and the number of the first. With
@@ -106,45 +89,6 @@ func (o *outbox) next() (first uint64, messages []batch.Message) {
 	}
 	o.queue = o.queue[n:]
 	o.sending = n > 0
-	close(o.emptied)
-	o.emptied = make(chan struct{})
+	o.emptied.Notify()
 	return first, messages
-}
-
-// publishOne publishes one batch, and leaves the rest to the publisher: who
-// broadcasts does not work for others for long.
-func (m *Mesh) publishOne() {
-	first, messages := m.outbox.next()
-	m.publishBatch(first, messages)
-	signal(m.outbox.handed)
-}
-
-// publish goes on where somebody who broadcasts leaves off, until the mesh is
-// closed.
-func (m *Mesh) publish() {
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-m.outbox.handed:
-		}
-		for {
-			first, messages := m.outbox.next()
-			if len(messages) == 0 {
-				break
-			}
-			m.publishBatch(first, messages)
-		}
-	}
-}
-
-func (m *Mesh) publishBatch(first uint64, messages []batch.Message) {
-	sealed, err := m.seal(first, messages)
-	if err == nil {
-		m.recordOwn(first, len(messages), sealed)
-		err = m.forward(sealed, 0, m.id)
-	}
-	if err != nil && m.ctx.Err() == nil {
-		m.log.Error("cannot publish", "err", err)
-	}
 }

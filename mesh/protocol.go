@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -52,8 +53,20 @@ const (
 	listTimeout  = 5 * time.Second             // one neighbour's answer with its peers
 	gossipQueue  = 256                         // RPCs in each of pubsub's queues; longer ones, up to 4096, lost no less under load
 	settle       = time.Second                 // how long a broadcast waits for new members to subscribe
-	forgiveness  = 10 * time.Minute            // how long an offender stays outside
+	banTime      = 10 * time.Minute            // how long a ban lasts
 	maxWaiting   = 8                           // streams of one peer that wait for its hello
 	maxInbound   = 4                           // whisper streams of one member
 	maxHellos    = 4                           // hellos of one peer at a time
 )
+
+// onWire is a protocol's id on the wire of the network with the given tag.
+func onWire(id protocol.ID, tag string) protocol.ID {
+	return "/go2p/" + protocol.ID(tag) + id[len("/go2p"):]
+}
+
+// offWire is the inverse of onWire.
+func offWire(wire protocol.ID) (id protocol.ID, tag string, ok bool) {
+	rest, ok := strings.CutPrefix(string(wire), "/go2p/")
+	tag, rest, cut := strings.Cut(rest, "/")
+	return protocol.ID("/go2p/" + rest), tag, ok && cut
+}

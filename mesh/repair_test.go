@@ -142,7 +142,7 @@ func TestEverybodyWithWrongClocks(t *testing.T) {
 		for i, h := range l.Hosts {
 			off[h.ID()] = []time.Duration{0, 24 * time.Hour, 0, 0, -24 * time.Hour, 0}[i%6]
 		}
-		mesh.PutClocksOut(t, func(p peer.ID) time.Duration { return off[p] })
+		l.off = off
 		for i := range n {
 			l.join(i, "lab", nil)
 		}
