@@ -33,7 +33,7 @@ var arrows = []struct {
 	{"chord/internal/", []string{"chord/internal/", "internal/"}, "a core of chord knows only cores and primitives"},
 
 	{"compat", []string{"sync", "chord", "mesh", "compat/internal/", "internal/"}, "compat stands on all of the library, and nothing on it"},
-	{"compat/bridge", []string{"sync", "chord", "mesh", "compat", "compat/internal/", "internal/"}, "the bridge joins what compat and the library have"},
+	{"compat/bridge", []string{"sync", "chord", "mesh", "compat", "compat/bridge/internal/", "compat/internal/", "internal/"}, "the bridge joins what compat and the library have"},
 	{"compat/bridge/internal/", []string{"compat/bridge/internal/", "compat/internal/", "internal/"}, "a core of the bridge knows only cores and primitives"},
 	{"compat/internal/wire", []string{"internal/"}, "the old wire is bytes, and knows nothing of what they are for"},
 	{"compat/internal/", []string{"compat/internal/", "internal/"}, "a core of compat knows only cores and primitives"},

@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"context"
@@ -6,7 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
+	"github.com/p2p-today/go2p/internal/backoff"
 	"github.com/p2p-today/go2p/mesh"
 )
 
@@ -17,21 +20,25 @@ type network struct {
 	version wire.Version
 }
 
+func newNetwork(n legacy.Network) network {
+	return network{subnet: n.Subnet, id: n.ID(), version: n.Version}
+}
+
 // ghost returns the ID that an author has in the network.
-func (n network) ghost(author string) string { return derive(author, n.id) }
+func (n network) ghost(author string) string { return legacy.GhostID(author, n.id) }
 
 // origin returns the name that a node of the network has elsewhere.
-func (n network) origin(id string) string { return originOf(n.subnet, id) }
+func (n network) origin(id string) string { return legacy.Origin(n.subnet, id) }
 
 // encode returns packets as they travel in the network. Errors: ErrValue, ErrTooLarge.
-func (n network) encode(packets ...any) ([]any, error) { return fromGo(n.version, packets) }
+func (n network) encode(packets ...any) ([]any, error) { return legacy.FromGo(n.version, packets) }
 
 // An oldNode is the bridge's node in an old network.
 type oldNode interface {
 	ID() string
 	Addr() string
-	Peers() []Peer
-	Dropped() map[Drop]uint64
+	Peers() []compat.Peer
+	Dropped() map[compat.Drop]uint64
 	Connect(ctx context.Context, addr string) error
 	Close() error
 }
@@ -55,7 +62,7 @@ type link struct {
 // A linkConfig is what a link is made of.
 type linkConfig struct {
 	name    string
-	opts    Options
+	opts    compat.Options
 	network network
 	addrs   []string // to connect to
 	log     *slog.Logger
@@ -74,38 +81,73 @@ func openLink(ctx, life context.Context, c linkConfig) (*link, error) {
 		leadership: newLeadership(c.mesh.Tag(), c.mesh.ID().String()),
 	}
 	l.messages = newMessages(c.network, c.mesh, l.leadership, l.counters, c.whisper, c.log)
-	n, err := openObserved(ctx, c.opts, l.observer())
+	n, portal, err := l.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	l.node = n
 	l.residents.exclude(n.ID())
-	self := impersonator{n}
 	l.ghosts = newGhosts(c.network, n.Peers, l.openGhost, l.counters, c.log)
-
-	life, l.cancel = context.WithCancel(life)
-	l.start(life, func(ctx context.Context) { l.tick(ctx, self) })
-	l.start(life, l.messages.relayIn)
-	l.start(life, func(ctx context.Context) { l.messages.relayOut(ctx, n.Peers, self, l.ghosts) })
-	l.start(life, func(ctx context.Context) { l.messages.whisperOut(ctx, self, l.ghosts) })
-	l.start(life, l.messages.whisperIn)
+	self := n.Impersonator()
+	loops := append(portal,
+		l.messages.relayIn,
+		l.messages.whisperIn,
+		func(ctx context.Context) { l.messages.relayOut(ctx, n.Peers, self, l.ghosts) },
+		func(ctx context.Context) { l.messages.whisperOut(ctx, self, l.ghosts) },
+		func(ctx context.Context) { l.tick(ctx, self) },
+	)
 	for _, addr := range c.addrs {
-		l.start(life, func(ctx context.Context) { l.connect(ctx, addr) })
+		loops = append(loops, func(ctx context.Context) { l.connect(ctx, addr) })
 	}
-	switch c.opts.Kind {
-	case Sync:
-		p := newSyncPortal(c.network, self, c.dict, l.queue, l.residents, l.counters, c.log)
-		l.start(life, func(ctx context.Context) { p.watch(ctx, l.leadership) })
-		l.start(life, p.run)
-	case Chord:
-		p := newChordPortal(c.network, n, c.table, l.queue, l.counters, l.wg.Go, c.log)
-		l.start(life, p.watch)
-		l.start(life, p.run)
+	life, l.cancel = context.WithCancel(life)
+	for _, loop := range loops {
+		l.wg.Go(func() { loop(life) })
 	}
 	return l, nil
 }
 
-func (l *link) start(ctx context.Context, loop func(context.Context)) { l.wg.Go(func() { loop(ctx) }) }
+// open opens the node, and returns the loops of the portal for the keys of its network, if it has some.
+func (l *link) open(ctx context.Context) (n *compat.MeshNode, portal []func(context.Context), err error) {
+	opts := l.opts
+	opts.Observer = l.observer()
+	switch opts.Kind {
+	case compat.Sync:
+		n, err := compat.OpenSync(ctx, opts)
+		if err != nil {
+			return nil, nil, err
+		}
+		p := newSyncPortal(l.network, n.Impersonator(), l.dict, l.queue, l.leadership, l.residents, l.counters, l.log)
+		return n.MeshNode, []func(context.Context){p.watch, p.run}, nil
+	case compat.Chord:
+		n, err := compat.OpenChord(ctx, opts)
+		if err != nil {
+			return nil, nil, err
+		}
+		p := newChordPortal(l.network, n, l.table, l.queue, l.counters, l.wg.Go, l.log)
+		return n.MeshNode, []func(context.Context){p.watch, p.run}, nil
+	}
+	n, err = compat.OpenMesh(ctx, opts)
+	return n, nil, err
+}
+
+// openGhost opens the node of a ghost; take gets what it hears.
+func (l *link) openGhost(ctx context.Context, id string, take func(compat.Message)) (ghostNode, error) {
+	opts := l.opts
+	opts.Observer = &compat.Observer{Message: take}
+	n, err := compat.OpenGhost(ctx, opts, id)
+	if err != nil {
+		return nil, err
+	}
+	return dialer{n, n.Impersonator()}, nil
+}
+
+// A dialer is a node that can dial once.
+type dialer struct {
+	*compat.MeshNode
+	impersonator compat.Impersonator
+}
+
+func (d dialer) Dial(ctx context.Context, addr string) error { return d.impersonator.Dial(ctx, addr) }
 
 // close ends the link.
 func (l *link) close() {
@@ -115,30 +157,23 @@ func (l *link) close() {
 	l.ghosts.close()
 }
 
-func (l *link) openGhost(ctx context.Context, id string, take func(Message)) (ghostNode, error) {
-	n, err := openGhost(ctx, l.opts, id, take)
-	if err != nil {
-		return nil, err
-	}
-	return dialingNode{n, impersonator{n}}, nil
-}
-
 // connect connects to an address, again and again until it works; then the node keeps the connection.
 func (l *link) connect(ctx context.Context, addr string) {
-	for pause := minRedial; ; pause = min(2*pause, maxRedial) {
+	pauses := backoff.Backoff{Policy: backoff.Policy{Min: time.Second, Max: time.Minute}}
+	for {
 		err := l.node.Connect(ctx, addr)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		l.log.Info("cannot connect", "addr", addr, "err", err)
-		if !sleep(ctx, pause) {
+		if !sleep(ctx, pauses.Next(nil)) {
 			return
 		}
 	}
 }
 
 // An announcer tells other bridges in the old network of this one.
-type announcer interface{ Announce(p presence) error }
+type announcer interface{ Announce(p legacy.Presence) error }
 
 // tick does what is due from time to time.
 func (l *link) tick(ctx context.Context, self announcer) {
@@ -160,28 +195,28 @@ func (l *link) tick(ctx context.Context, self announcer) {
 }
 
 // observer notes what happens at the node. Its functions must not block.
-func (l *link) observer() *observer {
-	return &observer{
-		Message: func(m Message) {
+func (l *link) observer() *compat.Observer {
+	return &compat.Observer{
+		Message: func(m compat.Message) {
 			l.residents.add(m.From)
 			l.messages.take(m)
 		},
-		Change: func(c Change) {
+		Change: func(c compat.Change) {
 			l.residents.add(c.Owner)
 			l.queue.addOld(c.Key, cause{Old: true, Owner: c.Owner, Time: c.Time.Unix()})
 		},
-		Conflict: func(w writeConflict) {
+		Conflict: func(w legacy.WriteConflict) {
 			l.residents.add(w.Sender)
-			l.queue.addOld(w.Key, cause{Lost: []writeConflict{w}})
+			l.queue.addOld(w.Key, cause{Lost: []legacy.WriteConflict{w}})
 		},
-		Notice:   func(n notice) { l.queue.addOld(n.key, cause{Old: true, OldDeleted: n.gone}) },
-		Presence: func(p presence) { l.leadership.hear(time.Now(), p) },
-		Event: func(ev Event) {
+		Notice:   func(n legacy.KeyNotice) { l.queue.addOld(n.Key, cause{Old: true, OldDeleted: n.Deleted}) },
+		Presence: func(p legacy.Presence) { l.leadership.hear(time.Now(), p) },
+		Event: func(ev compat.Event) {
 			switch ev.Kind {
-			case EventConnect:
+			case compat.EventConnect:
 				l.residents.add(ev.Peer.ID)
 				l.leadership.join(time.Now())
-			case EventRefused:
+			case compat.EventRefused:
 				l.counters.refuse(ev)
 			}
 		},

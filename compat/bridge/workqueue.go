@@ -1,10 +1,10 @@
-package compat
+package bridge
 
 import (
 	"context"
 	"sync"
 
-	"github.com/p2p-today/go2p/compat/internal/bridge/workqueue"
+	"github.com/p2p-today/go2p/compat/bridge/internal/workqueue"
 	"github.com/p2p-today/go2p/internal/notify"
 )
 

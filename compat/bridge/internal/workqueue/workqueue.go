@@ -4,7 +4,8 @@ package workqueue
 import (
 	"slices"
 
-	"github.com/p2p-today/go2p/compat/internal/bridge/conflict"
+	"github.com/p2p-today/go2p/compat/bridge/internal/conflict"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 )
 
 // A Cause is why a key has to be looked at. Both sides may have changed.
@@ -18,8 +19,8 @@ type Cause struct {
 	Time       int64
 	OldDeleted bool // of a table: the key was deleted in the old network
 
-	Lost  []conflict.Write // writes in the old network that were not accepted, the last of each sender
-	Again bool             // it was looked at already, and may be as it should not be
+	Lost  []legacy.WriteConflict // writes in the old network that were not accepted, the last of each sender
+	Again bool                   // it was looked at already, and may be as it should not be
 }
 
 // and merges a later cause into one. The last change of the old side counts, and each sender that has lost.
@@ -30,9 +31,9 @@ func (c Cause) and(later Cause) Cause {
 	if !later.Old {
 		later.Old, later.Owner, later.Time, later.OldDeleted = c.Old, c.Owner, c.Time, c.OldDeleted
 	}
-	var lost []conflict.Write
+	var lost []legacy.WriteConflict
 	for _, w := range c.Lost {
-		if !slices.ContainsFunc(later.Lost, func(l conflict.Write) bool { return l.Sender == w.Sender }) {
+		if !slices.ContainsFunc(later.Lost, func(l legacy.WriteConflict) bool { return l.Sender == w.Sender }) {
 			lost = append(lost, w)
 		}
 	}

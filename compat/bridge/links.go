@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/p2p-today/go2p/compat"
 )
 
 // links are the links of a bridge, by name. mu guards them; it is held while one is opened, so that no two get a name.
@@ -23,7 +25,7 @@ func (ls *links) add(name, prefix string, open func(name string) (*link, error))
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.closed {
-		return nil, ErrClosed
+		return nil, compat.ErrClosed
 	}
 	if name != "" && ls.byName[name] != nil {
 		return nil, fmt.Errorf("%w: %q", ErrLinkName, name)

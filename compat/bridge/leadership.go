@@ -1,16 +1,17 @@
-package compat
+package bridge
 
 import (
 	"sync"
 	"time"
 
-	"github.com/p2p-today/go2p/compat/internal/bridge/election"
+	"github.com/p2p-today/go2p/compat/bridge/internal/election"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 )
 
 // A leadership is a bridge's part in the election among the bridges between the native network and an old one. They hear
 // each other in the old network. mu guards the state.
 type leadership struct {
-	self presence
+	self legacy.Presence
 
 	mu        sync.Mutex
 	election  election.Election
@@ -18,7 +19,7 @@ type leadership struct {
 }
 
 func newLeadership(tag, id string) *leadership {
-	return &leadership{self: presence{tag, id}, election: election.New(id)}
+	return &leadership{self: legacy.Presence{Tag: tag, Bridge: id}, election: election.New(id)}
 }
 
 // elected reports whether this bridge does what one of several has to do.
@@ -44,19 +45,19 @@ func (l *leadership) join(now time.Time) {
 }
 
 // hear notes that another bridge is there, and has this one answer if the other is new.
-func (l *leadership) hear(now time.Time, p presence) {
-	if p.tag != l.self.tag {
+func (l *leadership) hear(now time.Time, p legacy.Presence) {
+	if p.Tag != l.self.Tag {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.election.Hear(now, p.bridge) {
+	if l.election.Hear(now, p.Bridge) {
 		l.announced = time.Time{}
 	}
 }
 
 // due reports whether this bridge has to say again that it is there, to so many peers, and what.
-func (l *leadership) due(now time.Time, peers int) (presence, bool) {
+func (l *leadership) due(now time.Time, peers int) (legacy.Presence, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if peers == 0 {

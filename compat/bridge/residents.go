@@ -1,9 +1,10 @@
-package compat
+package bridge
 
 import (
 	"sync"
 	"time"
 
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/internal/ttlset"
 )
 
@@ -16,7 +17,7 @@ type residents struct {
 	ids  *ttlset.Set
 }
 
-func newResidents() *residents { return &residents{ids: ttlset.New(residentTime, maxKnown)} }
+func newResidents() *residents { return &residents{ids: ttlset.New(residentTime, legacy.MaxKnown)} }
 
 // exclude says which is the bridge's own node.
 func (r *residents) exclude(id string) {
@@ -26,7 +27,7 @@ func (r *residents) exclude(id string) {
 }
 
 func (r *residents) add(id string) {
-	if marked(id) || id == "" {
+	if legacy.IsGhost(id) || id == "" {
 		return
 	}
 	r.mu.Lock()

@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"context"
@@ -9,18 +9,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// Reasons for which something does not cross a bridge, beside those of a node.
+// Reasons for which something does not cross a bridge, beside those of a node; their text says more.
 const (
-	DropValue    Drop = "a value that this version has not, or that would delete"
-	DropOldOnes  Drop = "an author that is too long, or a message that a native peer cannot have"
-	DropAuthors  Drop = "replies to more than 16 authors at once"
-	DropContest  Drop = "a key that somebody else has leased"
-	DropNative   Drop = "the native side has refused it"
-	DropLater    Drop = "a key of a table that could not be read or written just then, and is tried again"
-	DropReceiver Drop = "nobody to deliver it to"
+	DropValue    = legacy.DropValue
+	DropOldOnes  = legacy.DropOldOnes
+	DropAuthors  = legacy.DropAuthors
+	DropContest  = legacy.DropContest
+	DropNative   = legacy.DropNative
+	DropLater    = legacy.DropLater
+	DropReceiver = legacy.DropReceiver
 )
 
 const maxRefused = 16
@@ -36,14 +38,14 @@ type Refusal struct {
 // A LinkStatus is how a bridge stands in an old network.
 type LinkStatus struct {
 	Name    string
-	Options Options
+	Options compat.Options
 	ID      string // of the bridge's node
 	Addr    string // where it listens, or empty
-	Peers   []Peer
+	Peers   []compat.Peer
 	Authors int    // native ones, under whose IDs it has extra connections for replies
 	Elected bool   // it does what one of several bridges has to do
 	In, Out uint64 // messages and keys that have crossed
-	Dropped map[Drop]uint64
+	Dropped map[compat.Drop]uint64
 	Refused []Refusal // the last 16
 }
 
@@ -63,13 +65,13 @@ type counters struct {
 	in, out atomic.Uint64 // messages and keys
 
 	mu      sync.Mutex
-	dropped map[Drop]uint64
+	dropped legacy.Drops
 	refused []Refusal // the last ones
 }
 
-func newCounters(log *slog.Logger) *counters { return &counters{log: log, dropped: map[Drop]uint64{}} }
+func newCounters(log *slog.Logger) *counters { return &counters{log: log} }
 
-func (c *counters) drop(why Drop) {
+func (c *counters) drop(why compat.Drop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropped[why]++
@@ -93,8 +95,8 @@ func (c *counters) crossedIn(ctx context.Context, err error) {
 }
 
 // refuse notes that a connection was refused, unless it is one too many with a node.
-func (c *counters) refuse(ev Event) {
-	if errors.Is(ev.Err, ErrTwice) {
+func (c *counters) refuse(ev compat.Event) {
+	if errors.Is(ev.Err, compat.ErrTwice) {
 		return
 	}
 	c.mu.Lock()
@@ -107,7 +109,7 @@ func (c *counters) refuse(ev Event) {
 func (c *counters) addTo(s *LinkStatus) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for why, n := range c.dropped {
+	for why, n := range c.dropped.Map() {
 		s.Dropped[why] += n
 	}
 	s.Refused = slices.Clone(c.refused)

@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"errors"
@@ -9,12 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
+	"github.com/p2p-today/go2p/internal/oldpeers"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
 // A speaker is an old node, real or of this library.
 type speaker struct {
-	opts  Options
+	opts  compat.Options
 	addr  string
 	say   func(text string)
 	heard func(text string) int // how often
@@ -29,13 +32,13 @@ func TestBridgesInCircles(t *testing.T) {
 			t.Parallel()
 			var olds []speaker
 			for i, version := range versions {
-				o := Options{Kind: Mesh, Version: version, Subnet: fmt.Sprint("network ", i)}
-				n, heard := citizenOf(t, o)
+				o := compat.Options{Kind: compat.Mesh, Version: version, Subnet: fmt.Sprint("network ", i)}
+				n := oldMeshPeer(t, o)
 				olds = append(olds, speaker{o, n.Addr(), func(text string) {
 					if err := n.Send(t.Context(), text); err != nil {
 						t.Error(err)
 					}
-				}, func(text string) int { return len(heard(text)) }})
+				}, func(text string) int { return len(n.heard(text)) }})
 			}
 			inCircles(t, olds)
 		})
@@ -47,12 +50,12 @@ func TestOldBridgesInCircles(t *testing.T) {
 	t.Parallel()
 	var olds []speaker
 	for i, who := range [][2]string{{"py", "0.7"}, {"js", "0.7"}, {"py", "0.4"}} {
-		needs(t, who[0], who[1])
+		oldpeers.Needs(t, who[0], who[1])
 		subnet := fmt.Sprint("network ", i)
-		o := startOld(t, who[0], who[1], map[string]any{"subnet": subnet})
-		olds = append(olds, speaker{Options{Kind: Mesh, Version: who[1], Subnet: subnet}, o.addr, func(text string) {
-			o.must("send", map[string]any{"packets": []any{text}})
-		}, func(text string) int { _, n := o.heard(text); return n }})
+		o := oldpeers.Start(t, who[0], who[1], map[string]any{"subnet": subnet})
+		olds = append(olds, speaker{compat.Options{Kind: compat.Mesh, Version: who[1], Subnet: subnet}, o.Addr, func(text string) {
+			o.Must("send", map[string]any{"packets": []any{text}})
+		}, func(text string) int { _, n := o.Heard(text); return n }})
 	}
 	inCircles(t, olds)
 }
@@ -129,7 +132,7 @@ func inCircles(t *testing.T, olds []speaker) {
 	logLinks(t, bridges...)
 	for _, b := range bridges {
 		for _, l := range b.Links() {
-			if n := l.Dropped[DropExpired]; n > 0 {
+			if n := l.Dropped[compat.DropExpired]; n > 0 {
 				t.Errorf("%s has heard %d messages a minute late", l.Name, n)
 			}
 		}
@@ -151,15 +154,15 @@ func (d *slowDict) Item(key string) (p2psync.Item, error) {
 // A bridge that is so far behind that it cannot hear any more of a delete finds out.
 func TestBridgeLagsBehind(t *testing.T) {
 	p := natives(t, 1)[0]
-	old, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
-	opts := Options{Kind: Sync, Version: "0.7"}
-	v, err := opts.complete()
+	old := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7"})
+	opts := compat.Options{Kind: compat.Sync, Version: "0.7"}
+	network, err := opts.Complete()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dict := &slowDict{nativeDict: p.sync}
 	l, err := openLink(t.Context(), t.Context(), linkConfig{
-		opts: opts, network: network{opts.Subnet, opts.subnetID(v), v}, addrs: []string{old.Addr()}, mesh: p.mesh, dict: dict, log: opts.Logger,
+		opts: opts, network: newNetwork(network), addrs: []string{old.Addr()}, mesh: p.mesh, dict: dict, log: opts.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -189,11 +192,11 @@ func TestBridgeLagsBehind(t *testing.T) {
 func TestBridgesMirrorLeases(t *testing.T) {
 	t.Parallel()
 	peers := natives(t, 3)
-	old, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7"})
+	old := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7"})
 	var bridges []*Bridge
 	for i := range 2 {
 		b := peers[i].bridge(t)
-		add(t, b, Options{Kind: Sync, Version: "0.7"}, old.Addr())
+		add(t, b, compat.Options{Kind: compat.Sync, Version: "0.7"}, old.Addr())
 		bridges = append(bridges, b)
 	}
 	settled(t, bridges...)
@@ -223,7 +226,7 @@ func TestBridgesMirrorLeases(t *testing.T) {
 	nextSecond(t) // within one, the smaller ID wins
 	for i := range 20 {
 		native, key := fmt.Sprint("native ", i), fmt.Sprint("old ", i)
-		if err := old.Set(ctx, native, "no"); !errors.Is(err, ErrLeased) {
+		if err := old.Set(ctx, native, "no"); !errors.Is(err, compat.ErrLeased) {
 			t.Errorf("the old node writes %s: %v", native, err)
 		}
 		if err := peers[2].sync.Set(ctx, key, "no"); !isLease(err) {
@@ -243,7 +246,7 @@ func TestBridgesMirrorLeases(t *testing.T) {
 	}
 	eventually(t, "the delete", func() bool { return held(t, old, "native 3") == nil })
 	for _, item := range old.Items() {
-		if strings.HasPrefix(item.Key, "native ") != marked(item.Owner) {
+		if strings.HasPrefix(item.Key, "native ") != legacy.IsGhost(item.Owner) {
 			t.Errorf("%s is of %s", item.Key, item.Owner)
 		}
 	}

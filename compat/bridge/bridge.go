@@ -1,4 +1,5 @@
-package compat
+// Package bridge relays between old networks of py2p and js2p and a native network, in both directions, and between old networks.
+package bridge
 
 import (
 	"context"
@@ -7,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/p2p-today/go2p/chord"
+	"github.com/p2p-today/go2p/compat"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
@@ -18,8 +20,8 @@ var (
 	ErrNoBridge = errors.New("no bridge to that network is known")
 )
 
-// BridgeOptions are the optional settings of NewBridge.
-type BridgeOptions struct {
+// Options are the optional settings of New.
+type Options struct {
 	Sync   *p2psync.Dict // shared with old sync networks. Default: none is
 	Chord  *chord.Table  // shared with old chord networks. Default: none is
 	Logger *slog.Logger  // Default: silent
@@ -36,7 +38,7 @@ type BridgeOptions struct {
 // A Bridge is a façade: its links own what happens in old networks, and its router knows the ways to old nodes.
 type Bridge struct {
 	mesh     *mesh.Mesh
-	opts     BridgeOptions
+	opts     Options
 	links    *links
 	router   *router
 	whispers *mesh.Handler
@@ -45,8 +47,8 @@ type Bridge struct {
 	cancel   context.CancelFunc // of ctx
 }
 
-// NewBridge makes a bridge without links.
-func NewBridge(m *mesh.Mesh, opts *BridgeOptions) *Bridge {
+// New makes a bridge without links.
+func New(m *mesh.Mesh, opts *Options) *Bridge {
 	b := &Bridge{mesh: m, links: newLinks()}
 	if opts != nil {
 		b.opts = *opts
@@ -84,7 +86,7 @@ func (b *Bridge) Close() error {
 // Add opens a node in an old network and connects it to the addresses, again and again. The name must not be in use; an
 // empty one is made up. The context bounds the call alone. Errors: ErrLinkName, ErrKind if the bridge has no dictionary
 // or table for a network that has one, those of Open, ErrClosed.
-func (b *Bridge) Add(ctx context.Context, name string, opts Options, addrs ...string) (LinkStatus, error) {
+func (b *Bridge) Add(ctx context.Context, name string, opts compat.Options, addrs ...string) (LinkStatus, error) {
 	l, err := b.add(ctx, name, opts, addrs)
 	if err != nil {
 		return LinkStatus{}, fmt.Errorf("compat: bridge: %w", err)
@@ -92,26 +94,25 @@ func (b *Bridge) Add(ctx context.Context, name string, opts Options, addrs ...st
 	return l.status(), nil
 }
 
-func (b *Bridge) add(ctx context.Context, name string, opts Options, addrs []string) (*link, error) {
+func (b *Bridge) add(ctx context.Context, name string, opts compat.Options, addrs []string) (*link, error) {
 	if opts.Logger == nil {
 		opts.Logger = b.opts.Logger
 	}
-	v, err := opts.complete()
+	old, err := opts.Complete()
 	if err != nil {
 		return nil, err
 	}
 	for _, addr := range addrs {
-		if _, err := parseAddr(addr); err != nil {
+		if _, err := compat.ParseAddr(addr); err != nil {
 			return nil, fmt.Errorf("address %q: %w", addr, err)
 		}
 	}
-	if opts.Kind == Sync && b.opts.Sync == nil || opts.Kind == Chord && b.opts.Chord == nil {
-		return nil, fmt.Errorf("%w: the bridge has nothing to share with it", ErrKind)
+	if opts.Kind == compat.Sync && b.opts.Sync == nil || opts.Kind == compat.Chord && b.opts.Chord == nil {
+		return nil, fmt.Errorf("%w: the bridge has nothing to share with it", compat.ErrKind)
 	}
-	old := network{subnet: opts.Subnet, id: opts.subnetID(v), version: v}
 	return b.links.add(name, fmt.Sprintf("%s-%s", opts.Kind, opts.Version), func(name string) (*link, error) {
 		return openLink(ctx, b.ctx, linkConfig{
-			name: name, opts: opts, network: old, addrs: addrs, mesh: b.mesh, dict: b.opts.Sync, table: b.opts.Chord,
+			name: name, opts: opts, network: newNetwork(old), addrs: addrs, mesh: b.mesh, dict: b.opts.Sync, table: b.opts.Chord,
 			whisper: b.router.whisper, log: b.opts.Logger.With("link", name),
 		})
 	})

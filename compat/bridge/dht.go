@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"context"
@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/p2p-today/go2p/chord"
-	"github.com/p2p-today/go2p/compat/internal/bridge/election"
-	"github.com/p2p-today/go2p/compat/internal/bridge/policy"
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge/internal/election"
+	"github.com/p2p-today/go2p/compat/bridge/internal/policy"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
@@ -34,8 +36,8 @@ type oldTable interface {
 	Get(ctx context.Context, key string) (any, error)
 	Set(ctx context.Context, key string, value any) error
 	Delete(ctx context.Context, key string) error
-	// announced reports whether somebody has told of a key. To look for one that is not there takes long.
-	announced(key string) bool
+	// Announced reports whether somebody has told of a key. To look for one that is not there takes long.
+	Announced(key string) bool
 }
 
 // A chordPortal is the portal of the keys of an old table and the native one. One loop, run, looks at one key after the
@@ -176,11 +178,11 @@ func (p *chordPortal) look(ctx context.Context, key string, c cause) (done bool,
 
 // read reads a key of the old table, if somebody has told of it.
 func (p *chordPortal) read(ctx context.Context, key string, c cause) (v any, held bool, err error) {
-	if !c.Old && !p.old.announced(key) {
+	if !c.Old && !p.old.Announced(key) {
 		return nil, false, nil
 	}
 	v, err = p.old.Get(ctx, key)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, compat.ErrNotFound) {
 		return nil, false, nil
 	}
 	return v, err == nil, err
@@ -191,7 +193,7 @@ func (p *chordPortal) read(ctx context.Context, key string, c cause) (v any, hel
 func (p *chordPortal) bytes(v any) (text string, exists bool) {
 	const none = "?"
 	args, err := p.network.encode(v)
-	if err != nil || !storable(p.network.version, args[0]) {
+	if err != nil || !legacy.Storable(p.network.version, args[0]) {
 		return none, false
 	}
 	b, err := wire.AppendValue(nil, args[0])

@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"context"
@@ -9,7 +9,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/p2p-today/go2p/compat/internal/bridge/policy"
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge/internal/policy"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/mesh"
 )
 
@@ -43,8 +45,8 @@ type messages struct {
 	whisperTo  func(from, to string, packets []any) error // an old node of any network
 	log        *slog.Logger
 
-	in          chan Message  // broadcasts of old nodes
-	out         chan outgoing // broadcasts for them
+	in          chan compat.Message // broadcasts of old nodes
+	out         chan outgoing       // broadcasts for them
 	whispersIn  chan reply
 	whispersOut chan whisper
 }
@@ -64,7 +66,7 @@ type whisper struct {
 // A reply is a whisper of an old node to an author.
 type reply struct {
 	author string
-	msg    Message
+	msg    compat.Message
 }
 
 func newMessages(
@@ -72,19 +74,19 @@ func newMessages(
 ) *messages {
 	return &messages{
 		network: n, native: native, leadership: lead, counters: c, whisperTo: whisperTo, log: log,
-		in: make(chan Message, maxMessages), out: make(chan outgoing, maxMessages),
+		in: make(chan compat.Message, maxMessages), out: make(chan outgoing, maxMessages),
 		whispersIn: make(chan reply, maxWhispers), whispersOut: make(chan whisper, maxWhispers),
 	}
 }
 
 // take takes a message of an old node. It does not block. What came over a bridge goes back over none.
-func (m *messages) take(msg Message) {
+func (m *messages) take(msg compat.Message) {
 	switch {
-	case marked(msg.From):
-	case msg.Kind == KindWhisper:
+	case legacy.IsGhost(msg.From):
+	case msg.Kind == compat.KindWhisper:
 		m.counters.drop(DropReceiver) // to the bridge's own node
 	case !offer(m.in, msg):
-		m.counters.drop(DropFull)
+		m.counters.drop(compat.DropFull)
 	}
 }
 
@@ -97,7 +99,7 @@ func (m *messages) relayIn(ctx context.Context) {
 }
 
 // relayed returns where a message is from.
-func (m *messages) relayed(msg Message) mesh.Relayed {
+func (m *messages) relayed(msg compat.Message) mesh.Relayed {
 	return mesh.Relayed{Origin: m.network.origin(msg.From), ID: m.network.id + "/" + msg.ID, Time: msg.Time}
 }
 
@@ -107,13 +109,13 @@ func (m *messages) observe(msg mesh.Message) {
 		return
 	}
 	if !offer(m.out, outgoing{msg, time.Now()}) {
-		m.counters.drop(DropFull)
+		m.counters.drop(compat.DropFull)
 	}
 }
 
 // relayOut relays native broadcasts to the old network. All bridges send the same, and old nodes drop what comes twice;
 // those that are not elected wait, and send what they have not heard by then.
-func (m *messages) relayOut(ctx context.Context, peers func() []Peer, old oldMesh, ghosts *ghosts) {
+func (m *messages) relayOut(ctx context.Context, peers func() []compat.Peer, old oldMesh, ghosts *ghosts) {
 	for o, ok := next(ctx, m.out); ok; o, ok = next(ctx, m.out) {
 		if m.leadership.elected() {
 			ghosts.listen(ctx, author(o.msg), m.takeReply)
@@ -145,11 +147,11 @@ func (m *messages) send(ctx context.Context, old oldMesh, msg mesh.Message) {
 	if old.AwaitRoom(ctx) != nil {
 		return
 	}
-	news, err := old.Broadcast(m.network.ghost(author(msg)), at, tagOf(msg.ID), args)
+	news, err := old.Broadcast(m.network.ghost(author(msg)), at, legacy.Tag(msg.ID), args)
 	switch {
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, compat.ErrClosed):
 	case err != nil:
-		m.counters.drop(DropEncoding)
+		m.counters.drop(compat.DropEncoding)
 	case news:
 		m.counters.out.Add(1)
 	}
@@ -162,8 +164,8 @@ func (m *messages) whisper(from, to string, packets []any) error {
 		return err
 	}
 	if !offer(m.whispersOut, whisper{from, to, packets}) {
-		m.counters.drop(DropFull)
-		return ErrFull
+		m.counters.drop(compat.DropFull)
+		return compat.ErrFull
 	}
 	return nil
 }
@@ -191,9 +193,9 @@ func (m *messages) whisperOut(ctx context.Context, old oldMesh, ghosts *ghosts) 
 }
 
 // takeReply takes what an old node whispers to the ghost of an author. It does not block.
-func (m *messages) takeReply(author string, msg Message) {
-	if msg.Kind == KindWhisper && !marked(msg.From) && !offer(m.whispersIn, reply{author, msg}) {
-		m.counters.drop(DropFull)
+func (m *messages) takeReply(author string, msg compat.Message) {
+	if msg.Kind == compat.KindWhisper && !legacy.IsGhost(msg.From) && !offer(m.whispersIn, reply{author, msg}) {
+		m.counters.drop(compat.DropFull)
 	}
 }
 
@@ -205,7 +207,7 @@ func (m *messages) whisperIn(ctx context.Context) {
 }
 
 func (m *messages) deliver(ctx context.Context, r reply) error {
-	if _, _, ok := splitOrigin(r.author); ok {
+	if _, _, ok := legacy.SplitOrigin(r.author); ok {
 		return m.whisperTo(m.network.origin(r.msg.From), r.author, r.msg.Packets)
 	}
 	to, err := peer.Decode(r.author)

@@ -1,13 +1,17 @@
-package compat
+package bridge
 
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
@@ -16,33 +20,22 @@ import (
 func TestHostileOldNetwork(t *testing.T) {
 	peers := natives(t, 2)
 	b := peers[0].bridge(t)
-	bad, _ := citizenOf(t, Options{Kind: Sync, Version: "0.7", Subnet: "bad"})
-	good, heard := citizenOf(t, Options{Kind: Mesh, Version: "0.7", Subnet: "good"})
-	add(t, b, Options{Kind: Sync, Version: "0.7", Subnet: "bad"}, bad.Addr())
-	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "good"}, good.Addr())
+	bad := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7", Subnet: "bad"})
+	good := oldMeshPeer(t, compat.Options{Kind: compat.Mesh, Version: "0.7", Subnet: "good"})
+	home := add(t, b, compat.Options{Kind: compat.Sync, Version: "0.7", Subnet: "bad"}, bad.Addr())
+	add(t, b, compat.Options{Kind: compat.Mesh, Version: "0.7", Subnet: "good"}, good.Addr())
 	settled(t, b)
 	ctx := t.Context()
 	if err := peers[1].sync.Set(ctx, "native", "mine"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is mirrored", func() bool { return held(t, bad, "native") == "mine" })
-	before, goroutines := heap(), runtime.NumGoroutine()
-	say := func(sender string, sub wire.Flag, args ...any) {
-		t.Helper()
-		if err := bad.room(ctx); err != nil {
-			t.Fatal(err)
-		}
-		err := bad.do(func(now time.Time) error {
-			m := wire.New(wire.V7, wire.Broadcast, sub, args...)
-			m.Sender, m.Time, m.Tail = sender, now.Unix(), []byte(rand.Text())
-			_, err := bad.c.spread(now, m, sender)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := bad.Close(); err != nil {
+		t.Fatal(err)
 	}
-	native := derive(peers[1].mesh.ID().String(), b.links.all()[1].network.id)
+	before, goroutines := heap(), runtime.NumGoroutine()
+	say := hostilePeer(t, home.Addr, b.links.all()[1].network)
+	native := legacy.GhostID(peers[1].mesh.ID().String(), b.links.all()[1].network.id)
 	for i := range 300 {
 		who := fmt.Sprint("nobody ", i)
 		say(who, wire.Broadcast, "spam")
@@ -52,8 +45,8 @@ func TestHostileOldNetwork(t *testing.T) {
 		say(who, wire.Store, []byte("native"), nil)
 		say(who, wire.Store, []byte(fmt.Sprint("key ", i)), who)
 		say(who, wire.Delta, []byte("native"), wire.Map{{Key: "a", Value: int64(1)}})
-		say(who, wire.Ping, mark, b.mesh.Tag(), "0")
-		say(who, wire.Ping, mark, b.mesh.Tag(), fmt.Sprint("1 ", i))
+		say(who, wire.Ping, legacy.Mark, b.mesh.Tag(), "0")
+		say(who, wire.Ping, legacy.Mark, b.mesh.Tag(), fmt.Sprint("1 ", i))
 		say(native, wire.Broadcast, "as if from here")
 	}
 	for range 20 {
@@ -68,7 +61,7 @@ func TestHostileOldNetwork(t *testing.T) {
 	if _, err := peers[1].mesh.Broadcast(ctx, "native"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "and hears", func() bool { return len(heard("native")) == 1 })
+	eventually(t, "and hears", func() bool { return len(good.heard("native")) == 1 })
 	eventually(t, "all is looked at", func() bool { return peers[1].heldAt("key 299") == "nobody 299" })
 	if item, err := peers[1].sync.Item("native"); err != nil || item.Value != "mine" || !item.Lease.Signed || item.Lease.Owner != peers[1].mesh.ID().String() {
 		t.Errorf("the native key is %+v, %v", item, err)
@@ -90,6 +83,39 @@ func TestHostileOldNetwork(t *testing.T) {
 	}
 	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() < goroutines+20*maxGhosts })
 	t.Logf("dropped %v", dropped)
+}
+
+// hostilePeer connects to a node, and returns what broadcasts to it under any ID.
+func hostilePeer(t *testing.T, addr string, n network) (say func(sender string, sub wire.Flag, args ...any)) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go io.Copy(io.Discard, c)
+	write := func(m *wire.Message) {
+		t.Helper()
+		m.Time, m.Tail = time.Now().Unix(), []byte(rand.Text())
+		body, err := wire.Encode(m)
+		if err == nil {
+			_, err = c.Write(wire.AppendFrame(nil, body))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const id = "3hostile"
+	g := wire.Greeting{ID: id, SubnetID: n.id, Addr: wire.Addr{Host: "127.0.0.1", Port: 1}}
+	hello := wire.New(n.version, wire.Whisper, wire.Handshake, n.version.GreetingArgs(g)...)
+	hello.Sender = id
+	write(hello)
+	return func(sender string, sub wire.Flag, args ...any) {
+		t.Helper()
+		m := wire.New(n.version, wire.Broadcast, sub, args...)
+		m.Sender = sender
+		write(m)
+	}
 }
 
 func heap() uint64 {

@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/mesh"
 )
 
@@ -28,7 +29,7 @@ func newRouter(self peer.ID, links *links, log *slog.Logger) *router {
 
 // observe notes from which subnet another bridge relays.
 func (r *router) observe(msg mesh.Message) {
-	subnet, _, ok := splitOrigin(msg.Origin)
+	subnet, _, ok := legacy.SplitOrigin(msg.Origin)
 	if !ok || msg.From == r.self {
 		return
 	}
@@ -42,7 +43,7 @@ func (r *router) observe(msg mesh.Message) {
 
 // relay returns the bridge that was last heard to relay from the subnet of an old node.
 func (r *router) relay(to string) (relay peer.ID, known bool) {
-	subnet, _, _ := splitOrigin(to)
+	subnet, _, _ := legacy.SplitOrigin(to)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	relay, known = r.relays[subnet]
@@ -51,7 +52,7 @@ func (r *router) relay(to string) (relay peer.ID, known bool) {
 
 // handle takes native whispers that are for old nodes.
 func (r *router) handle(_ context.Context, msg mesh.Message) bool {
-	if _, _, ok := splitOrigin(msg.To); !ok {
+	if _, _, ok := legacy.SplitOrigin(msg.To); !ok {
 		return false
 	}
 	if err := r.whisper(author(msg), msg.To, msg.Packets); err != nil {
@@ -62,7 +63,7 @@ func (r *router) handle(_ context.Context, msg mesh.Message) bool {
 
 // whisper whispers to an old node over a link. Errors: ErrNoBridge, ErrValue, ErrFull.
 func (r *router) whisper(from, to string, packets []any) error {
-	subnet, id, _ := splitOrigin(to)
+	subnet, id, _ := legacy.SplitOrigin(to)
 	l := r.linkTo(subnet, id)
 	if l == nil {
 		return ErrNoBridge

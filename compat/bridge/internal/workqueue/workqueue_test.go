@@ -5,7 +5,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/p2p-today/go2p/compat/internal/bridge/conflict"
+	"github.com/p2p-today/go2p/compat/bridge/internal/conflict"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 )
 
 var (
@@ -17,7 +18,7 @@ var (
 
 func lost(senders ...string) (c Cause) {
 	for i, sender := range senders {
-		c.Lost = append(c.Lost, conflict.Write{Sender: sender, Time: int64(i)})
+		c.Lost = append(c.Lost, legacy.WriteConflict{Sender: sender, Time: int64(i)})
 	}
 	return c
 }

@@ -8,15 +8,9 @@ package conflict
 import (
 	"slices"
 	"time"
-)
 
-// A Write is a write in the old network that the bridge's node has not accepted, since somebody else has the key.
-type Write struct {
-	Key, Sender string
-	SenderText  bool  // the sender travels as text
-	Value       any   // of Go; nil for a delta
-	Time        int64 // seconds
-}
+	"github.com/p2p-today/go2p/compat/internal/legacy"
+)
 
 // A Loser is a losing writer of a key.
 type Loser struct {
@@ -30,8 +24,6 @@ type Loser struct {
 type Losers map[string][]Loser
 
 const (
-	lease = time.Hour // of old dictionaries
-
 	// MaxLosers is how many losing writers of a key are remembered; the oldest give way.
 	MaxLosers = 8
 	maxKeys   = 4096 // that have some; then all are forgotten
@@ -42,7 +34,7 @@ func (l Losers) Add(now time.Time, key string, v Loser) {
 	if _, known := l[key]; !known && len(l) >= maxKeys {
 		clear(l)
 	}
-	v.until = now.Add(lease)
+	v.until = now.Add(legacy.Lease)
 	list := append(l.others(now, key, v.ID), v)
 	l[key] = list[max(0, len(list)-MaxLosers):]
 }

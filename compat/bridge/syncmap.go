@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"cmp"
@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/p2p-today/go2p/compat/internal/bridge/conflict"
-	"github.com/p2p-today/go2p/compat/internal/bridge/election"
-	"github.com/p2p-today/go2p/compat/internal/bridge/policy"
+	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge/internal/conflict"
+	"github.com/p2p-today/go2p/compat/bridge/internal/election"
+	"github.com/p2p-today/go2p/compat/bridge/internal/policy"
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
-
-type writeConflict = conflict.Write
 
 // A nativeDict is what a portal needs of the native dictionary.
 type nativeDict interface {
@@ -28,34 +28,39 @@ type nativeDict interface {
 // dictionary in one step.
 type oldDict interface {
 	AwaitRoom(ctx context.Context) error
-	Look(key, owner string, at int64) (e entry, held, accepts bool)
-	Mirror(key string, was, e entry) error
-	Overwrite(key string, e entry) error
-	Repeat(key string, e entry) error
+	Look(key, owner string, at int64) (e legacy.Entry, held, accepts bool)
+	Mirror(key string, was, e legacy.Entry) error
+	Overwrite(key string, e legacy.Entry) error
+	Repeat(key string, e legacy.Entry) error
 	GhostKeys() []string
 }
 
 // A syncPortal is the portal of the keys of an old dictionary and the native one. One loop, run, looks at one key after
 // the other and owns losers; another, watch, follows the native dictionary.
 type syncPortal struct {
-	network   network
-	old       oldDict
-	native    nativeDict
-	queue     *workQueue
-	residents *residents
-	counters  *counters
-	log       *slog.Logger
+	network    network
+	old        oldDict
+	native     nativeDict
+	queue      *workQueue
+	leadership *leadership
+	residents  *residents
+	counters   *counters
+	log        *slog.Logger
 
 	losers conflict.Losers
 }
 
-func newSyncPortal(n network, old oldDict, native nativeDict, q *workQueue, r *residents, c *counters, log *slog.Logger) *syncPortal {
-	return &syncPortal{network: n, old: old, native: native, queue: q, residents: r, counters: c, log: log, losers: conflict.Losers{}}
+func newSyncPortal(
+	n network, old oldDict, native nativeDict, q *workQueue, lead *leadership, r *residents, c *counters, log *slog.Logger,
+) *syncPortal {
+	return &syncPortal{
+		network: n, old: old, native: native, queue: q, leadership: lead, residents: r, counters: c, log: log, losers: conflict.Losers{},
+	}
 }
 
 // watch notes which keys change natively, once old nodes have had time to say what they have.
-func (p *syncPortal) watch(ctx context.Context, lead *leadership) {
-	for !lead.settled() {
+func (p *syncPortal) watch(ctx context.Context) {
+	for !p.leadership.settled() {
 		if !sleep(ctx, election.Settle/10) {
 			return
 		}
@@ -116,27 +121,27 @@ func (p *syncPortal) look(ctx context.Context, key string, c cause) error {
 // A view is what both sides have under a key, with the values.
 type view struct {
 	policy.Sides
-	value    any   // native, as it travels
-	oldValue any   // of Go
-	entry    entry // what the node has
+	value    any          // native, as it travels
+	oldValue any          // of Go
+	entry    legacy.Entry // what the node has
 }
 
 func (p *syncPortal) view(key string) (v view) {
 	item, err := p.native.Item(key)
 	if err == nil {
 		v.Native = policy.Claim{Held: true, Owner: p.network.ghost(item.Lease.Owner), Ghost: true, Time: item.Time.Add(-policy.Backdate).Unix()}
-		if _, id, ok := splitOrigin(item.Lease.Owner); ok && p.residents.has(id) {
-			v.Native.Owner, v.Native.Ghost = id, marked(id)
+		if _, id, ok := legacy.SplitOrigin(item.Lease.Owner); ok && p.residents.has(id) {
+			v.Native.Owner, v.Native.Ghost = id, legacy.IsGhost(id)
 		}
 	}
 	e, held, accepts := p.old.Look(key, v.Native.Owner, policy.Fresh(time.Now(), v.Native.Time))
-	v.Old = policy.Claim{Held: held, Owner: e.owner, Ghost: marked(e.owner), Text: e.ownerText, Time: e.time}
-	v.oldValue, v.entry, v.Accepted = goValue(e.value), e, accepts
-	if args, err := p.network.encode(item.Value); err == nil && v.Native.Held && !deletesKey(p.network.version, args[0]) {
+	v.Old = policy.Claim{Held: held, Owner: e.Owner, Ghost: legacy.IsGhost(e.Owner), Text: e.OwnerText, Time: e.Time}
+	v.oldValue, v.entry, v.Accepted = legacy.ToGo(e.Value), e, accepts
+	if args, err := p.network.encode(item.Value); err == nil && v.Native.Held && !legacy.Deletes(p.network.version, args[0]) {
 		v.value, v.Exists = args[0], true
 	}
 	if args, err := p.network.encode(v.oldValue); err == nil && held && v.Exists {
-		v.Equal = sameValue(args[0], v.value)
+		v.Equal = legacy.SameValue(args[0], v.value)
 	}
 	return v
 }
@@ -145,18 +150,18 @@ func (p *syncPortal) view(key string) (v view) {
 func (p *syncPortal) followOld(ctx context.Context, key string, c cause) error {
 	v := p.view(key)
 	if !v.Old.Held {
-		v.Old.Owner, v.Old.Ghost, v.Old.Time = c.Owner, marked(c.Owner), c.Time
+		v.Old.Owner, v.Old.Ghost, v.Old.Time = c.Owner, legacy.IsGhost(c.Owner), c.Time
 	}
 	return p.act(ctx, key, policy.OldChanged(v.Old), v)
 }
 
 // settle settles a write conflict: a losing writer gets what stands.
-func (p *syncPortal) settle(ctx context.Context, key string, w writeConflict) error {
+func (p *syncPortal) settle(ctx context.Context, key string, w legacy.WriteConflict) error {
 	v := p.view(key)
-	write := policy.Claim{Held: w.Value != nil, Owner: w.Sender, Ghost: marked(w.Sender), Text: w.SenderText, Time: w.Time}
+	write := policy.Claim{Held: w.Value != nil, Owner: w.Sender, Ghost: legacy.IsGhost(w.Sender), Text: w.SenderText, Time: w.Time}
 	own := v.Old.Owner == p.network.ghost(p.network.origin(w.Sender))
 	args, err := p.network.encode(w.Value)
-	verdict, lost := policy.WriteLost(time.Now(), write, own, err == nil && sameValue(args[0], v.value), v.Sides)
+	verdict, lost := policy.WriteLost(time.Now(), write, own, err == nil && legacy.SameValue(args[0], v.value), v.Sides)
 	if lost {
 		p.losers.Add(time.Now(), key, conflict.Loser{ID: w.Sender, Text: w.SenderText})
 	}
@@ -166,10 +171,10 @@ func (p *syncPortal) settle(ctx context.Context, key string, w writeConflict) er
 		if err := cmp.Or(p.act(ctx, key, verdict, v), err); err != nil {
 			return err
 		}
-		return p.old.Overwrite(key, entry{args[0], verdict.Owner, verdict.Text, policy.Fresh(time.Now(), verdict.Time)})
+		return p.old.Overwrite(key, legacy.Entry{Value: args[0], Owner: verdict.Owner, OwnerText: verdict.Text, Time: policy.Fresh(time.Now(), verdict.Time)})
 	case policy.CopyOut:
 		p.counters.drop(DropContest)
-		return p.old.Repeat(key, entry{v.value, verdict.Owner, verdict.Text, verdict.Time})
+		return p.old.Repeat(key, legacy.Entry{Value: v.value, Owner: verdict.Owner, OwnerText: verdict.Text, Time: verdict.Time})
 	}
 	return nil
 }
@@ -212,7 +217,7 @@ func (p *syncPortal) act(ctx context.Context, key string, verdict policy.Verdict
 // carried returns on whose behalf something goes to the native side.
 func (p *syncPortal) carried(v policy.Verdict) p2psync.Carried {
 	at := time.Unix(v.Time, 0)
-	return p2psync.Carried{Owner: p.network.origin(v.Owner), Time: at, Age: min(lease, max(0, time.Since(at)))}
+	return p2psync.Carried{Owner: p.network.origin(v.Owner), Time: at, Age: min(legacy.Lease, max(0, time.Since(at)))}
 }
 
 // writeOut writes a key in the old network, or deletes it there, also under the IDs of its losing writers. If the key has
@@ -221,23 +226,23 @@ func (p *syncPortal) writeOut(ctx context.Context, key string, verdict policy.Ve
 	if err := p.old.AwaitRoom(ctx); err != nil {
 		return err
 	}
-	e := entry{v.value, verdict.Owner, verdict.Text, verdict.Time}
+	e := legacy.Entry{Value: v.value, Owner: verdict.Owner, OwnerText: verdict.Text, Time: verdict.Time}
 	deletes := verdict.Do == policy.DeleteOut
 	if deletes {
-		e.value = deleteValue(p.network.version)
+		e.Value = legacy.DeleteValue(p.network.version)
 	}
 	err := p.old.Mirror(key, v.entry, e)
-	if errors.Is(err, errChanged) {
+	if errors.Is(err, legacy.ErrChanged) {
 		p.queue.addAgain(key, cause{Native: true})
 		return nil
 	}
 	if err != nil {
-		p.counters.drop(DropEncoding)
+		p.counters.drop(compat.DropEncoding)
 		return err
 	}
 	p.counters.out.Add(1)
 	for _, l := range p.losers.Written(time.Now(), key, verdict.Owner, deletes) {
-		e.owner, e.ownerText = l.ID, l.Text
+		e.Owner, e.OwnerText = l.ID, l.Text
 		if err := p.old.Repeat(key, e); err != nil {
 			return err
 		}

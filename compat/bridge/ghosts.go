@@ -1,4 +1,4 @@
-package compat
+package bridge
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/p2p-today/go2p/compat"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 
 // A ghostNode is the node of a ghost.
 type ghostNode interface {
-	Peers() []Peer
+	Peers() []compat.Peer
 	Dial(ctx context.Context, addr string) error // once
 	Close() error
 }
@@ -34,8 +36,8 @@ type ghost struct {
 // ghosts are those of one link. mu guards both maps and when a ghost was heard.
 type ghosts struct {
 	network  network
-	peers    func() []Peer // old nodes that the link is connected with
-	open     func(ctx context.Context, id string, take func(Message)) (ghostNode, error)
+	peers    func() []compat.Peer // old nodes that the link is connected with
+	open     func(ctx context.Context, id string, take func(compat.Message)) (ghostNode, error)
 	counters *counters
 	log      *slog.Logger
 
@@ -50,7 +52,7 @@ type ghosts struct {
 type ghostDial struct{ author, addr string }
 
 func newGhosts(
-	n network, peers func() []Peer, open func(context.Context, string, func(Message)) (ghostNode, error), c *counters, log *slog.Logger,
+	n network, peers func() []compat.Peer, open func(context.Context, string, func(compat.Message)) (ghostNode, error), c *counters, log *slog.Logger,
 ) *ghosts {
 	return &ghosts{
 		network: n, peers: peers, open: open, counters: c, log: log, byAuthor: map[string]*ghost{}, dialled: map[ghostDial]time.Time{},
@@ -66,7 +68,7 @@ func (gs *ghosts) len() int {
 
 // listen has old nodes reply to an author from now on; take gets what they say. For a new author it waits until they
 // can, but not long.
-func (gs *ghosts) listen(ctx context.Context, author string, take func(author string, msg Message)) {
+func (gs *ghosts) listen(ctx context.Context, author string, take func(author string, msg compat.Message)) {
 	now := time.Now()
 	known, room := gs.touch(now, author)
 	switch {
@@ -76,7 +78,7 @@ func (gs *ghosts) listen(ctx context.Context, author string, take func(author st
 		gs.counters.drop(DropAuthors)
 		return
 	}
-	n, err := gs.open(ctx, gs.network.ghost(author), func(msg Message) { take(author, msg) })
+	n, err := gs.open(ctx, gs.network.ghost(author), func(msg compat.Message) { take(author, msg) })
 	if err != nil {
 		gs.log.Warn("no replies to an author", "author", author, "err", err)
 		return
