@@ -52,20 +52,6 @@ var arrows = []struct {
 // coreFiles are the files that decide and touch nothing, and are not in a package of their own yet.
 var coreFiles = []string{
 
-	// compat
-	"compat/citizen.go",
-	"compat/dictionary.go",
-	"compat/farewell.go",
-	"compat/guest.go",
-	"compat/lookup.go",
-	"compat/mark.go",
-	"compat/pace.go",
-	"compat/ring.go",
-	"compat/session.go",
-	"compat/spread.go",
-	"compat/stranger.go",
-	"compat/values.go",
-
 	// mesh
 
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 
 	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge"
 	"github.com/p2p-today/go2p/mesh"
 )
 
@@ -60,7 +61,7 @@ func bridged(from, to *pyNode) func() {
 	check(err)
 	m, err := mesh.Join(ctx, h, "bench", nil)
 	check(err)
-	b := compat.NewBridge(m, nil)
+	b := bridge.New(m, nil)
 	for _, n := range []*pyNode{from, to} {
 		opts := compat.Options{Kind: compat.Mesh, Version: "0.7", Subnet: n.subnet}
 		_, err := b.Add(ctx, "", opts, fmt.Sprintf("%s:%d", n.host, n.port))

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 )
 
 // An old node that is behind another one gets what is meant for it: others are asked where
@@ -22,8 +23,8 @@ func TestOldBehind(t *testing.T) {
 				return slices.Contains(first.peers(), second.id) && slices.Contains(second.peers(), first.id)
 			}
 			eventually(t, "the old ones are connected", connected)
-			node := func() *Node {
-				n := open(t, Options{Kind: Sync, Version: l.version})
+			node := func() *SyncNode {
+				n := openSync(t, Options{Kind: Sync, Version: l.version})
 				if err := n.Connect(t.Context(), first.addr); err != nil {
 					t.Fatal(err)
 				}
@@ -33,18 +34,14 @@ func TestOldBehind(t *testing.T) {
 			second.must("set", map[string]any{"key": "key", "value": "its own"})
 			first.wait("the key", func() bool { return first.get("key") == "its own" })
 			eventually(t, "the key", func() bool { return fmt.Sprintf("%s", held(t, n, "key")) == "its own" })
-			value, err := fromGo(n.c.version, []any{"another"})
+			value, err := legacy.FromGo(n.network.Version, []any{"another"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := n.do(func(now time.Time) error {
-				d := n.c.ext.(*dictionary)
-				e := d.entries["key"]
-				was := e
-				e.value = value[0]
-				d.visit(now, "key", e)
-				return d.mirror(now, "key", was, e)
-			}); err != nil {
+			was, _, _ := n.Impersonator().Look("key", "", 0)
+			e := was
+			e.Value = value[0]
+			if err := n.Impersonator().Mirror("key", was, e); err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range []*old{first, second} {

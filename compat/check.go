@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
@@ -37,7 +38,7 @@ func Check(ctx context.Context, addr string, subnets ...string) (Found, error) {
 }
 
 func check(ctx context.Context, addr string, subnets []string) (Found, error) {
-	if _, err := parseAddr(addr); err != nil {
+	if _, err := ParseAddr(addr); err != nil {
 		return Found{}, err
 	}
 	// Who speaks at once is found by listening. What TLS and WebSocket begin with is, to an
@@ -57,8 +58,8 @@ func check(ctx context.Context, addr string, subnets []string) (Found, error) {
 		return interpret(t, body, subnets)
 	}
 	for _, v := range []wire.Version{wire.V7, wire.V6} {
-		for _, o := range candidates(v, subnets) {
-			o.Transport = WebSocket
+		for _, network := range legacy.Candidates(v, subnets...) {
+			network.Transport = WebSocket
 			p, err := dial(ctx, WebSocket, addr)
 			if ctx.Err() != nil {
 				return Found{}, ctx.Err()
@@ -66,22 +67,17 @@ func check(ctx context.Context, addr string, subnets []string) (Found, error) {
 			if err != nil {
 				return askRing(ctx, addr)
 			}
-			c := newCitizen(v, o, wire.Addr{}, "check")
-			m := wire.New(v, wire.Whisper, wire.Handshake, c.greeting()...)
-			if body, err := say(p, c, m); err == nil {
+			hello, err := legacy.NewNode(legacy.Config{Network: network, Salt: "check"}).Hello(time.Now())
+			if err != nil {
+				p.Close()
+				continue
+			}
+			if body, err := say(p, hello); err == nil {
 				return interpret(WebSocket, body, subnets)
 			}
 		}
 	}
 	return Found{}, fmt.Errorf("%w over WebSocket, or is of a network with another name", ErrSaysNothing)
-}
-
-// candidates are the networks that are tried on a node that has to be spoken to first.
-func candidates(v wire.Version, subnets []string) (list []Options) {
-	for _, name := range append(subnets, usual...) {
-		list = append(list, variants(v, name)...)
-	}
-	return list
 }
 
 // askRing asks what may be a node of the ring of 0.4, which says nothing by itself, for its
@@ -91,8 +87,8 @@ func askRing(ctx context.Context, addr string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	c := newCitizen(wire.V4, Options{Kind: Chord, Subnet: string(Chord), Transport: Plaintext, K: 6}, wire.Addr{}, "check")
-	body, err := say(p, c, wire.New(wire.V4, wire.Whisper, wire.Request, []byte("*")))
+	n, _ := legacy.NewDHT(legacy.Config{Network: legacy.Network{Kind: Chord, Version: wire.V4, Subnet: string(Chord), Transport: Plaintext, K: 6}, Salt: "check"})
+	body, err := say(p, legacy.NewPacer(wire.V4, n.ID()).Question(time.Now()))
 	if err != nil {
 		return Found{}, ErrSaysNothing
 	}
@@ -103,13 +99,9 @@ func askRing(ctx context.Context, addr string) (Found, error) {
 	return Found{Transport: Plaintext, Version: wire.V4.String(), Language: wire.Python.String(), ID: m.Sender, Network: "chord, with any k"}, nil
 }
 
-// say says something, and returns the first words that come back.
-func say(p pipe, c *citizen, m *wire.Message) ([]byte, error) {
-	err := c.sign(time.Now(), m)
-	if err == nil {
-		err = p.write(m.Body)
-	}
-	if err != nil {
+// say writes one frame, and returns the first one that comes back.
+func say(p pipe, body []byte) ([]byte, error) {
+	if err := p.write(body); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -118,15 +110,15 @@ func say(p pipe, c *citizen, m *wire.Message) ([]byte, error) {
 
 // listenTo returns the first frame that comes, and leaves.
 func listenTo(p pipe) ([]byte, error) {
-	end := time.AfterFunc(listenTime, func() { p.Close() })
+	end := time.AfterFunc(helloDelay, func() { p.Close() })
 	defer end.Stop()
 	defer p.Close()
 	body, err := p.read(wire.MaxGreeting)
 	if err != nil {
 		return nil, err
 	}
-	if v, g, ok := recognize(body); ok {
-		leave(p, farewell(v, g.Language, mark, time.Now()))
+	if v, g, ok := legacy.Recognize(body); ok {
+		leave(p, legacy.Goodbye(v, g.Language, legacy.Mark, time.Now()))
 	}
 	return body, nil
 }
@@ -146,11 +138,11 @@ func leave(p pipe, bye []byte) {
 
 // interpret says what first words mean.
 func interpret(t Transport, body []byte, subnets []string) (Found, error) {
-	v, g, ok := recognize(body)
+	v, g, ok := legacy.Recognize(body)
 	if !ok {
 		return Found{}, ErrSaysNothing
 	}
-	e := identify(v, g, subnets...)
+	e := legacy.Identify(v, g, subnets...)
 	return Found{
 		Transport: t, Version: e.Version, Language: g.Language.String(), ID: g.ID, Addr: g.Addr.String(), SubnetID: g.SubnetID, Network: e.Matches,
 	}, nil

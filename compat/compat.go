@@ -11,38 +11,38 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"strconv"
 	"time"
 
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// A Kind is what the nodes of a network do. Nodes of one kind never talk to those of
-// another, but a name that fits.
-type Kind string
+// A Kind is what the nodes of a network do. Nodes of different kinds never talk to each other, unless the name of one
+// network is made to look like that of another.
+type Kind = legacy.Kind
 
 // The kinds.
 const (
-	Mesh  Kind = "mesh"  // messages to all, or to one
-	Sync  Kind = "sync"  // and a dictionary that each holds
-	Chord Kind = "chord" // and a table that is spread over them
+	Mesh  = legacy.Mesh  // messages to all, or to one
+	Sync  = legacy.Sync  // and a dictionary that each node holds
+	Chord = legacy.Chord // and a table that is distributed over the nodes
 )
 
 // A Transport is what connections are made of.
-type Transport string
+type Transport = legacy.Transport
 
 // The transports, with the names that are part of what nodes of a network have in common.
 const (
-	Plaintext Transport = "Plaintext" // TCP
-	SSL       Transport = "SSL"       // TLS, which proves nothing
-	WebSocket Transport = "ws"        // spoken by js from 0.6 on
+	Plaintext = legacy.Plaintext // TCP
+	SSL       = legacy.SSL       // TLS, which proves nothing
+	WebSocket = legacy.WebSocket // spoken by js from 0.6 on
 )
 
-// Options say which network a node is of, and how. Kind and Version must be given.
+// Options say which network a node is of, and how. Version must be given.
 type Options struct {
-	Kind      Kind
+	Kind      Kind      // by default that of the constructor, and no other
 	Version   string    // 0.4, 0.5, 0.6 or 0.7
 	Subnet    string    // name of the network; the kind by default, as with the old libraries
 	Transport Transport // Plaintext by default
@@ -65,137 +65,101 @@ type Options struct {
 	// Compression announces what others may compress with: nothing by default, since what
 	// old nodes do to agree on it ends connections.
 	Compression bool
+	// HelloDelay is how long this node says nothing to a node that it has dialled, so that the
+	// other speaks first; half of it if the other has dialled. 2 s by default.
+	HelloDelay time.Duration
 
-	Logger *slog.Logger // silent if it is nil
+	Logger   *slog.Logger // silent if it is nil
+	Observer *Observer    // is shown what happens, if it is not nil
+}
 
-	listening time.Duration // shorter in tests that have no old nodes
-	tap       func(any)     // is shown all that is told, and must not wait: of a bridge
-	persona   string        // the ID, of a node that only listens: of a bridge
+// An Observer is shown what happens to a node, in order. The functions are called with the node's lock held: they must
+// not block, and must not call the node, but for ID. They may be called before the constructor of the node returns. A
+// nil function is not called.
+type Observer struct {
+	Message  func(Message)
+	Change   func(Change)
+	Event    func(Event)
+	Conflict func(WriteConflict)
+	Notice   func(KeyNotice)
+	Presence func(Presence)
 }
 
 // Errors. More are LeaseError and RefusedError, and those of the network.
 var (
 	ErrClosed     = errors.New("node is closed")
-	ErrNoPeers    = errors.New("no old node is connected")
-	ErrNotFound   = errors.New("no such key")
-	ErrNoMajority = errors.New("less than three of the five tables agree")
-	ErrNoMap      = errors.New("the value is no map, which only 0.7 has deltas for")
-	ErrFull       = errors.New("too much waits already")
 	ErrKind       = errors.New("a node of this kind cannot do that")
 	ErrVersion    = errors.New("this version cannot do that")
-	ErrValue      = errors.New("this version has no such values")
-	ErrTooLarge   = errors.New("larger than old nodes take")
-	ErrSilent     = errors.New("no handshake came")
-	ErrSelf       = errors.New("it is this node")
-	ErrTwice      = errors.New("it is connected already")
-	ErrWire       = errors.New("it does not speak this protocol")
 	ErrSlow       = errors.New("it does not read what it is told")
-	ErrLeased     = errors.New("key is leased by another node")
+	ErrNoPeers    = legacy.ErrNoPeers
+	ErrNotFound   = legacy.ErrNotFound
+	ErrNoMajority = legacy.ErrNoMajority
+	ErrNoMap      = legacy.ErrNoMap
+	ErrFull       = legacy.ErrFull
+	ErrValue      = legacy.ErrValue
+	ErrTooLarge   = legacy.ErrTooLarge
+	ErrSilent     = legacy.ErrSilent
+	ErrSelf       = legacy.ErrSelf
+	ErrTwice      = legacy.ErrTwice
+	ErrWire       = legacy.ErrWire
+	ErrLeased     = legacy.ErrLeased
 )
 
-// A LeaseError says whose a key is. It is an ErrLeased.
-type LeaseError struct {
-	Key   string
-	Owner string // ID
-	Until time.Time
-}
-
-func (e *LeaseError) Error() string {
-	return fmt.Sprintf("key %q is leased by %s until %s", e.Key, e.Owner, e.Until.Format(time.RFC3339))
-}
-
-// Is makes it an ErrLeased.
-func (e *LeaseError) Is(target error) bool { return target == ErrLeased }
+// What a node says, and what it is told; see the types of the same name.
+type (
+	LeaseError    = legacy.LeaseError
+	RefusedError  = legacy.RefusedError
+	Message       = legacy.Message
+	Change        = legacy.Change
+	Event         = legacy.Event
+	Peer          = legacy.Peer
+	WriteConflict = legacy.WriteConflict
+	KeyNotice     = legacy.KeyNotice
+	Presence      = legacy.Presence
+	Drop          = legacy.Drop
+)
 
 // Kinds of a message.
 const (
-	KindBroadcast = "broadcast"
-	KindWhisper   = "whisper"
+	KindBroadcast = legacy.KindBroadcast
+	KindWhisper   = legacy.KindWhisper
 )
-
-// A Message is what another node has sent. Packets are nil, bool, int64, uint64, float64,
-// string, []byte, []any or map[string]any; in 0.4 and 0.5 they are []byte.
-type Message struct {
-	From    string // ID of the node, as it says itself
-	ID      string
-	Time    time.Time // UTC, in seconds, by the clock of its sender
-	Kind    string
-	Packets []any
-}
-
-// A Change is a key of the dictionary that was written or deleted, by this node or another.
-type Change struct {
-	Key     string
-	Value   any
-	Owner   string // ID
-	Time    time.Time
-	Deleted bool
-}
 
 // Kinds of an event.
 const (
-	EventConnect    = "connect"
-	EventDisconnect = "disconnect"
-	EventRefused    = "refused" // a node that is not of this network, or not an old one
-	EventAdd        = "add"     // a key of the table is new
-	EventDelete     = "delete"  // a key of the table is gone
+	EventConnect    = legacy.EventConnect
+	EventDisconnect = legacy.EventDisconnect
+	EventRefused    = legacy.EventRefused // a node that is not of this network, or not an old one
+	EventAdd        = legacy.EventAdd     // a key of the table is new
+	EventDelete     = legacy.EventDelete  // a key of the table is gone
 )
 
-// An Event is what has happened to a node's connections, or its table.
-type Event struct {
-	Kind string
-	Peer Peer
-	Key  string
-	Err  error
-}
-
-// A Peer is an old node that is connected.
-type Peer struct {
-	ID       string
-	Addr     string // host:port at which it says that it listens; empty if it does not
-	Remote   string // host:port of the connection
-	Language string // py or js, or empty if it does not show
-	Outgoing bool   // this node has dialled
-	Since    time.Time
-}
-
-// A Drop is why something was not passed on, or not taken.
-type Drop string
-
-// The reasons.
+// The reasons for which a node drops something; their text says more.
 const (
-	DropEarly    Drop = "came before a handshake"
-	DropExpired  Drop = "older than a minute, or from the future"
-	DropForm     Drop = "wrong form"
-	DropDelete   Drop = "a delete that its receiver would not survive"
-	DropDelta    Drop = "a delta that its receiver would not survive"
-	DropSize     Drop = "larger than a WebSocket takes"
-	DropEncoding Drop = "cannot be encoded for its receiver"
-	DropFull     Drop = "no room"
-	DropNoWay    Drop = "nobody knew where its receiver is"
-	DropDial     Drop = "too many to dial"
-	DropOften    Drop = "the same under one name, more often than its receivers can tell apart"
+	DropEarly    = legacy.DropEarly
+	DropExpired  = legacy.DropExpired
+	DropForm     = legacy.DropForm
+	DropDelete   = legacy.DropDelete
+	DropDelta    = legacy.DropDelta
+	DropSize     = legacy.DropSize
+	DropEncoding = legacy.DropEncoding
+	DropFull     = legacy.DropFull
+	DropNoWay    = legacy.DropNoWay
+	DropDial     = legacy.DropDial
+	DropOften    = legacy.DropOften
+	DropContest  = legacy.DropContest
 )
 
-// A RefusedError says that a node is of another network.
-type RefusedError struct {
-	ID       string
-	SubnetID string // as it travels
-	Version  string // that it speaks; "0.6 or 0.7" if it is of a network that no name fits
-	Matches  string // a network that it could be of, if one of the usual names fits
-}
+// OriginPrefix begins the names of old nodes in a native network: legacy:<subnet>/<id>.
+const OriginPrefix = legacy.OriginPrefix
 
-func (e *RefusedError) Error() string {
-	text := fmt.Sprintf("it speaks %s and is of another network", e.Version)
-	if e.Matches != "" {
-		return text + ": " + e.Matches
-	}
-	return text + " (" + e.SubnetID + ")"
-}
+const helloDelay = 2 * time.Second
 
-func (o *Options) complete() (v wire.Version, err error) {
-	if v, err = wire.ParseVersion(o.Version); err != nil {
-		return v, err
+// Complete fills in the defaults of what is not given, and returns the network. Its error says what is wrong.
+func (o *Options) Complete() (legacy.Network, error) {
+	v, err := wire.ParseVersion(o.Version)
+	if err != nil {
+		return legacy.Network{}, err
 	}
 	if o.Subnet == "" {
 		o.Subnet = string(o.Kind)
@@ -203,8 +167,8 @@ func (o *Options) complete() (v wire.Version, err error) {
 	if o.Transport == "" {
 		o.Transport = Plaintext
 	}
-	if o.listening == 0 {
-		o.listening = listenTime
+	if o.HelloDelay == 0 {
+		o.HelloDelay = helloDelay
 	}
 	if o.K == 0 {
 		o.K = 6
@@ -212,36 +176,22 @@ func (o *Options) complete() (v wire.Version, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	network := legacy.Network{Kind: o.Kind, Version: v, Subnet: o.Subnet, Transport: o.Transport, NoLeasing: o.NoLeasing, K: o.K}
 	switch {
 	case o.Kind != Mesh && o.Kind != Sync && o.Kind != Chord:
-		return v, fmt.Errorf("no kind %q: mesh, sync or chord", o.Kind)
+		return network, fmt.Errorf("no kind %q: mesh, sync or chord", o.Kind)
 	case o.Transport != Plaintext && o.Transport != SSL && o.Transport != WebSocket:
-		return v, fmt.Errorf("no transport %q: Plaintext, SSL or ws", o.Transport)
+		return network, fmt.Errorf("no transport %q: Plaintext, SSL or ws", o.Transport)
 	case o.Transport == WebSocket && v <= wire.V5:
-		return v, fmt.Errorf("%w: WebSocket of %s has never worked", ErrVersion, v)
-	case o.K < 1 || o.K > ringBits:
-		return v, fmt.Errorf("k is %d: it must be between 1 and %d", o.K, ringBits)
+		return network, fmt.Errorf("%w: WebSocket of %s has never worked", ErrVersion, v)
+	case o.K < 1 || o.K > legacy.MaxK:
+		return network, fmt.Errorf("k is %d: it must be between 1 and %d", o.K, legacy.MaxK)
 	}
-	return v, nil
+	return network, nil
 }
 
-// subnetID is what nodes of the network have in common, as it travels.
-func (o *Options) subnetID(v wire.Version) string {
-	subnet := o.Subnet
-	if o.Kind == Sync && o.NoLeasing {
-		subnet += "0"
-	} else if o.Kind == Sync {
-		subnet += "1"
-	}
-	id := wire.SubnetID(v, subnet, string(o.Transport))
-	if o.Kind == Chord && v == wire.V4 {
-		id += wire.Base58(big.NewInt(int64(o.K)).Bytes())
-	}
-	return id
-}
-
-// parseAddr reads host:port.
-func parseAddr(text string) (wire.Addr, error) {
+// ParseAddr reads host:port.
+func ParseAddr(text string) (wire.Addr, error) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return wire.Addr{}, err

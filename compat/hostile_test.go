@@ -5,11 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ type rogue struct {
 	c net.Conn
 }
 
-func newRogue(t testing.TB, n *Node) *rogue {
+func newRogue(t testing.TB, n *MeshNode) *rogue {
 	t.Helper()
 	c, err := net.Dial("tcp", n.Addr())
 	if err != nil {
@@ -32,12 +33,12 @@ func newRogue(t testing.TB, n *Node) *rogue {
 	}
 	t.Cleanup(func() { c.Close() })
 	go io.Copy(io.Discard, c)
-	return &rogue{t, n.c.version, c}
+	return &rogue{t, n.network.Version, c}
 }
 
 // greet has it say who it is.
-func (r *rogue) greet(n *Node, id string, methods ...wire.Method) {
-	g := wire.Greeting{ID: id, SubnetID: n.c.subnetID, Addr: wire.Addr{Host: "127.0.0.1", Port: 1}, Methods: methods}
+func (r *rogue) greet(n *MeshNode, id string, methods ...wire.Method) {
+	g := wire.Greeting{ID: id, SubnetID: n.network.ID(), Addr: wire.Addr{Host: "127.0.0.1", Port: 1}, Methods: methods}
 	r.say(id, wire.Whisper, wire.Handshake, r.v.GreetingArgs(g)...)
 }
 
@@ -59,9 +60,9 @@ func (r *rogue) write(b []byte) {
 }
 
 // pairOfGo connects two nodes of this library, of which the first is then attacked.
-func pairOfGo(t *testing.T, opts Options) (target, friend *Node) {
+func pairOfGo(t *testing.T, opts Options) (target, friend *MeshNode) {
 	t.Helper()
-	opts.Listen, opts.listening = "127.0.0.1:0", 50*time.Millisecond
+	opts.Listen, opts.HelloDelay = "127.0.0.1:0", 50*time.Millisecond
 	target, friend = open(t, opts), open(t, opts)
 	if err := friend.Connect(context.Background(), target.Addr()); err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func pairOfGo(t *testing.T, opts Options) (target, friend *Node) {
 }
 
 // alive sends something over the link that was there before.
-func alive(t *testing.T, target, friend *Node, heard func(string) []Message, what string) {
+func alive(t *testing.T, target, friend *MeshNode, heard func(string) []Message, what string) {
 	t.Helper()
 	if err := target.Send(t.Context(), what); err != nil {
 		t.Fatal(err)
@@ -87,7 +88,13 @@ func TestMalformedFrames(t *testing.T) {
 			Outcome     map[string]string
 		}
 	}
-	load(t, "../../internal/wire/testdata/malformed.json", &file)
+	golden, err := os.ReadFile("internal/wire/testdata/malformed.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(golden, &file); err != nil {
+		t.Fatal(err)
+	}
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
 		for _, kind := range []Kind{Mesh, Sync, Chord} {
 			t.Run(fmt.Sprint(version, kind), func(t *testing.T) {
@@ -137,18 +144,19 @@ func TestMalformedFrames(t *testing.T) {
 }
 
 // target2 is a pair, of which chord nodes of 0.4 have to join to know each other.
-func target2(t *testing.T, version string, kind Kind) (target, friend *Node) {
+func target2(t *testing.T, version string, kind Kind) (target, friend *MeshNode) {
 	t.Helper()
 	if version != "0.4" || kind != Chord {
 		return pairOfGo(t, Options{Version: version, Kind: kind})
 	}
 	opts := Options{Version: version, Kind: kind, K: 16, Listen: "127.0.0.1:0"} // with 64 places, one pair of 64 would have the same
-	target, friend = open(t, opts), open(t, opts)
-	for _, n := range []*Node{target, friend} {
+	pair := []*ChordNode{openChord(t, opts), openChord(t, opts)}
+	for _, n := range pair {
 		if err := n.Join(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	target, friend = pair[0].MeshNode, pair[1].MeshNode
 	if err := friend.Connect(context.Background(), target.Addr()); err != nil {
 		t.Fatal(err)
 	}
@@ -203,62 +211,16 @@ func TestHungryPeers(t *testing.T) {
 	}
 }
 
-// P10: what just fits as another node has said it may not fit as this one hands it on.
-func TestHandingOnWhatIsTooLarge(t *testing.T) {
-	for _, v := range wire.Versions {
-		c := member(t, v.String(), Sync, 0)
-		s := c.meet(t, "2a", wire.Python)
-		m := wire.New(v, wire.Broadcast, wire.Store, []byte("key"), []byte{})
-		m.Sender, m.Time = "2a", frozen.Unix()
-		bare, err := wire.Encode(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Packets[2] = make([]byte, wire.MaxFrame-len(bare)-8)
-		large, err := wire.Encode(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.receive(frozen, large)
-		if len(c.ext.(*dictionary).entries) != 1 {
-			t.Fatalf("%s: it is not taken: %v", v, c.dropped)
-		}
-		late := c.meet(t, "2b", wire.Python)
-		late.more(frozen)
-		if c.dropped[DropEncoding] != 1 || late.over {
-			t.Errorf("%s: %v", v, c.dropped)
-		}
-		if err := c.ext.(*dictionary).write(frozen, "mine", make([]byte, wire.MaxFrame)); !errors.Is(err, ErrTooLarge) {
-			t.Errorf("%s: %v", v, err)
-		}
-	}
-}
-
-// Nobody may hold a connection without saying who it is, and one who does not read is
-// disconnected.
-func TestSilentAndDeaf(t *testing.T) {
+// One who does not read is disconnected.
+func TestDeaf(t *testing.T) {
 	t.Parallel()
-	c := member(t, "0.7", Mesh, 0)
-	s := c.open(frozen, false, "")
-	s.advance(frozen.Add(listenTime))
-	if !s.spoken {
-		t.Error("it says nothing to who says nothing")
-	}
-	s.advance(frozen.Add(greetTime - time.Second))
-	if s.over {
-		t.Error("over too early")
-	}
-	s.advance(frozen.Add(greetTime))
-	if !s.over || c.out.shut[0].why != ErrSilent {
-		t.Errorf("a silent one: %v", c.out.shut)
-	}
 	target, friend := pairOfGo(t, Options{Version: "0.7", Kind: Mesh})
 	a, err := net.Dial("tcp", target.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	r := &rogue{t, target.c.version, a} // which does not read
+	r := &rogue{t, target.network.Version, a} // which does not read
 	r.greet(target, "3deaf")
 	eventually(t, "it is there", func() bool { return len(target.Peers()) == 2 })
 	events := target.Events(t.Context())

@@ -8,10 +8,36 @@ import (
 	"time"
 )
 
-// open opens a node and closes it with the test.
-func open(t testing.TB, opts Options) *Node {
+// open opens a node of any kind, as far as all are alike, and closes it with the test.
+func open(t testing.TB, opts Options) *MeshNode {
 	t.Helper()
-	n, err := Open(context.Background(), opts)
+	switch opts.Kind {
+	case Sync:
+		return openSync(t, opts).MeshNode
+	case Chord:
+		return openChord(t, opts).MeshNode
+	}
+	n, err := OpenMesh(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
+func openSync(t testing.TB, opts Options) *SyncNode {
+	t.Helper()
+	n, err := OpenSync(context.Background(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	return n
+}
+
+func openChord(t testing.TB, opts Options) *ChordNode {
+	t.Helper()
+	n, err := OpenChord(context.Background(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +56,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 }
 
 // collect gathers the messages of a node.
-func collect(t testing.TB, n *Node) func(text string) []Message {
+func collect(t testing.TB, n *MeshNode) func(text string) []Message {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	got := make(chan Message, 1000)
@@ -92,18 +118,22 @@ func ways() (list []way) {
 	return list
 }
 
-// pair connects a node with an old one.
-func pair(t *testing.T, l way, kind Kind) (*Node, *old) {
-	t.Helper()
+// listening are the options of a node that an old one can dial.
+func listening(t testing.TB, l way, kind Kind) Options {
 	host := ownHost()
 	freePort(t, host)
-	n := open(t, Options{Kind: kind, Version: l.version, Transport: l.transport, Listen: host + ":0"})
-	o := startOld(t, l.language, l.version, map[string]any{"kind": string(kind), "encryption": string(l.transport)})
-	connectPair(t, l, n, o)
-	return n, o
+	return Options{Kind: kind, Version: l.version, Transport: l.transport, Listen: host + ":0"}
 }
 
-func connectPair(t testing.TB, l way, n *Node, o *old) {
+// pairWith starts an old node and connects it with another one.
+func pairWith(t testing.TB, l way, n *MeshNode, kind Kind) *old {
+	t.Helper()
+	o := startOld(t, l.language, l.version, map[string]any{"kind": string(kind), "encryption": string(l.transport)})
+	connectPair(t, l, n, o)
+	return o
+}
+
+func connectPair(t testing.TB, l way, n *MeshNode, o *old) {
 	t.Helper()
 	if l.oldDials {
 		o.connect(n.Addr())
@@ -119,7 +149,8 @@ func TestOldMesh(t *testing.T) {
 			t.Parallel()
 			record(t, l, "mesh")
 			needs(t, l.language, l.version)
-			n, o := pair(t, l, Mesh)
+			n := open(t, listening(t, l, Mesh))
+			o := pairWith(t, l, n, Mesh)
 			if p := n.Peers()[0]; p.ID != o.id || p.Language != l.language {
 				t.Errorf("the old node is %+v, not %s", p, o.id)
 			}

@@ -24,7 +24,8 @@ func TestOldChord(t *testing.T) {
 
 func testOldChord(t *testing.T, l way) {
 	ctx := context.Background()
-	n, o := pair(t, l, Chord)
+	n := openChord(t, listening(t, l, Chord))
+	o := pairWith(t, l, n.MeshNode, Chord)
 	if _, err := n.Get(ctx, "early"); !errors.Is(err, ErrNoPeers) {
 		t.Errorf("with nobody who stores: %v", err)
 	}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // held is what a node has under a key, as text, or nil.
-func held(t testing.TB, n *Node, key string) any {
+func held(t testing.TB, n interface {
+	Get(context.Context, string) (any, error)
+}, key string) any {
 	t.Helper()
 	v, err := n.Get(context.Background(), key)
 	if errors.Is(err, ErrNotFound) {
@@ -38,9 +41,9 @@ func TestOldSync(t *testing.T) {
 
 func testOldSync(t *testing.T, l way, leasing bool) {
 	ctx := context.Background()
-	host := ownHost()
-	freePort(t, host)
-	n := open(t, Options{Kind: Sync, Version: l.version, Transport: l.transport, NoLeasing: !leasing, Listen: host + ":0"})
+	opts := listening(t, l, Sync)
+	opts.NoLeasing = !leasing
+	n := openSync(t, opts)
 	o := startOld(t, l.language, l.version, map[string]any{"kind": "sync", "encryption": string(l.transport), "leasing": leasing})
 	set := func(key, v string) {
 		t.Helper()
@@ -53,7 +56,7 @@ func testOldSync(t *testing.T, l way, leasing bool) {
 		set(fmt.Sprint("go", i), fmt.Sprint("of go ", i))
 	}
 	o.must("set", map[string]any{"key": "early", "value": "of old"})
-	connectPair(t, l, n, o)
+	connectPair(t, l, n.MeshNode, o)
 	for _, i := range []int{0, 50, 99} {
 		o.wait("the keys from before", func() bool { return o.get(fmt.Sprint("go", i)) == fmt.Sprint("of go ", i) })
 	}
@@ -124,4 +127,11 @@ func testOldSync(t *testing.T, l way, leasing bool) {
 	if status := fmt.Sprint(o.must("status", nil)["status"]); status != "Nominal" {
 		t.Errorf("the old node has had errors: %s", status)
 	}
+}
+
+// nextSecond waits until one begins.
+func nextSecond(t testing.TB) {
+	t.Helper()
+	second := time.Now().Unix()
+	eventually(t, "the next second", func() bool { return time.Now().Add(-50*time.Millisecond).Unix() > second })
 }

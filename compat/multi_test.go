@@ -69,7 +69,7 @@ func TestOldTriangle(t *testing.T) {
 }
 
 // connectPair2 connects a node to an old one beside others.
-func connectPair2(t testing.TB, n *Node, o *old) {
+func connectPair2(t testing.TB, n *MeshNode, o *old) {
 	t.Helper()
 	before := len(n.Peers())
 	eventually(t, "connected", func() bool {

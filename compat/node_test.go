@@ -12,14 +12,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
 // line connects nodes in a line.
-func line(t *testing.T, n int, opts Options) []*Node {
+func line(t *testing.T, n int, opts Options) []*MeshNode {
 	t.Helper()
 	opts.Listen = "127.0.0.1:0"
-	var nodes []*Node
+	var nodes []*MeshNode
 	for i := range n {
 		nodes = append(nodes, open(t, opts))
 		if i > 0 {
@@ -43,7 +44,7 @@ func TestNodes(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(v, " ", transport), func(t *testing.T) {
 				t.Parallel()
-				nodes := line(t, 3, Options{listening: 50 * time.Millisecond, Kind: Mesh, Version: v.String(), Transport: transport, Compression: v == wire.V7})
+				nodes := line(t, 3, Options{HelloDelay: 50 * time.Millisecond, Kind: Mesh, Version: v.String(), Transport: transport, Compression: v == wire.V7})
 				heard, back := collect(t, nodes[2]), collect(t, nodes[0])
 				if err := nodes[0].Send(t.Context(), "hello"); err != nil {
 					t.Fatal(err)
@@ -79,10 +80,10 @@ func TestNodesChord(t *testing.T) {
 	for _, v := range wire.Versions {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
-			opts := Options{Kind: Chord, Version: v.String(), Listen: "127.0.0.1:0", K: 16, listening: 50 * time.Millisecond}
-			var nodes []*Node
+			opts := Options{Kind: Chord, Version: v.String(), Listen: "127.0.0.1:0", K: 16, HelloDelay: 50 * time.Millisecond}
+			var nodes []*ChordNode
 			for i := range 3 {
-				n := open(t, opts)
+				n := openChord(t, opts)
 				if err := n.Join(); err != nil {
 					t.Fatal(err)
 				}
@@ -94,11 +95,11 @@ func TestNodesChord(t *testing.T) {
 				nodes = append(nodes, n)
 				eventually(t, "all know it", func() bool { return len(nodes[0].Peers()) == i })
 			}
-			leech := open(t, Options{Kind: Chord, Version: v.String(), K: 16, listening: 50 * time.Millisecond})
+			leech := openChord(t, Options{Kind: Chord, Version: v.String(), K: 16, HelloDelay: 50 * time.Millisecond})
 			if err := leech.Connect(t.Context(), nodes[0].Addr()); err != nil {
 				t.Fatal(err)
 			}
-			get := func(n *Node, key string) string {
+			get := func(n *ChordNode, key string) string {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
 				v, err := n.Get(ctx, key)
@@ -147,7 +148,7 @@ func TestReaderThatIsBehind(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := open(t, Options{Kind: Mesh, Version: version})
 			near, far := net.Pipe()
-			n.accept(stream{halfClosed{near}})
+			n.conns.take(stream{halfClosed{near}}, "")
 			var broadcasts, questions atomic.Int32
 			go func() {
 				for {
@@ -155,17 +156,17 @@ func TestReaderThatIsBehind(t *testing.T) {
 					if err != nil {
 						return
 					}
-					switch m, err := wire.Decode(n.c.version, body); {
+					switch m, err := wire.Decode(n.network.Version, body); {
 					case err != nil:
 						t.Errorf("%s: %v", version, err)
 					case m.Main() == wire.Broadcast:
 						broadcasts.Add(1)
-					case m.Sub() == wire.Request, isGreeting(m):
+					case m.Sub() == wire.Request, m.Sub() == wire.Handshake:
 						questions.Add(1)
 					}
 				}
 			}()
-			r := &rogue{t, n.c.version, far}
+			r := &rogue{t, n.network.Version, far}
 			r.greet(n, "3slow")
 			synctest.Wait()
 			for i := range 200 {
@@ -175,11 +176,11 @@ func TestReaderThatIsBehind(t *testing.T) {
 			}
 			for answers := range int32(3) {
 				if answers > 0 {
-					r.say("3slow", wire.Whisper, wire.Peers, n.c.version.PeersArg(nil))
+					r.say("3slow", wire.Whisper, wire.Peers, n.network.Version.PeersArg(nil))
 				}
 				synctest.Wait()
 				got, asked := broadcasts.Load(), questions.Load()
-				if want := (answers+1)*askFrames - 1; got != want || asked != answers+maxAsked { // one frame tells its peers
+				if want := (answers+1)*32 - 1; got != want || asked != answers+legacy.MaxAsked { // one frame tells its peers
 					t.Errorf("%s: %d broadcasts, not %d, and %d questions after %d answers", version, got, want, asked, answers)
 				}
 			}
@@ -192,7 +193,7 @@ func TestBothAtOnce(t *testing.T) {
 	for _, version := range []string{"0.5", "0.6", "0.7"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			opts := Options{Kind: Mesh, Version: version, Listen: "127.0.0.1:0", listening: 50 * time.Millisecond}
+			opts := Options{Kind: Mesh, Version: version, Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond}
 			a, b := open(t, opts), open(t, opts)
 			if err := b.Connect(t.Context(), a.Addr()); err != nil {
 				t.Fatal(err)
@@ -200,7 +201,7 @@ func TestBothAtOnce(t *testing.T) {
 			eventually(t, "both know", func() bool { return len(a.Peers()) == 1 })
 			const count = 1000
 			var all sync.WaitGroup
-			for _, n := range []*Node{a, b} {
+			for _, n := range []*MeshNode{a, b} {
 				heard := n.Messages(t.Context())
 				all.Go(func() {
 					for i := range count {
@@ -235,7 +236,7 @@ func TestBothAtOnce(t *testing.T) {
 // Who connects to a node that has dialled it keeps that connected: there is no second
 // connection, or, if it does not show that it is the same node, one of the two stays.
 func TestConnectedAlready(t *testing.T) {
-	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", listening: 50 * time.Millisecond}
+	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond}
 	for i := range 4 { // with IDs in either order
 		elsewhere := opts
 		if i%2 == 0 {
@@ -260,11 +261,13 @@ func TestConnectedAlready(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "nobody keeps it", func() bool {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return len(a.kept)+len(b.kept)+len(a.conns)+len(b.conns) == 0
+			kept := 0
+			for _, n := range []*MeshNode{a, b} {
+				n.dialer.mu.Lock()
+				kept += len(n.dialer.kept)
+				n.dialer.mu.Unlock()
+			}
+			return kept+a.conns.len()+b.conns.len() == 0
 		})
 	}
 }
@@ -272,7 +275,7 @@ func TestConnectedAlready(t *testing.T) {
 // A connection that is lost is dialled again, until it is given up; two nodes that dial
 // each other at once end with one connection.
 func TestConnections(t *testing.T) {
-	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", listening: 50 * time.Millisecond}
+	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond}
 	a, b := open(t, opts), open(t, opts)
 	if err := a.Connect(t.Context(), a.Addr()); !errors.Is(err, ErrSelf) {
 		t.Errorf("with itself: %v", err)
@@ -286,10 +289,7 @@ func TestConnections(t *testing.T) {
 		}
 	}
 	eventually(t, "one connection", func() bool {
-		a.mu.Lock()
-		conns := len(a.conns)
-		a.mu.Unlock()
-		return len(a.Peers()) == 1 && len(b.Peers()) == 1 && conns == 1
+		return len(a.Peers()) == 1 && len(b.Peers()) == 1 && a.conns.len() == 1
 	})
 	addr := b.Addr()
 	b.Close()
@@ -308,7 +308,7 @@ func TestConnections(t *testing.T) {
 func TestRefused(t *testing.T) {
 	n := open(t, Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"})
 	events := n.Events(t.Context())
-	other := open(t, Options{Kind: Sync, Version: "0.7", NoLeasing: true, listening: 50 * time.Millisecond}) // it speaks first, as old ones do
+	other := open(t, Options{Kind: Sync, Version: "0.7", NoLeasing: true, HelloDelay: 50 * time.Millisecond}) // it speaks first, as old ones do
 	err := other.Connect(t.Context(), n.Addr())
 	if err == nil {
 		t.Fatal("nodes of two networks are connected")
@@ -331,13 +331,13 @@ func TestRefused(t *testing.T) {
 		{Kind: Mesh, Version: "0.7", Transport: "tcp"}, {Kind: Chord, Version: "0.4", K: 1000}, {Kind: Mesh, Version: "0.7", Listen: "nowhere"},
 		{Kind: Mesh, Version: "0.7", Advertise: "nowhere"},
 	} {
-		if n, err := Open(t.Context(), opts); err == nil {
+		if n, err := openNode(opts, opts.Kind, "", legacy.NewNode, nil); err == nil {
 			n.Close()
 			t.Errorf("%+v is opened", opts)
 		}
 	}
-	if err := n.Set(t.Context(), "k", "v"); !errors.Is(err, ErrKind) {
-		t.Errorf("a mesh node sets: %v", err)
+	if _, err := OpenMesh(t.Context(), Options{Kind: Sync, Version: "0.7"}); !errors.Is(err, ErrKind) {
+		t.Errorf("a mesh node in a sync network: %v", err)
 	}
 	if err := n.Whisper(t.Context(), "3nobody", "x"); !errors.Is(err, ErrNoPeers) {
 		t.Errorf("a whisper to nobody: %v", err)
@@ -356,16 +356,16 @@ func TestRefused(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 3 {
-		nodes := []*Node{}
+		nodes := []*MeshNode{}
 		for range 3 {
-			n, err := Open(context.Background(), Options{Kind: Sync, Version: "0.7", Listen: "127.0.0.1:0", listening: 50 * time.Millisecond})
+			n, err := OpenSync(context.Background(), Options{Kind: Sync, Version: "0.7", Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, other := range nodes {
 				n.Connect(t.Context(), other.Addr())
 			}
-			nodes = append(nodes, n)
+			nodes = append(nodes, n.MeshNode)
 		}
 		for _, n := range nodes {
 			n.Close()
@@ -377,7 +377,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // With Autodial a node connects to those of whom it hears; without, it does not.
 func TestAutodial(t *testing.T) {
-	opts := Options{Kind: Mesh, Version: "0.7", listening: 50 * time.Millisecond}
+	opts := Options{Kind: Mesh, Version: "0.7", HelloDelay: 50 * time.Millisecond}
 	nodes := line(t, 2, opts)
 	opts.Autodial = true
 	n := open(t, opts)
@@ -385,18 +385,6 @@ func TestAutodial(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is connected with both", func() bool { return len(n.Peers()) == 2 })
-	c := member(t, "0.7", Mesh, 0)
-	var list []wire.Listed
-	for i := range 20 {
-		list = append(list, wire.Listed{Addr: wire.Addr{Host: "10.0.0.1", Port: 1 + i}, ID: fmt.Sprint("2id", i)})
-	}
-	if c.offered(list); len(c.out.dials) != 0 {
-		t.Errorf("%d dials that nobody has asked for", len(c.out.dials))
-	}
-	c.autodial = true
-	if c.offered(list); len(c.out.dials) != maxOutgoing {
-		t.Errorf("%d dials", len(c.out.dials))
-	}
 }
 
 // Nodes that have nothing to do take nothing of the processor.
@@ -406,7 +394,7 @@ func TestAtRest(t *testing.T) {
 	if err := b.Connect(t.Context(), a.Addr()); err != nil {
 		t.Fatal(err)
 	}
-	turns := func() uint64 { return a.turns.Load() + b.turns.Load() }
+	turns := func() uint64 { return a.engine.turns.Load() + b.engine.turns.Load() }
 	var last uint64
 	eventually(t, "rest", func() bool {
 		before := last

@@ -64,33 +64,3 @@ func TestOldRate(t *testing.T) {
 		})
 	}
 }
-
-// What a bridge carries between two py nodes that speak and hear as fast as they can, without
-// losing anything or a link. The bench compares it with what they exchange by themselves.
-func TestOldBridgeUnderLoad(t *testing.T) {
-	needs(t, "py", "0.7")
-	length := 5 * time.Second
-	if os.Getenv("GO2P_LONG") == "1" {
-		length = time.Minute
-	}
-	speaker := startOld(t, "py", "0.7", map[string]any{"quiet": true, "subnet": "one"})
-	hearer := startOld(t, "py", "0.7", map[string]any{"quiet": true, "subnet": "two"})
-	b := natives(t, 1)[0].bridge(t)
-	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "one"}, speaker.addr)
-	add(t, b, Options{Kind: Mesh, Version: "0.7", Subnet: "two"}, hearer.addr)
-	settled(t, b)
-	since := connected(t, b, 2)
-	const burst = 20
-	heard := 0.0
-	start := time.Now()
-	for i := 0; time.Since(start) < length; i++ {
-		speaker.must("burst", map[string]any{"count": burst, "packets": []any{fmt.Sprint(i)}})
-		got := hearer.must("stats", map[string]any{"count": burst, "wait": 10})["count"].(float64)
-		if got < burst {
-			t.Errorf("%.0f of %d are heard", got, burst)
-		}
-		heard += got
-	}
-	unbroken(t, b, since)
-	t.Logf("%.0f broadcasts/s", heard/time.Since(start).Seconds())
-}

@@ -17,7 +17,7 @@ func TestOldSoak(t *testing.T) {
 	}
 	host := ownHost()
 	freePort(t, host)
-	n := open(t, Options{Kind: Sync, Version: "0.7", Listen: host + ":0"})
+	n := openSync(t, Options{Kind: Sync, Version: "0.7", Listen: host + ":0"})
 	// They say that they are where nobody is: old nodes that are connected with each other lose
 	// more links when one leaves than are under test here.
 	aside := map[string]any{"kind": "sync", "out": map[string]any{"addr": ownHost(), "port": 1}}
@@ -32,7 +32,7 @@ func TestOldSoak(t *testing.T) {
 	for _, p := range n.Peers() {
 		since[p.ID] = p.Since
 	}
-	messages := collect(t, n)
+	messages := collect(t, n.MeshNode)
 	visitors, sent := 0, 0
 	var visitor *old
 	for start := time.Now(); time.Since(start) < length; {

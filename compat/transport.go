@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
@@ -152,7 +153,7 @@ func listen(t Transport, addr string, accept func(pipe)) (net.Listener, func() e
 	switch t {
 	case WebSocket:
 		up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }} // browser nodes come from anywhere
-		srv := &http.Server{ReadHeaderTimeout: greetTime, IdleTimeout: greetTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		srv := &http.Server{ReadHeaderTimeout: legacy.GreetTime, IdleTimeout: legacy.GreetTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := up.Upgrade(w, r, nil); err == nil {
 				accept(newSocket(ws))
 			}

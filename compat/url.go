@@ -33,7 +33,7 @@ func ParseURL(text string) (name string, opts Options, connect []string, err err
 	}
 	opts = Options{Kind: Kind(u.Scheme), Listen: u.Host}
 	if opts.Listen != "" {
-		if _, err := parseAddr(opts.Listen); err != nil {
+		if _, err := ParseAddr(opts.Listen); err != nil {
 			return fail("%v", err)
 		}
 	}
@@ -80,12 +80,12 @@ func ParseURL(text string) (name string, opts Options, connect []string, err err
 		}
 	}
 	for _, addr := range connect {
-		if _, err := parseAddr(addr); err != nil {
+		if _, err := ParseAddr(addr); err != nil {
 			return fail("connect: %v", err)
 		}
 	}
 	checked := opts
-	if _, err := checked.complete(); err != nil {
+	if _, err := checked.Complete(); err != nil {
 		return fail("%v", err)
 	}
 	return name, opts, connect, nil

@@ -14,7 +14,7 @@ import (
 )
 
 func TestBridgeCheck(t *testing.T) {
-	n, err := compat.Open(t.Context(), compat.Options{Kind: compat.Sync, Version: "0.7", Subnet: "shed", Listen: "127.0.0.1:0"})
+	n, err := compat.OpenSync(t.Context(), compat.Options{Version: "0.7", Subnet: "shed", Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,16 +40,16 @@ func TestBridgeCheck(t *testing.T) {
 // An old network by way of `up --legacy` and `bridge add`: who is there, who was refused and
 // why, messages and keys both ways.
 func TestBridge(t *testing.T) {
-	old := func(opts compat.Options) *compat.Node {
-		opts.Version, opts.Listen = "0.7", "127.0.0.1:0"
-		n, err := compat.Open(t.Context(), opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.Close() })
-		return n
+	talker, err := compat.OpenMesh(t.Context(), compat.Options{Version: "0.7", Subnet: "lab", Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	talker, sensor := old(compat.Options{Kind: compat.Mesh, Subnet: "lab"}), old(compat.Options{Kind: compat.Sync})
+	t.Cleanup(func() { talker.Close() })
+	sensor, err := compat.OpenSync(t.Context(), compat.Options{Version: "0.7", Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sensor.Close() })
 	a := up(t, t.TempDir(), "--legacy", "mesh://127.0.0.1:0?version=0.7&subnet=lab&name=lab&connect="+talker.Addr())
 	b := up(t, t.TempDir(), "--join", a.addr())
 	b.neighbours(a)

@@ -11,6 +11,7 @@ import (
 	"github.com/p2p-today/go2p/chord"
 	"github.com/p2p-today/go2p/cmd/peer/control"
 	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge"
 	"github.com/p2p-today/go2p/host"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
@@ -55,7 +56,7 @@ func serve(ctx context.Context, s *settings, ready func(libp2phost.Host) error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	b := compat.NewBridge(m, &compat.BridgeOptions{Sync: d, Chord: t, Logger: s.log})
+	b := bridge.New(m, &bridge.Options{Sync: d, Chord: t, Logger: s.log})
 	defer func() { err = errors.Join(err, b.Close()) }()
 	for _, url := range s.legacy {
 		name, opts, addrs, err := compat.ParseURL(url)

@@ -8,10 +8,11 @@ import (
 	"strings"
 
 	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge"
 )
 
 // bridgeRoutes answer for the links with old networks.
-type bridgeRoutes struct{ bridge *compat.Bridge }
+type bridgeRoutes struct{ bridge *bridge.Bridge }
 
 func (s *bridgeRoutes) add(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+PathBridge, s.links)
@@ -41,7 +42,7 @@ func (s *bridgeRoutes) removeLink(_ context.Context, q LinkRequest) (OK, error) 
 	return OK{true}, s.bridge.Remove(q.Name)
 }
 
-func toLink(s compat.LinkStatus) Link {
+func toLink(s bridge.LinkStatus) Link {
 	l := Link{
 		Name: s.Name, Kind: string(s.Options.Kind), Version: s.Options.Version, Subnet: s.Options.Subnet,
 		Transport: strings.ToLower(string(s.Options.Transport)), ID: s.ID, Addr: s.Addr, Elected: s.Elected, Authors: s.Authors,
@@ -51,7 +52,7 @@ func toLink(s compat.LinkStatus) Link {
 		l.Peers = append(l.Peers, OldPeer{p.ID, p.Addr, p.Remote, p.Language, p.Outgoing, p.Since})
 	}
 	for _, why := range slices.Sorted(maps.Keys(s.Dropped)) {
-		l.Dropped[string(why)] = s.Dropped[why]
+		l.Dropped[why.String()] = s.Dropped[why]
 	}
 	for _, r := range s.Refused {
 		l.Refused = append(l.Refused, Refusal{r.Time, r.Remote, r.Err.Error()})

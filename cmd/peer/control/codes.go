@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"github.com/p2p-today/go2p/chord"
-	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
 )
@@ -36,9 +36,9 @@ func codeOf(err error) Code {
 		err  error
 		code Code
 	}{
-		{compat.ErrNoLink, CodeUnknownLink},
-		{compat.ErrLinkName, CodeLinkExists},
-		{compat.ErrNoBridge, CodeNoBridge},
+		{bridge.ErrNoLink, CodeUnknownLink},
+		{bridge.ErrLinkName, CodeLinkExists},
+		{bridge.ErrNoBridge, CodeNoBridge},
 
 		{chord.ErrNotFound, CodeNotFound},
 		{chord.ErrRefused, CodeKMismatch},

@@ -9,7 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 
 	"github.com/p2p-today/go2p/chord"
-	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge"
 	"github.com/p2p-today/go2p/internal/lifecycle"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
@@ -32,7 +32,7 @@ type Parts struct {
 	Mesh   *mesh.Mesh
 	Dict   *p2psync.Dict
 	Table  *chord.Table
-	Bridge *compat.Bridge
+	Bridge *bridge.Bridge
 	Joined <-chan struct{} // closed when the peer stores in the table, or is not to
 	Box    *Mailbox        // gets what the mesh gets
 	Dir    string          // of the data

@@ -1,7 +1,4 @@
-package compat
-
-// CORE: who stores what on the rings of chord nodes: 384 bits wide from 0.5 on, and 2^k
-// slots in 0.4.
+package legacy
 
 import (
 	"crypto/sha1"
@@ -13,6 +10,9 @@ import (
 )
 
 const ringBits = 384
+
+// MaxK is the largest ring of 0.4.
+const MaxK = ringBits
 
 // hashes are the five tables, and how far the positions of each are shifted on the wide
 // ring.
@@ -34,11 +34,11 @@ const tables = len(hashes)
 // larger than the ring.
 type place struct{ method, key string }
 
-// A circle is a ring of 2^bits positions.
-type circle uint
+// A ring is a ring of 2^bits positions.
+type ring uint
 
 // places are where the copies of a key are.
-func (r circle) places(key string) (list [tables]place) {
+func (r ring) places(key string) (list [tables]place) {
 	for i, h := range hashes {
 		n := new(big.Int).SetBytes(h.sum([]byte(key)))
 		if r == ringBits {
@@ -50,18 +50,18 @@ func (r circle) places(key string) (list [tables]place) {
 }
 
 // distance is how far it is from a to b, clockwise.
-func (r circle) distance(a, b *big.Int) *big.Int {
+func (r ring) distance(a, b *big.Int) *big.Int {
 	d := new(big.Int).Sub(b, a)
 	mask := new(big.Int).Lsh(big.NewInt(1), uint(r))
 	return d.And(d, mask.Sub(mask, big.NewInt(1)))
 }
 
 // reduce is a number as a position.
-func (r circle) reduce(n *big.Int) *big.Int { return r.distance(new(big.Int), n) }
+func (r ring) reduce(n *big.Int) *big.Int { return r.distance(new(big.Int), n) }
 
 // nearest is the index of the node at or before a position, of which the first is taken if
 // several are as near, or -1 if there is none.
-func (r circle) nearest(nodes []*big.Int, p *big.Int) int {
+func (r ring) nearest(nodes []*big.Int, p *big.Int) int {
 	best := -1
 	var least *big.Int
 	for i, n := range nodes {

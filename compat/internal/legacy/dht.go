@@ -1,8 +1,7 @@
-package compat
-
-// CORE: the table that chord nodes spread over themselves, five copies of each key.
+package legacy
 
 import (
+	"fmt"
 	"math/big"
 	"slices"
 	"time"
@@ -20,17 +19,18 @@ const (
 	answerPause = 20 * time.Millisecond // of answers to py, which asks first and then waits
 )
 
-// A spread is a chord node's part of the table.
-type spread struct {
-	c      *citizen
-	ring   circle
+// A DHT is a chord node's part of the table.
+type DHT struct {
+	plain
+	node   *Node
+	ring   ring
 	self   *big.Int
 	stores bool
 
 	copies  map[place]any
 	bytes   int
 	keys    map[string]bool // of which it was said that they are in the table
-	lookups []*lookup
+	lookups []*Lookup
 	asked   map[place][]question
 	answers []pending // to py, the first due first
 }
@@ -38,41 +38,44 @@ type spread struct {
 // A pending is an answer to a question that is not sent yet.
 type pending struct {
 	due  time.Time
-	to   *session
+	to   *Session
 	sub  wire.Flag
 	args []any
 }
 
 // A question is who waits for a copy: a lookup of this node, or another node.
 type question struct {
-	l     *lookup
+	l     *Lookup
 	index int
-	from  *session
+	from  *Session
 	args  []any // method and key as the other has written them
 	since time.Time
 }
 
-func newSpread(c *citizen, k int) *spread {
-	t := &spread{c: c, ring: ringBits, copies: map[place]any{}, keys: map[string]bool{}, asked: map[place][]question{}}
-	id, _ := wire.ParseBase58(c.id) // its own
-	if c.version == wire.V4 {
-		t.ring = circle(k)
+// NewDHT makes a node of a chord network.
+func NewDHT(cfg Config) (*Node, *DHT) {
+	n := NewNode(cfg)
+	t := &DHT{node: n, ring: ringBits, copies: map[place]any{}, keys: map[string]bool{}, asked: map[place][]question{}}
+	id, _ := wire.ParseBase58(n.id) // its own
+	if t.narrow() {
+		t.ring = ring(cfg.K)
 		id = t.ring.reduce(id)
-		c.id = wire.Base58(id.Bytes())
+		n.id = wire.Base58(id.Bytes())
 	}
 	t.self = id
-	return t
+	n.ext = t
+	return n, t
 }
 
 // find is who stores what is at a position: a node, or this one if s is nil. It is false
 // if nobody does.
-func (t *spread) find(p *big.Int) (s *session, known bool) {
+func (t *DHT) find(p *big.Int) (s *Session, known bool) {
 	var nodes []*big.Int
-	var sessions []*session
+	var sessions []*Session
 	if t.stores {
 		nodes, sessions = append(nodes, t.self), append(sessions, nil)
 	}
-	for _, s := range t.c.sessions() {
+	for _, s := range t.node.sessions() {
 		id, err := wire.ParseBase58(s.peer.ID)
 		if err == nil && (s.stores || t.narrow()) {
 			nodes, sessions = append(nodes, id), append(sessions, s)
@@ -82,7 +85,7 @@ func (t *spread) find(p *big.Int) (s *session, known bool) {
 		return sessions[i], true
 	}
 	if t.narrow() { // who does not store has no finger, and asks anybody
-		for s := range t.c.pending {
+		for s := range t.node.pending {
 			if s.outgoing {
 				return s, true
 			}
@@ -92,9 +95,13 @@ func (t *spread) find(p *big.Int) (s *session, known bool) {
 }
 
 // narrow tells whether it is the ring of 0.4, on which only those greet that store.
-func (t *spread) narrow() bool { return t.c.version == wire.V4 }
+func (t *DHT) narrow() bool { return t.node.net.Version == wire.V4 }
 
-func (t *spread) at(pl place) (s *session, known bool) {
+func (t *DHT) anonymous() bool { return t.narrow() }
+
+func (t *DHT) asks() bool { return t.narrow() && !t.stores }
+
+func (t *DHT) at(pl place) (s *Session, known bool) {
 	n, err := wire.ParseBase58(pl.key)
 	if err != nil {
 		return nil, false
@@ -103,24 +110,24 @@ func (t *spread) at(pl place) (s *session, known bool) {
 }
 
 // enter tells a node that has come whether this one stores, and which keys there are.
-func (t *spread) enter(now time.Time, s *session) {
+func (t *DHT) enter(now time.Time, s *Session) {
 	if t.narrow() {
 		t.handOver(now, s)
 		return
 	}
 	if t.stores || !s.outgoing {
-		s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+		s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 		s.backlog = sortedKeys(t.keys)
 		s.backlog = s.backlog[:min(len(s.backlog), maxBacklog)]
 	}
 }
 
-func (t *spread) introduce(now time.Time, s *session, key string) {
-	s.tell(now, wire.Whisper, wire.Notify, []byte(key))
+func (t *DHT) introduce(now time.Time, s *Session, key string) {
+	s.send(now, wire.Whisper, wire.Notify, []byte(key))
 }
 
 // leeching is what a node says of itself.
-func (t *spread) leeching() string {
+func (t *DHT) leeching() string {
 	if t.stores {
 		return "0"
 	}
@@ -128,7 +135,7 @@ func (t *spread) leeching() string {
 }
 
 // leave asks another node for what the one that has left was asked.
-func (t *spread) leave(now time.Time, s *session) {
+func (t *DHT) leave(now time.Time, s *Session) {
 	for _, l := range t.lookups {
 		for i, pl := range l.places {
 			if !l.said[i] {
@@ -141,7 +148,7 @@ func (t *spread) leave(now time.Time, s *session) {
 	}
 }
 
-func (t *spread) deadline() (first time.Time) {
+func (t *DHT) deadline() (first time.Time) {
 	if len(t.answers) > 0 {
 		first = t.answers[0].due
 	}
@@ -153,23 +160,23 @@ func (t *spread) deadline() (first time.Time) {
 	return first
 }
 
-func (t *spread) advance(now time.Time) {
+func (t *DHT) advance(now time.Time) {
 	for len(t.answers) > 0 && !now.Before(t.answers[0].due) {
 		a := t.answers[0]
 		t.answers = t.answers[1:]
 		if !a.to.over {
-			a.to.tell(now, wire.Whisper, a.sub, a.args...)
+			a.to.send(now, wire.Whisper, a.sub, a.args...)
 		}
 	}
-	t.lookups = slices.DeleteFunc(t.lookups, func(l *lookup) bool {
-		if !l.advance(now, t.c.version) {
+	t.lookups = slices.DeleteFunc(t.lookups, func(l *Lookup) bool {
+		if !l.advance(now, t.node.net.Version) {
 			return false
 		}
-		t.c.out.found = append(t.c.out.found, l)
+		t.node.out.Found = append(t.node.out.Found, l)
 		return true
 	})
 	for pl, list := range t.asked {
-		list = slices.DeleteFunc(list, func(q question) bool { return now.Sub(q.since) >= lookupTime || q.l != nil && q.l.over })
+		list = slices.DeleteFunc(list, func(q question) bool { return now.Sub(q.since) >= LookupTime || q.l != nil && q.l.over })
 		if t.asked[pl] = list; len(list) == 0 {
 			delete(t.asked, pl)
 		}
@@ -177,7 +184,7 @@ func (t *spread) advance(now time.Time) {
 }
 
 // sound tells whether a message about the table has the right form.
-func (t *spread) sound(m *wire.Message, spreads bool) (ok, mine bool) {
+func (t *DHT) sound(m *wire.Message, flooded bool) (ok, mine bool) {
 	args := m.Args()
 	text := func(n int) bool {
 		for i := range n {
@@ -192,17 +199,17 @@ func (t *spread) sound(m *wire.Message, spreads bool) (ok, mine bool) {
 	}
 	switch sub := m.Sub(); {
 	case sub == wire.Handshake && len(args) == 1:
-		return text(1) && !spreads, true
+		return text(1) && !flooded, true
 	case sub == wire.Notify:
 		return len(args) <= 2 && text(1), true
 	case sub == wire.Retrieve:
-		return len(args) == 2 && text(2) && !spreads, true
+		return len(args) == 2 && text(2) && !flooded, true
 	case sub == wire.Store, sub == wire.Retrieved, sub == wire.Response && t.narrow():
-		return len(args) == 3 && text(2) && !spreads, true
+		return len(args) == 3 && text(2) && !flooded, true
 	case sub == wire.Request && len(args) == 2 && t.narrow():
 		return text(2), true
 	case sub == wire.Delta:
-		if len(args) != 3 || spreads {
+		if len(args) != 3 || flooded {
 			return false, true
 		}
 		_, isMap := args[2].(wire.Map)
@@ -212,23 +219,21 @@ func (t *spread) sound(m *wire.Message, spreads bool) (ok, mine bool) {
 }
 
 // refuses withholds what a node would close on: py of 0.5 on news of a deleted key.
-func (t *spread) refuses(s *session, m *wire.Message) Drop {
-	if t.c.version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
+func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
+	if t.node.net.Version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
 		return DropDelete
 	}
-	return ""
+	return 0
 }
 
-func (t *spread) note(*session, *wire.Message) {}
-
-func (t *spread) handle(now time.Time, s *session, m *wire.Message) bool {
+func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
 	args := m.Args()
 	switch sub := m.Sub(); {
 	case sub == wire.Handshake:
 		t.hear(now, s, args[0])
 	case sub == wire.Notify:
 		key, _ := wire.Text(args[0])
-		t.c.tell(notice{key, len(args) == 2})
+		t.node.out.Notices = append(t.node.out.Notices, KeyNotice{Key: key, Deleted: len(args) == 2})
 		t.announce(key, len(args) == 2)
 	case sub == wire.Retrieve:
 		t.retrieve(now, s, args)
@@ -252,14 +257,14 @@ func placeOf(args []any) place {
 }
 
 // hear takes whether another node stores.
-func (t *spread) hear(now time.Time, s *session, leeching any) {
+func (t *DHT) hear(now time.Time, s *Session, leeching any) {
 	text, _ := wire.Text(leeching)
 	stores := text == "0"
 	if stores == s.stores {
 		return
 	}
 	s.stores = stores
-	s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+	s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 	if stores && t.stores {
 		t.handOver(now, s)
 	}
@@ -267,7 +272,7 @@ func (t *spread) hear(now time.Time, s *session, leeching any) {
 
 // handOver gives a node that stores from now on what is nearer to it. This one keeps it,
 // too.
-func (t *spread) handOver(now time.Time, s *session) {
+func (t *DHT) handOver(now time.Time, s *Session) {
 	id, err := wire.ParseBase58(s.peer.ID)
 	if err != nil || !t.stores {
 		return
@@ -281,7 +286,7 @@ func (t *spread) handOver(now time.Time, s *session) {
 }
 
 // places are those of what is stored here, in an order.
-func (t *spread) places() []place {
+func (t *DHT) places() []place {
 	list := make([]place, 0, len(t.copies))
 	for pl := range t.copies {
 		list = append(list, pl)
@@ -296,21 +301,21 @@ func (t *spread) places() []place {
 }
 
 // announce notes a key that is in the table, or is no more.
-func (t *spread) announce(key string, gone bool) {
+func (t *DHT) announce(key string, gone bool) {
 	switch {
 	case gone && t.keys[key]:
 		delete(t.keys, key)
-		t.c.tell(Event{Kind: EventDelete, Key: key})
+		t.node.emit(Event{Kind: EventDelete, Key: key})
 	case !gone && !t.keys[key] && len(t.keys) < maxKeys:
 		t.keys[key] = true
-		t.c.tell(Event{Kind: EventAdd, Key: key})
+		t.node.emit(Event{Kind: EventAdd, Key: key})
 	}
 }
 
 // words are a method and key as a node has them: py bytes where js has text.
-func (t *spread) words(s *session, pl place) (method, key any) {
+func (t *DHT) words(s *Session, pl place) (method, key any) {
 	switch {
-	case t.c.version < wire.V6, t.c.version == wire.V6 && s.peer.Language == wire.Python:
+	case t.node.net.Version < wire.V6, t.node.net.Version == wire.V6 && s.peer.Language == wire.Python:
 		return []byte(pl.method), []byte(pl.key)
 	case s.peer.Language == wire.Python:
 		return []byte(pl.method), pl.key
@@ -318,17 +323,17 @@ func (t *spread) words(s *session, pl place) (method, key any) {
 	return pl.method, pl.key
 }
 
-func (t *spread) tellStore(now time.Time, s *session, pl place, v any) {
+func (t *DHT) tellStore(now time.Time, s *Session, pl place, v any) {
 	method, key := t.words(s, pl)
-	s.tell(now, wire.Whisper, wire.Store, method, key, v)
+	s.send(now, wire.Whisper, wire.Store, method, key, v)
 }
 
 // retrieve answers a question, or passes it on.
-func (t *spread) retrieve(now time.Time, s *session, args []any) {
+func (t *DHT) retrieve(now time.Time, s *Session, args []any) {
 	pl := placeOf(args)
 	if target, known := t.at(pl); known && target != nil && target != s {
 		t.ask(now, pl, question{from: s, args: args, since: now})
-		if t.c.version == wire.V7 {
+		if t.node.net.Version == wire.V7 {
 			t.answer(now, s, args, nil)
 		}
 		return
@@ -339,26 +344,26 @@ func (t *spread) retrieve(now time.Time, s *session, args []any) {
 // answer answers a question of another node, in its words. In 0.6 nothing is said where
 // there is nothing. A py node that has an answer before it has noted that it has asked
 // waits for ever, so that it gets it a little later.
-func (t *spread) answer(now time.Time, s *session, args []any, v any) {
+func (t *DHT) answer(now time.Time, s *Session, args []any, v any) {
 	sub := wire.Retrieved
 	if t.narrow() {
 		sub = wire.Response
 	}
-	if v == nil && t.c.version == wire.V6 {
+	if v == nil && t.node.net.Version == wire.V6 {
 		return
 	}
-	if v == nil && t.c.version < wire.V6 {
+	if v == nil && t.node.net.Version < wire.V6 {
 		v = []byte{}
 	}
 	if s.peer.Language == wire.Python && len(t.answers) < maxWaiting {
-		t.answers = append(t.answers, pending{now.Add(answerPause), s, sub, []any{args[0], args[1], v}})
+		t.answers = append(t.answers, pending{due: now.Add(answerPause), to: s, sub: sub, args: []any{args[0], args[1], v}})
 		return
 	}
-	s.tell(now, wire.Whisper, sub, args[0], args[1], v)
+	s.send(now, wire.Whisper, sub, args[0], args[1], v)
 }
 
 // ask asks who has it for a copy.
-func (t *spread) ask(now time.Time, pl place, q question) {
+func (t *DHT) ask(now time.Time, pl place, q question) {
 	target, known := t.at(pl)
 	switch {
 	case known && target == nil, !known:
@@ -368,13 +373,13 @@ func (t *spread) ask(now time.Time, pl place, q question) {
 	case len(t.asked) < maxWaiting:
 		t.asked[pl] = append(t.asked[pl], q)
 		method, key := t.words(target, pl)
-		target.tell(now, wire.Whisper, wire.Retrieve, method, key)
+		target.send(now, wire.Whisper, wire.Retrieve, method, key)
 	}
 }
 
 // retrieved takes a copy, for all who wait for it. Nothing is not final in 0.7.
-func (t *spread) retrieved(now time.Time, pl place, v any) {
-	if t.nothing(v) {
+func (t *DHT) retrieved(now time.Time, pl place, v any) {
+	if Absent(t.node.net.Version, v) {
 		v = nil
 	}
 	for _, q := range t.asked[pl] {
@@ -382,27 +387,34 @@ func (t *spread) retrieved(now time.Time, pl place, v any) {
 			q.l.answer(q.index, t.copies[pl]) // who has left the ring may have given it to this node
 		} else if q.l != nil {
 			q.l.answer(q.index, v)
-		} else if v != nil || t.c.version != wire.V7 {
+		} else if v != nil || t.node.net.Version != wire.V7 {
 			t.answer(now, q.from, q.args, v)
 		}
 	}
-	if v != nil || t.c.version != wire.V7 {
+	if v != nil || t.node.net.Version != wire.V7 {
 		delete(t.asked, pl)
 	}
 	t.advance(now)
 }
 
-// nothing tells whether a value says that there is none.
-func (t *spread) nothing(v any) bool {
-	if t.c.version == wire.V7 {
-		return v == nil
+// Absent reports whether a copy, as it travels, says that there is none.
+func Absent(v wire.Version, copy any) bool {
+	if v == wire.V7 {
+		return copy == nil
 	}
-	text, ok := wire.Text(v)
-	return v == nil || ok && text == ""
+	text, ok := wire.Text(copy)
+	return copy == nil || ok && text == ""
+}
+
+// Storable reports whether a value, as it travels, can be in a table: py of 0.6 cannot look up lists and maps.
+func Storable(v wire.Version, value any) bool {
+	_, isList := value.([]any)
+	_, isMap := value.(wire.Map)
+	return !Absent(v, value) && !(v == wire.V6 && (isList || isMap))
 }
 
 // put stores a copy, deletes it, or passes it on.
-func (t *spread) put(now time.Time, from *session, pl place, v any) {
+func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
 		t.tellStore(now, target, pl, v)
@@ -417,11 +429,11 @@ func (t *spread) put(now time.Time, from *session, pl place, v any) {
 		t.bytes -= 128 + weight(old)
 		delete(t.copies, pl)
 	}
-	if t.nothing(v) {
+	if Absent(t.node.net.Version, v) {
 		return
 	}
 	if len(t.copies) >= maxCopies || t.bytes+size > maxStored {
-		t.c.drop(DropFull)
+		t.node.Drop(DropFull)
 		return
 	}
 	t.bytes += size
@@ -429,11 +441,11 @@ func (t *spread) put(now time.Time, from *session, pl place, v any) {
 }
 
 // delta merges a map into a copy that is one.
-func (t *spread) delta(now time.Time, from *session, pl place, delta wire.Map) {
+func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
 		method, key := t.words(target, pl)
-		target.tell(now, wire.Whisper, wire.Delta, method, key, delta)
+		target.send(now, wire.Whisper, wire.Delta, method, key, delta)
 		return
 	}
 	if base, isMap := t.copies[pl].(wire.Map); isMap {
@@ -441,9 +453,14 @@ func (t *spread) delta(now time.Time, from *session, pl place, delta wire.Map) {
 	}
 }
 
-// look begins a lookup.
-func (t *spread) look(now, until time.Time, key string, all bool) (*lookup, error) {
-	l := &lookup{places: t.ring.places(key), all: all, until: until, done: make(chan struct{})}
+// Lookup begins a lookup of a key, or of all its copies. Error: ErrNoPeers.
+func (t *DHT) Lookup(now, until time.Time, key string, all bool) (*Lookup, Effects, error) {
+	l, err := t.look(now, until, key, all)
+	return l, t.node.take(), err
+}
+
+func (t *DHT) look(now, until time.Time, key string, all bool) (*Lookup, error) {
+	l := &Lookup{places: t.ring.places(key), all: all, until: until}
 	for i, pl := range l.places {
 		if _, known := t.at(pl); !known {
 			return nil, ErrNoPeers
@@ -455,8 +472,16 @@ func (t *spread) look(now, until time.Time, key string, all bool) (*lookup, erro
 	return l, nil
 }
 
-// write stores the five copies of a key.
-func (t *spread) write(now time.Time, key string, v any) error {
+// Write stores the five copies of a key. Errors: ErrValue, ErrNoPeers, ErrTooLarge.
+func (t *DHT) Write(now time.Time, key string, v any) (Effects, error) {
+	err := t.write(now, key, v)
+	return t.node.take(), err
+}
+
+func (t *DHT) write(now time.Time, key string, v any) error {
+	if t.node.net.Version == wire.V6 && !Absent(wire.V6, v) && !Storable(wire.V6, v) {
+		return fmt.Errorf("%w: py of 0.6 cannot look up lists and maps", ErrValue)
+	}
 	places := t.ring.places(key)
 	for _, pl := range places {
 		if _, known := t.at(pl); !known {
@@ -470,82 +495,90 @@ func (t *spread) write(now time.Time, key string, v any) error {
 }
 
 // added tells all that a key is in the table.
-func (t *spread) added(now time.Time, key string) error {
+func (t *DHT) added(now time.Time, key string) error {
 	if t.narrow() {
 		return nil
 	}
 	t.announce(key, false)
-	_, err := t.c.broadcast(now, wire.Notify, []byte(key))
+	_, err := t.node.broadcast(now, wire.Notify, []byte(key))
 	return err
 }
 
-// remove deletes those copies that are there: py closes when it has none.
-func (t *spread) remove(now time.Time, key string, l *lookup) error {
+// Delete deletes the copies of a key that a lookup of all has found: py closes when it has none.
+func (t *DHT) Delete(now time.Time, key string, l *Lookup) (Effects, error) {
 	for i, pl := range l.places {
-		if l.values[i] == nil {
-			continue
+		if l.values[i] != nil {
+			t.put(now, nil, pl, DeleteValue(t.node.net.Version))
 		}
-		var gone any = []byte{}
-		if t.c.version == wire.V7 {
-			gone = nil
-		}
-		t.put(now, nil, pl, gone)
 	}
 	if t.narrow() {
-		return nil
+		return t.node.take(), nil
 	}
 	t.announce(key, true)
-	_, err := t.c.broadcast(now, wire.Notify, []byte(key), t.c.text("del"))
-	return err
+	_, err := t.node.broadcast(now, wire.Notify, []byte(key), t.node.text("del"))
+	return t.node.take(), err
 }
 
-// merge merges a map into those copies that are maps.
-func (t *spread) merge(now time.Time, l *lookup, delta wire.Map) {
+// Merge merges a map into those copies of a key that are maps and that a lookup of all has found. Errors: ErrNoMap,
+// ErrTooLarge.
+func (t *DHT) Merge(now time.Time, key string, l *Lookup, delta wire.Map) (Effects, error) {
+	if _, isMap := l.value.(wire.Map); !isMap {
+		return Effects{}, ErrNoMap
+	}
 	for i, pl := range l.places {
 		if _, isMap := l.values[i].(wire.Map); isMap {
 			t.delta(now, nil, pl, delta)
 		}
 	}
+	err := t.added(now, key)
+	return t.node.take(), err
 }
 
-// join has this node store.
-func (t *spread) join(now time.Time) {
+// Keys returns the keys of which it was said that they are in the table, in order. In 0.4, nobody says so.
+func (t *DHT) Keys() []string { return sortedKeys(t.keys) }
+
+// Announced reports whether it was said that a key is in the table.
+func (t *DHT) Announced(key string) bool { return t.keys[key] }
+
+// Join has this node store.
+func (t *DHT) Join(now time.Time) Effects {
 	if t.stores {
-		return
+		return Effects{}
 	}
 	t.stores = true
 	if t.narrow() {
-		for s := range t.c.pending {
+		for s := range t.node.pending {
 			s.speak(now)
 		}
-		return
+		return t.node.take()
 	}
-	for _, s := range t.c.sessions() {
-		s.tell(now, wire.Whisper, wire.Peers, t.c.version.PeersArg(t.c.listed(s)))
-		s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+	for _, s := range t.node.sessions() {
+		s.send(now, wire.Whisper, wire.Peers, t.node.net.Version.PeersArg(t.node.listed(s)))
+		s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 	}
+	return t.node.take()
 }
 
-// unjoin has it store no more, and gives what it has to others.
-func (t *spread) unjoin(now time.Time) error {
+// Unjoin has it store no more, and gives what it has to others. Error: ErrNoPeers.
+func (t *DHT) Unjoin(now time.Time) (Effects, error) {
 	if !t.stores {
-		return nil
+		return Effects{}, nil
 	}
 	t.stores = false
 	for _, pl := range t.places() {
 		if _, known := t.at(pl); !known {
 			t.stores = true
-			return ErrNoPeers
+			return Effects{}, ErrNoPeers
 		}
 	}
-	for _, s := range t.c.sessions() {
+	for _, s := range t.node.sessions() {
 		if !t.narrow() {
-			s.tell(now, wire.Whisper, wire.Handshake, t.c.text(t.leeching()))
+			s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 		}
 	}
 	for _, pl := range t.places() {
 		t.put(now, nil, pl, t.copies[pl])
 	}
 	t.copies, t.bytes = map[place]any{}, 0
-	return nil
+	return t.node.take(), nil
 }

@@ -1,6 +1,4 @@
-package compat
-
-// CORE: how to leave an old node.
+package legacy
 
 import (
 	"time"
@@ -9,13 +7,13 @@ import (
 )
 
 // nowhere is the network of who leaves. No network has this ID, which is not one in base 58.
-const nowhere = mark + " is leaving"
+const nowhere = Mark + " is leaving"
 
-// farewell is a handshake of another network, on which old nodes close by themselves. An old
+// Goodbye is a handshake of another network, on which old nodes close by themselves. An old
 // py node that loses a connection instead asks all others for their peers, in a way that py 3
 // does not survive in 0.6 and 0.7: each of them ends the connection, and asks all others. It
 // is nil for js, which need not be told, and may not survive it.
-func farewell(v wire.Version, to wire.Language, id string, now time.Time) []byte {
+func Goodbye(v wire.Version, to wire.Language, id string, now time.Time) []byte {
 	if to == wire.JavaScript {
 		return nil
 	}
@@ -26,18 +24,4 @@ func farewell(v wire.Version, to wire.Language, id string, now time.Time) []byte
 		panic(err) // of a few texts, which cannot fail
 	}
 	return body
-}
-
-// recognize reads first words, of whatever version they are.
-func recognize(body []byte) (v wire.Version, g wire.Greeting, ok bool) {
-	for _, v := range wire.Versions {
-		m, err := wire.Decode(v, body)
-		if err != nil || m.Sub() != wire.Handshake {
-			continue
-		}
-		if g, err := v.ParseGreeting(m.Args()); err == nil {
-			return v, g, true
-		}
-	}
-	return 0, wire.Greeting{}, false
 }

@@ -1,4 +1,4 @@
-package compat
+package legacy
 
 import (
 	"bufio"
@@ -76,7 +76,7 @@ func readCapture(t *testing.T, path string) *capture {
 // Whatever old nodes have said to each other, this one understands in the place of either,
 // and stays connected; or it says why not, where they did not stay either.
 func TestCaptures(t *testing.T) {
-	files, err := filepath.Glob("testdata/captures/*.gz")
+	files, err := filepath.Glob("../../testdata/captures/*.gz")
 	if err != nil || len(files) < 80 {
 		t.Fatalf("%d captures, %v", len(files), err)
 	}
@@ -97,41 +97,41 @@ func TestCaptures(t *testing.T) {
 				speaker, hearer = hearer, speaker
 			}
 			version := hearer.Version[:3]
-			node := member(t, version, kind, 6)
+			node := newRig(t, version, kind)
 			node.subnetID = hearer.ProtocolID
 			if kind == Chord && version == "0.4" {
 				node.subnetID += wire.Base58([]byte{6})
 			}
 			node.methods = []wire.Method{wire.Snappy, wire.Zlib, wire.Gzip, wire.BZ2, wire.LZMA}
 			now := frozen
-			s := node.open(now, dir == "b->a", "")
+			s, _ := node.Open(now, dir == "b->a", "")
 			for i, body := range bodies {
 				if m, err := s.decode(body); err == nil {
 					now = time.Unix(m.Time, 0)
 				}
-				s.receive(now, body)
+				node.gather(node.Receive(now, s, body))
 				frames++
-				if len(node.out.shut) > 0 && !foreign {
-					t.Errorf("%s, connection %s: frame %d of %s %s is not taken: %v", name, way, i, speaker.Lang, speaker.Version, node.out.shut[0].why)
+				if len(node.done.Endings) > 0 && !foreign {
+					t.Errorf("%s, connection %s: frame %d of %s %s is not taken: %v", name, way, i, speaker.Lang, speaker.Version, node.done.Endings[0].Why)
 					break
 				}
-				for _, p := range node.out.frames {
-					spoken := node.version
-					if _, _, goodbye := recognize(p.body); goodbye && len(node.out.shut) > 0 && speaker.Lang == "py" {
+				for _, p := range node.done.Frames {
+					spoken := node.net.Version
+					if _, _, goodbye := Recognize(p.Body); goodbye && len(node.done.Endings) > 0 && speaker.Lang == "py" {
 						spoken, _ = wire.ParseVersion(speaker.Version[:3])
 					}
-					if _, err := wire.Decode(spoken, p.body); err != nil && wire.Choose(node.methods, s.methods) == 0 {
+					if _, err := wire.Decode(spoken, p.Body); err != nil && wire.Choose(node.methods, s.methods) == 0 {
 						t.Errorf("%s, connection %s: it answers what is wrong: %v", name, way, err)
 					}
 				}
-				node.out.frames = nil
+				node.done.Frames = nil
 			}
 			var refused *RefusedError
-			if foreign && len(bodies) > 0 && (len(node.out.shut) == 0 || !errors.As(node.out.shut[0].why, &refused) || refused.Matches == "" && !strings.Contains(name, "wrongsubnet")) {
-				for _, sh := range node.out.shut {
-					t.Errorf("%s, connection %s: %v", name, way, sh.why)
+			if foreign && len(bodies) > 0 && (len(node.done.Endings) == 0 || !errors.As(node.done.Endings[0].Why, &refused) || refused.Matches == "" && !strings.Contains(name, "wrongsubnet")) {
+				for _, sh := range node.done.Endings {
+					t.Errorf("%s, connection %s: %v", name, way, sh.Why)
 				}
-				if len(node.out.shut) == 0 {
+				if len(node.done.Endings) == 0 {
 					t.Errorf("%s, connection %s: is not refused", name, way)
 				}
 			}

@@ -1,9 +1,11 @@
-package compat
+package legacy
 
 import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
 // reader reads as py does, and tells whether it loses the stream: from where it has read
@@ -33,16 +35,20 @@ func losesStream(frames []int, pauses map[int]bool) bool {
 // Fillers are as long as they should be, though IDs of 0.5 are not equally long.
 func TestFiller(t *testing.T) {
 	for _, version := range []string{"0.5", "0.6", "0.7"} {
-		c := &conn{n: open(t, Options{Kind: Mesh, Version: version})}
-		c.least = 4 + len(c.n.blank(1, 0))
+		v, err := wire.ParseVersion(version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := NewPacer(v, wire.NodeID("127.0.0.1", 1, "mesh", "salt"))
+		p.least = 4 + len(p.blank(frozen, 1, 0))
 		lengths := map[int]bool{}
-		for size := c.least; size < c.least+250; size++ {
-			if got := 4 + len(c.filler(size)); got != size {
+		for size := p.least; size < p.least+250; size++ {
+			if got := 4 + len(p.fill(frozen, size)); got != size {
 				t.Errorf("%s: %d bytes, not %d", version, got, size)
 			}
 		}
 		for with := range 256 {
-			lengths[len(c.n.blank(1, byte(with)))] = true
+			lengths[len(p.blank(frozen, 1, byte(with)))] = true
 		}
 		if (len(lengths) > 1) != (version == "0.5") {
 			t.Errorf("%s: %d lengths of an ID", version, len(lengths))
@@ -55,9 +61,9 @@ func TestPace(t *testing.T) {
 	lost, waits, fillers := 0, 0, 0
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		var p pace
+		var p Pacer
 		now := time.Unix(3600, 0)
-		p.restart()
+		p.Restart()
 		var frames, bare []int
 		pauses := map[int]bool{}
 		size := 150 + rng.IntN(200)
@@ -67,10 +73,10 @@ func TestPace(t *testing.T) {
 				f = 100 + rng.IntN(1000)
 			}
 			bare = append(bare, f)
-			if p.crowded() {
+			if p.Crowded() {
 				waits++
 				pauses[len(frames)-1] = true
-				p.restart()
+				p.Restart()
 			}
 			filler, ok := p.filler(now, f, 170)
 			if !ok {
@@ -79,13 +85,13 @@ func TestPace(t *testing.T) {
 			if filler > 0 {
 				fillers++
 				frames = append(frames, filler)
-				p.wrote(now, filler)
+				p.Wrote(now, filler)
 			}
 			frames = append(frames, f)
-			p.wrote(now, f)
-			if alone(f) {
+			p.Wrote(now, f)
+			if MustWait(f) {
 				pauses[len(frames)-1] = true
-				p.restart()
+				p.Restart()
 			}
 			now = now.Add(time.Duration(rng.IntN(100)) * time.Millisecond) // never long enough that all must have been read
 		}
@@ -107,13 +113,13 @@ func TestPace(t *testing.T) {
 	}
 	t.Logf("without it %d of 300 streams of 1500 frames are lost by a reader that falls behind; a frame costs %.3f fillers and %.5f waits",
 		lost, float64(fillers)/450_000, float64(waits)/450_000)
-	var p pace
-	p.restart()
+	var p Pacer
+	p.Restart()
 	for i := range 10_000 {
 		size := 8 * (10 + i%500)
-		if f, ok := p.filler(time.Unix(3600, 0), size, 170); f != 0 || !ok || p.crowded() {
+		if f, ok := p.filler(time.Unix(3600, 0), size, 170); f != 0 || !ok || p.Crowded() {
 			t.Fatal("a frame of a multiple of eight needs help")
 		}
-		p.wrote(time.Unix(3600, 0), size)
+		p.Wrote(time.Unix(3600, 0), size)
 	}
 }

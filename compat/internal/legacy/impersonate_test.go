@@ -1,4 +1,4 @@
-package compat
+package legacy
 
 import (
 	"fmt"
@@ -12,14 +12,14 @@ import (
 // What is for a node that is not connected waits until it is, in order, and not for ever.
 func TestMessagesThatWait(t *testing.T) {
 	for _, v := range wire.Versions {
-		c := member(t, v.String(), Mesh, 0)
-		if err := c.whisperAs(frozen, "3author", "5far", []any{[]byte("x")}); err != ErrNoPeers {
+		c := newRig(t, v.String(), Mesh)
+		if err := c.whisperAs("3author", "5far", []any{[]byte("x")}); err != ErrNoPeers {
 			t.Errorf("%s: %v", v, err)
 		}
 		near := c.meet(t, "4near", wire.Python)
 		for i := range 3 {
 			for _, to := range []string{"5far", "6nowhere"} {
-				if err := c.whisperAs(frozen, "3author", to, []any{fmt.Append(nil, i)}); err != nil {
+				if err := c.whisperAs("3author", to, []any{fmt.Append(nil, i)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -46,9 +46,9 @@ func TestMessagesThatWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		near.receive(frozen, b)
-		if len(c.out.dials) != 1 || c.out.dials[0].ID != "5far" {
-			t.Errorf("%s: it dials %+v", v, c.out.dials)
+		c.receive(near, b)
+		if len(c.look().Dials) != 1 || c.look().Dials[0].ID != "5far" {
+			t.Errorf("%s: it dials %+v", v, c.look().Dials)
 		}
 		far := c.met(t, "5far", wire.Python)
 		var got []string
@@ -61,19 +61,19 @@ func TestMessagesThatWait(t *testing.T) {
 		if !slices.Equal(got, []string{"3author 0", "3author 1", "3author 2"}) {
 			t.Errorf("%s: it came %q", v, got)
 		}
-		if due := c.deadline(); !due.Equal(frozen.Add(requestTime)) {
+		if due := c.Deadline(); !due.Equal(frozen.Add(requestTime)) {
 			t.Errorf("%s: the others are due at %v", v, due)
 		}
-		c.advance(frozen.Add(requestTime))
+		c.gather(c.Advance(frozen.Add(requestTime)))
 		if len(c.requests) != 0 || c.dropped[DropNoWay] != 3 {
 			t.Errorf("%s: %d wait, dropped %v", v, len(c.requests), c.dropped)
 		}
 		for range maxRequests {
-			if err := c.whisperAs(frozen, "3author", "7nowhere", []any{[]byte("x")}); err != nil {
+			if err := c.whisperAs("3author", "7nowhere", []any{[]byte("x")}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := c.whisperAs(frozen, "3author", "7nowhere", []any{[]byte("x")}); err == nil {
+		if err := c.whisperAs("3author", "7nowhere", []any{[]byte("x")}); err == nil {
 			t.Errorf("%s: more than %d wait", v, maxRequests)
 		}
 	}
@@ -83,26 +83,26 @@ func TestMessagesThatWait(t *testing.T) {
 // nobody has to compare owners of py and js.
 func TestSaying(t *testing.T) {
 	for _, v := range wire.Versions {
-		c := member(t, v.String(), Sync, 0)
-		d := c.ext.(*dictionary)
+		c := newRig(t, v.String(), Sync)
+		d := c.dict
 		near := c.meet(t, "4near", wire.Python)
-		for i, e := range []entry{{owner: "5far"}, {owner: "6far", ownerText: true}, {owner: "4near"}, {owner: derive("native", c.subnet)}} {
+		for i, e := range []Entry{{Owner: "5far"}, {Owner: "6far", OwnerText: true}, {Owner: "4near"}, {Owner: GhostID("native", c.net.Subnet)}} {
 			key := fmt.Sprint("key ", i)
-			e.value, e.time = []byte("x"), frozen.Unix()-5
-			if err := d.mirror(frozen, key, entry{}, e); err != nil {
+			e.Value, e.Time = []byte("x"), frozen.Unix()-5
+			if err := d.mirror(frozen, key, e); err != nil {
 				t.Fatal(err)
 			}
 			d.visit(frozen, key, e)
 			m := c.drain(t, near)[0]
-			if m.Sender != e.owner || v.Typed() && m.SenderBin == e.ownerText || d.entries[key].time != m.Time {
+			if m.Sender != e.Owner || v.Typed() && m.SenderBin == e.OwnerText || d.entries[key].Time != m.Time {
 				t.Errorf("%s: %+v", v, m)
 			}
-			if ahead := m.Time - frozen.Unix(); !v.Typed() || marked(e.owner) {
-				if m.Time != e.time {
-					t.Errorf("%s: %s says it at %d", v, e.owner, ahead)
+			if ahead := m.Time - frozen.Unix(); !v.Typed() || IsGhost(e.Owner) {
+				if m.Time != e.Time {
+					t.Errorf("%s: %s says it at %d", v, e.Owner, ahead)
 				}
-			} else if ahead < 2 || ahead > 3 || (m.Time%2 == 0) != e.ownerText {
-				t.Errorf("%s: %s says it %d s ahead", v, e.owner, ahead)
+			} else if ahead < 2 || ahead > 3 || (m.Time%2 == 0) != e.OwnerText {
+				t.Errorf("%s: %s says it %d s ahead", v, e.Owner, ahead)
 			}
 		}
 		var waits []string
@@ -112,12 +112,12 @@ func TestSaying(t *testing.T) {
 		if !slices.Equal(waits, []string{"5far to 5far", "6far to 6far"}) {
 			t.Errorf("%s: %q wait", v, waits)
 		}
-		if keys := d.borrowed(); !slices.Equal(keys, []string{"key 3"}) {
+		if keys := d.GhostKeys(); !slices.Equal(keys, []string{"key 3"}) {
 			t.Errorf("%s: %q came over a bridge", v, keys)
 		}
 		silent := 0
 		for i := range 200 {
-			if _, err := d.say(frozen, "again", entry{[]byte("x"), "6far", true, frozen.Unix()}); err != nil {
+			if _, err := d.say(frozen, "again", Entry{Value: []byte("x"), Owner: "6far", OwnerText: true, Time: frozen.Unix()}); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(c.drain(t, near)); i < 10 && n != 1 || i > 100 && n != 0 {
@@ -129,24 +129,22 @@ func TestSaying(t *testing.T) {
 		if c.dropped[DropOften] != uint64(silent) {
 			t.Errorf("%s: not sent %d times, dropped %v", v, silent, c.dropped)
 		}
-		if err := d.mirror(frozen, "key 0", entry{}, entry{[]byte("y"), "5far", false, 1}); err != errChanged || len(c.drain(t, near)) != 0 {
+		if _, err := d.Mirror(frozen, "key 0", Entry{}, Entry{Value: []byte("y"), Owner: "5far", Time: 1}); err != ErrChanged || len(c.drain(t, near)) != 0 {
 			t.Errorf("%s: it writes what has changed since: %v", v, err)
 		}
-		if len(c.drain(t, near)) != 0 || !c.deadline().Equal(frozen.Add(quietTime)) {
-			t.Errorf("%s: it asks where they are at %v", v, c.deadline())
+		if len(c.drain(t, near)) != 0 || !c.Deadline().Equal(frozen.Add(quietTime)) {
+			t.Errorf("%s: it asks where they are at %v", v, c.Deadline())
 		}
-		c.advance(frozen.Add(quietTime))
-		if n := len(c.drain(t, near)); n != map[bool]int{false: 2, true: 4}[v.Typed()] || !c.deadline().Equal(frozen.Add(requestTime)) {
-			t.Errorf("%s: it asks %d times where they are, and is due at %v", v, n, c.deadline())
+		c.gather(c.Advance(frozen.Add(quietTime)))
+		if n := len(c.drain(t, near)); n != map[bool]int{false: 2, true: 4}[v.Typed()] || !c.Deadline().Equal(frozen.Add(requestTime)) {
+			t.Errorf("%s: it asks %d times where they are, and is due at %v", v, n, c.Deadline())
 		}
-		d.visit(frozen, "key 0", entry{value: d.gone(), owner: "7far"})
+		d.visit(frozen, "key 0", Entry{Value: DeleteValue(v), Owner: "7far"})
 		if len(c.requests) != 2 {
 			t.Errorf("%s: a delete waits", v)
 		}
-		for _, ev := range c.out.events {
-			if _, is := ev.(Change); is {
-				t.Errorf("%s: what it says itself is news to it: %+v", v, ev)
-			}
+		for _, change := range c.look().Changes {
+			t.Errorf("%s: what it says itself is news to it: %+v", v, change)
 		}
 	}
 }
@@ -154,11 +152,10 @@ func TestSaying(t *testing.T) {
 // A bridge hears of what this node has not taken, and of who has written that.
 func TestLost(t *testing.T) {
 	for _, v := range wire.Versions {
-		c := member(t, v.String(), Sync, 0)
-		d := c.ext.(*dictionary)
+		c := newRig(t, v.String(), Sync)
+		d := c.dict
 		s := c.meet(t, "4near", wire.Python)
-		d.put("key", entry{[]byte("x"), derive("native", c.subnet), false, frozen.Unix()})
-		c.out.events = nil
+		d.put("key", Entry{Value: []byte("x"), Owner: GhostID("native", c.net.Subnet), Time: frozen.Unix()})
 		at := any([]byte(wire.TimeText(frozen.Unix() + 7)))
 		if v == wire.V7 {
 			at = frozen.Unix() + 7
@@ -169,7 +166,7 @@ func TestLost(t *testing.T) {
 			lost   bool
 		}{
 			{"5far", []any{[]byte("key"), []byte("y")}, true},
-			{derive("another", c.subnet), []any{[]byte("key"), []byte("y")}, false},
+			{GhostID("another", c.net.Subnet), []any{[]byte("key"), []byte("y")}, false},
 			{"4near", []any{[]byte("key"), []byte("z"), []byte("5far"), at}, true},
 			{"4near", []any{[]byte("key"), []byte("x"), []byte("5far"), at}, false},
 		} {
@@ -177,10 +174,10 @@ func TestLost(t *testing.T) {
 			m.Sender, m.SenderBin, m.Time = w.sender, true, frozen.Unix()+7
 			d.handle(frozen, s, m)
 			var lost []string
-			for _, ev := range c.out.events {
-				lost = append(lost, ev.(contest).sender)
+			for _, w := range c.look().Conflicts {
+				lost = append(lost, w.Sender)
 			}
-			c.out.events = nil
+			c.done.Conflicts = nil
 			if want := map[bool][]string{true: {"5far"}}[w.lost]; !slices.Equal(lost, want) {
 				t.Errorf("%s: %s with %q: %v have lost", v, w.sender, w.args, lost)
 			}
@@ -191,10 +188,10 @@ func TestLost(t *testing.T) {
 // py is spared a write of the second in which another has written whose ID travels otherwise.
 func TestSameSecond(t *testing.T) {
 	for _, v := range wire.Versions {
-		c := member(t, v.String(), Sync, 0)
-		d := c.ext.(*dictionary)
-		d.put("key", entry{[]byte("x"), "3py", false, frozen.Unix()})
-		d.put("map", entry{wire.Map{}, "3py", false, frozen.Unix()})
+		c := newRig(t, v.String(), Sync)
+		d := c.dict
+		d.put("key", Entry{Value: []byte("x"), Owner: "3py", Time: frozen.Unix()})
+		d.put("map", Entry{Value: wire.Map{}, Owner: "3py", Time: frozen.Unix()})
 		writes := []*wire.Message{wire.New(v, wire.Broadcast, wire.Store, []byte("key"), []byte("y"))}
 		if v == wire.V7 {
 			writes = append(writes, wire.New(v, wire.Broadcast, wire.Delta, []byte("map"), wire.Map{}))
@@ -204,15 +201,15 @@ func TestSameSecond(t *testing.T) {
 				for _, bin := range []bool{false, true} {
 					for _, later := range []time.Duration{0, time.Second} {
 						m.SenderBin, m.Time = bin, frozen.Add(later).Unix()
-						want := Drop("")
+						want := Drop(0)
 						if v.Typed() && language == wire.Python && !bin && later == 0 {
 							want = DropContest
 						}
 						s := c.meet(t, "4other", language)
 						if got := d.refuses(s, m); got != want {
-							t.Errorf("%s: %v, bin %v, %v later: %q", v, language, bin, later, got)
+							t.Errorf("%s: %v, bin %v, %v later: %s", v, language, bin, later, got)
 						}
-						c.closed(frozen, s, nil)
+						c.gather(c.Closed(frozen, s, nil))
 					}
 				}
 			}

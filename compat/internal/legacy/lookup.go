@@ -1,6 +1,4 @@
-package compat
-
-// CORE: the lookup of a key, by a vote of the five tables.
+package legacy
 
 import (
 	"time"
@@ -10,12 +8,12 @@ import (
 
 const (
 	majority   = 3
-	lookupTime = 10 * time.Second
+	LookupTime = 10 * time.Second
 	grace      = time.Second // for nodes of 0.7 that say first that they have nothing
 )
 
-// A lookup asks for the five copies of a key.
-type lookup struct {
+// A Lookup asks for the five copies of a key.
+type Lookup struct {
 	places [tables]place
 	said   [tables]bool // it has been answered
 	values [tables]any  // nil is nothing
@@ -26,18 +24,20 @@ type lookup struct {
 	over  bool
 	value any
 	err   error
-	done  chan struct{} // closed by who waits for it, when it is over
 }
 
+// Result returns what a lookup that is over has found. Errors: ErrNotFound, ErrNoMajority.
+func (l *Lookup) Result() (value any, err error) { return l.value, l.err }
+
 // answer takes one copy.
-func (l *lookup) answer(i int, v any) {
+func (l *Lookup) answer(i int, v any) {
 	if !l.said[i] || l.values[i] == nil {
 		l.said[i], l.values[i] = true, v
 	}
 }
 
 // advance ends the lookup if it is decided, and tells whether it has.
-func (l *lookup) advance(now time.Time, v wire.Version) bool {
+func (l *Lookup) advance(now time.Time, v wire.Version) bool {
 	if l.over {
 		return true
 	}
@@ -77,7 +77,7 @@ func (l *lookup) advance(now time.Time, v wire.Version) bool {
 }
 
 // deadline is when advance wants to be called if nothing comes.
-func (l *lookup) deadline() time.Time {
+func (l *Lookup) deadline() time.Time {
 	if !l.settle.IsZero() && l.settle.Before(l.until) {
 		return l.settle
 	}

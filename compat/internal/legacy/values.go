@@ -1,6 +1,4 @@
-package compat
-
-// CORE: values of Go as old nodes have them, and back.
+package legacy
 
 import (
 	"encoding/hex"
@@ -12,8 +10,8 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-// fromGo are packets as they travel: bytes only in 0.4 and 0.5.
-func fromGo(v wire.Version, packets []any) ([]any, error) {
+// FromGo are packets as they travel: bytes only in 0.4 and 0.5.
+func FromGo(v wire.Version, packets []any) ([]any, error) {
 	if len(packets) >= wire.MaxPackets {
 		return nil, fmt.Errorf("%w: %d packets", ErrTooLarge, len(packets))
 	}
@@ -56,34 +54,34 @@ func wireValue(v any) any {
 	return v
 }
 
-func sameValue(a, b any) bool {
+func SameValue(a, b any) bool {
 	x, errX := wire.AppendValue(nil, a)
 	y, errY := wire.AppendValue(nil, b)
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-func toGo(packets []any) []any {
+func listToGo(packets []any) []any {
 	out := make([]any, len(packets))
 	for i, p := range packets {
-		out[i] = goValue(p)
+		out[i] = ToGo(p)
 	}
 	return out
 }
 
-// goValue is a value that came. Keys of maps become text, as js makes them, and an
+// ToGo is a value that came. Keys of maps become text, as js makes them, and an
 // extension its bytes.
-func goValue(v any) any {
+func ToGo(v any) any {
 	switch v := v.(type) {
 	case []any:
-		return toGo(v)
+		return listToGo(v)
 	case wire.Map:
 		m := make(map[string]any, len(v))
 		for _, p := range v {
 			key, ok := wire.Text(p.Key)
 			if !ok {
-				key = fmt.Sprint(goValue(p.Key))
+				key = fmt.Sprint(ToGo(p.Key))
 			}
-			m[key] = goValue(p.Value)
+			m[key] = ToGo(p.Value)
 		}
 		return m
 	case wire.Ext:
@@ -100,4 +98,39 @@ func messageID(m *wire.Message) string {
 		return hex.EncodeToString([]byte(m.ID))
 	}
 	return m.ID
+}
+
+// weight is about what a value takes in memory.
+func weight(v any) int {
+	switch v := v.(type) {
+	case string:
+		return 16 + len(v)
+	case []byte:
+		return 24 + len(v)
+	case wire.Ext:
+		return 24 + len(v)
+	case []any:
+		n := 24
+		for _, item := range v {
+			n += weight(item)
+		}
+		return n
+	case wire.Map:
+		n := 24
+		for _, p := range v {
+			n += weight(p.Key) + weight(p.Value)
+		}
+		return n
+	}
+	return 16
+}
+
+// sortedKeys are the keys of a map.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -1,4 +1,4 @@
-package compat
+package legacy
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ var frozen = time.Unix(1480000000, 0)
 // load reads a file of golden data, which the original nodes have made.
 func load(t testing.TB, name string, into any) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/vectors/" + name)
+	b, err := os.ReadFile("../../testdata/vectors/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,58 +66,111 @@ func (h hashed) key(t testing.TB) string {
 	return unhex(t, h.Key)
 }
 
-// member makes a core without a network.
-func member(t testing.TB, version string, kind Kind, k int) *citizen {
+// A rig is a node without a network, and what it has wanted done since that was last looked at.
+type rig struct {
+	*Node
+	dict *SyncMap
+	dht  *DHT
+	done Effects
+}
+
+// newRig makes a node.
+func newRig(t testing.TB, version string, kind Kind) *rig {
 	t.Helper()
-	opts := Options{Kind: kind, Version: version, K: k}
-	v, err := opts.complete()
+	v, err := wire.ParseVersion(version)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newCitizen(v, opts, wire.Addr{Host: "127.0.0.1", Port: 1}, "salt")
+	return rigIn(Network{Kind: kind, Version: v, Subnet: string(kind), Transport: Plaintext, K: 6})
 }
 
-// drain are the frames that a core wants sent to a session since the last call, decoded.
-func (c *citizen) drain(t testing.TB, s *session) (list []*wire.Message) {
+func rigIn(n Network) *rig {
+	r := &rig{}
+	cfg := Config{Network: n, Addr: wire.Addr{Host: "127.0.0.1", Port: 1}, Salt: "salt", HelloDelay: 2 * time.Second}
+	switch n.Kind {
+	case Sync:
+		r.Node, r.dict = NewSyncMap(cfg)
+	case Chord:
+		r.Node, r.dht = NewDHT(cfg)
+	default:
+		r.Node = NewNode(cfg)
+	}
+	return r
+}
+
+// gather adds what a call has wanted done.
+func (r *rig) gather(out Effects) {
+	r.done.Frames = append(r.done.Frames, out.Frames...)
+	r.done.Endings = append(r.done.Endings, out.Endings...)
+	r.done.Dials = append(r.done.Dials, out.Dials...)
+	r.done.Changes = append(r.done.Changes, out.Changes...)
+	r.done.Conflicts = append(r.done.Conflicts, out.Conflicts...)
+}
+
+// look gathers, too, what a part of the node has wanted done that was called by itself.
+func (r *rig) look() *Effects {
+	r.gather(r.take())
+	return &r.done
+}
+
+// drain are the frames that a node wants sent to a session since the last call, decoded.
+func (r *rig) drain(t testing.TB, s *Session) (list []*wire.Message) {
 	t.Helper()
-	var rest []parcel
-	for _, p := range c.out.frames {
-		if p.to != s {
-			rest = append(rest, p)
+	var rest []Frame
+	for _, f := range r.look().Frames {
+		if f.To != s {
+			rest = append(rest, f)
 			continue
 		}
-		m, err := wire.Decode(c.version, p.body)
+		m, err := wire.Decode(r.net.Version, f.Body)
 		if err != nil {
 			t.Fatalf("it sends what is wrong: %v", err)
 		}
 		list = append(list, m)
 	}
-	c.out.frames = rest
+	r.done.Frames = rest
 	return list
 }
 
+// open begins a session.
+func (r *rig) open(outgoing bool) *Session {
+	s, out := r.Open(frozen, outgoing, "127.0.0.1:2")
+	r.gather(out)
+	return s
+}
+
+// receive has a session say something.
+func (r *rig) receive(s *Session, body []byte) { r.gather(r.Receive(frozen, s, body)) }
+
+// whisperAs whispers on behalf of a sender.
+func (r *rig) whisperAs(sender, to string, packets []any) error {
+	out, err := r.WhisperAs(frozen, sender, to, packets)
+	r.gather(out)
+	return err
+}
+
 // meet connects a session that has greeted, and has read what it is told then.
-func (c *citizen) meet(t testing.TB, id string, language wire.Language) *session {
+func (r *rig) meet(t testing.TB, id string, language wire.Language) *Session {
 	t.Helper()
-	s := c.met(t, id, language)
-	c.drain(t, s)
+	s := r.met(t, id, language)
+	r.drain(t, s)
 	return s
 }
 
 // met connects one that has not read it.
-func (c *citizen) met(t testing.TB, id string, language wire.Language) *session {
+func (r *rig) met(t testing.TB, id string, language wire.Language) *Session {
 	t.Helper()
-	s := c.open(frozen, false, "127.0.0.1:2")
-	g := wire.Greeting{ID: id, SubnetID: c.subnetID, Addr: wire.Addr{Host: "127.0.0.1", Port: 1}}
-	m := wire.New(c.version, wire.Whisper, wire.Handshake, c.version.GreetingArgs(g)...)
+	s := r.open(false)
+	g := wire.Greeting{ID: id, SubnetID: r.subnetID, Addr: wire.Addr{Host: "127.0.0.1", Port: 1}}
+	m := wire.New(r.net.Version, wire.Whisper, wire.Handshake, r.net.Version.GreetingArgs(g)...)
 	m.Sender, m.Time = id, frozen.Unix()
 	b, err := wire.Encode(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.receive(frozen, b)
+	r.receive(s, b)
 	if !s.greeted {
-		t.Fatalf("not greeted: %v", c.out.shut)
+		t.Fatalf("not greeted: %v", r.done.Endings)
 	}
 	s.peer.Language = language
 	return s
@@ -154,8 +207,8 @@ func TestLeaseRule(t *testing.T) {
 				continue
 			}
 			rows++
-			c := member(t, v.String(), Sync, 0)
-			d := c.ext.(*dictionary)
+			c := newRig(t, v.String(), Sync)
+			d := c.dict
 			d.leasing = r.Leasing
 			s := c.meet(t, "2peer", wire.Python)
 			store := func(owner, via string, value any, at int64) {
@@ -175,7 +228,7 @@ func TestLeaseRule(t *testing.T) {
 				d.handle(time.Unix(file.Now, 0), s, m)
 			}
 			if r.Existing != nil {
-				d.put("key", entry{[]byte("old"), r.Existing.Owner, false, r.Existing.Time})
+				d.put("key", Entry{Value: []byte("old"), Owner: r.Existing.Owner, Time: r.Existing.Time})
 			}
 			var value any = []byte("new")
 			switch r.Incoming.Data {
@@ -187,13 +240,13 @@ func TestLeaseRule(t *testing.T) {
 			store(r.Incoming.Owner, r.Incoming.Via, value, r.Incoming.Time)
 			e, held := d.entries["key"]
 			got := "stored"
-			text, _ := wire.Text(e.value)
+			text, _ := wire.Text(e.Value)
 			switch {
 			case !held:
 				got = "absent"
 			case text == "old":
 				got = "kept old"
-			case e.value == nil:
+			case e.Value == nil:
 				got = "stored nil"
 			case text == "":
 				got = "stored empty"
@@ -243,17 +296,16 @@ func TestNarrowRing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := wire.Base58(circle(r.K).reduce(full).Bytes()); got != r.ID {
+		if got := wire.Base58(ring(r.K).reduce(full).Bytes()); got != r.ID {
 			t.Errorf("k %d: %s is %s, want %s", r.K, r.FullID, got, r.ID)
 		}
-		o := Options{Kind: Chord, Version: "0.4", K: r.K}
-		v, err := o.complete()
-		if got := o.subnetID(v); err != nil || got != r.Subnet {
+		n := Network{Kind: Chord, Version: wire.V4, Subnet: string(Chord), Transport: Plaintext, K: r.K}
+		if got := n.ID(); got != r.Subnet {
 			t.Errorf("k %d: subnet %s, want %s", r.K, got, r.Subnet)
 		}
 	}
 	for _, r := range file.Positions {
-		for i, pl := range circle(6).places(r.key(t)) {
+		for i, pl := range ring(6).places(r.key(t)) {
 			if pl.method != r.Method {
 				continue
 			}
@@ -264,7 +316,7 @@ func TestNarrowRing(t *testing.T) {
 				var bits uint
 				fmt.Sscan(k, &bits)
 				n, _ := wire.ParseBase58(pl.key)
-				if got := circle(bits).reduce(n).Int64(); got != want {
+				if got := ring(bits).reduce(n).Int64(); got != want {
 					t.Errorf("%q %s k %s: at %d, want %d (%d)", r.Key, r.Method, k, got, want, i)
 				}
 			}
@@ -273,7 +325,7 @@ func TestNarrowRing(t *testing.T) {
 	// The originals ask their fingers; a node of this library asks the nearest of all that it
 	// is connected with, which is never farther.
 	for i, r := range file.Fingers {
-		ring := circle(r.K)
+		ring := ring(r.K)
 		all := []*big.Int{big.NewInt(int64(r.Self))}
 		for _, p := range r.Peers {
 			all = append(all, big.NewInt(p))
@@ -293,7 +345,7 @@ func TestNarrowRing(t *testing.T) {
 		}
 	}
 	for i, r := range file.Majority {
-		l := &lookup{until: frozen.Add(lookupTime)}
+		l := &Lookup{until: frozen.Add(LookupTime)}
 		for j, v := range r.Values {
 			switch v {
 			case "pending":
@@ -339,7 +391,7 @@ func TestWideRing(t *testing.T) {
 		}
 	}
 	load(t, "chord-ring.json", &file)
-	ring := circle(ringBits)
+	ring := ring(ringBits)
 	for _, r := range file.Positions {
 		for _, pl := range ring.places(r.key(t)) {
 			n, _ := wire.ParseBase58(pl.key)
@@ -364,8 +416,8 @@ func TestWideRing(t *testing.T) {
 		}
 	}
 	for i, r := range file.Routing {
-		c := member(t, "0.7", Chord, 0)
-		sp := c.ext.(*spread)
+		c := newRig(t, "0.7", Chord)
+		sp := c.dht
 		c.id = r.Self
 		sp.self, _ = wire.ParseBase58(r.Self)
 		sp.stores = !r.Leeching
@@ -426,20 +478,20 @@ func TestHandshakes(t *testing.T) {
 		if kind == "ford" {
 			kind = Mesh
 		}
-		opts := Options{Kind: kind, Version: version, Subnet: strings.TrimSuffix(r.Socket, "seed"), K: 3}
-		v, err := opts.complete()
+		v, err := wire.ParseVersion(version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newCitizen(v, opts, wire.Addr{Host: "127.0.0.1", Port: 1}, "salt")
+		network := Network{Kind: kind, Version: v, Subnet: strings.TrimSuffix(r.Socket, "seed"), Transport: Plaintext, K: 3}
+		c := rigIn(network)
 		for _, outgoing := range []bool{true, false} {
-			s := c.open(frozen, outgoing, "127.0.0.1:2")
+			s := c.open(outgoing)
 			for _, f := range append(r.Sent, r.Reply...) {
-				s.receive(frozen, body(t, f.Frame))
+				c.receive(s, body(t, f.Frame))
 			}
-			if len(c.out.shut) > 0 || !s.greeted || !s.spoken {
-				t.Errorf("%s: greeted %v, spoken %v, %v", name, s.greeted, s.spoken, c.out.shut)
-				c.out.shut = nil
+			if len(c.done.Endings) > 0 || !s.greeted || !s.spoken {
+				t.Errorf("%s: greeted %v, spoken %v, %v", name, s.greeted, s.spoken, c.done.Endings)
+				c.done.Endings = nil
 			}
 			if want := strings.Fields(r.Node)[0]; s.peer.Language.String() != want {
 				t.Errorf("%s is %s", name, s.peer.Language)
@@ -453,20 +505,20 @@ func TestHandshakes(t *testing.T) {
 			if greetings != 1 {
 				t.Errorf("%s is greeted %d times", name, greetings)
 			}
-			c.closed(frozen, s, errLeft)
+			c.Closed(frozen, s, errLeft)
 		}
 		// One of another network is told nothing but, if it is py, goodbye.
-		opts.Subnet = "another"
-		c = newCitizen(v, opts, wire.Addr{Host: "127.0.0.1", Port: 1}, "salt")
-		s := c.open(frozen, true, "127.0.0.1:2")
+		network.Subnet = "another"
+		c = rigIn(network)
+		s := c.open(true)
 		for _, f := range append(r.Sent, r.Reply...) {
-			s.receive(frozen, body(t, f.Frame))
+			c.receive(s, body(t, f.Frame))
 		}
 		var refused *RefusedError
-		if len(c.out.shut) != 1 || !errors.As(c.out.shut[0].why, &refused) || refused.Matches == "" || refused.Version != version {
-			t.Errorf("%s: of another network: %v", name, c.out.shut)
+		if len(c.done.Endings) != 1 || !errors.As(c.done.Endings[0].Why, &refused) || refused.Matches == "" || refused.Version != version {
+			t.Errorf("%s: of another network: %v", name, c.done.Endings)
 		}
-		if told := c.drain(t, s); c.kind == Chord && v == wire.V4 {
+		if told := c.drain(t, s); c.net.Kind == Chord && v == wire.V4 {
 			continue
 		} else if s.peer.Language == wire.JavaScript && len(told) > 0 {
 			t.Errorf("%s: is told %v", name, told[0])
@@ -504,12 +556,12 @@ func TestRelay(t *testing.T) {
 		}
 	}
 	load(t, "relay.json", &file)
-	cores := map[string]*citizen{}
+	cores := map[string]*rig{}
 	for _, r := range file.Rows {
 		version := strings.Fields(r.Node)[1]
 		c := cores[r.Node]
 		if c == nil {
-			c = member(t, version, Mesh, 0)
+			c = newRig(t, version, Mesh)
 			cores[r.Node] = c
 			language := wire.Python
 			c.meet(t, "3aaaaaaaaaaaaaaa", language)
@@ -521,7 +573,7 @@ func TestRelay(t *testing.T) {
 		if r.Sends == "" {
 			continue // A closes
 		}
-		a.receive(frozen, body(t, r.Sends))
+		c.receive(a, body(t, r.Sends))
 		toA, toB := c.drain(t, a), c.drain(t, b)
 		if why := deviations[r.Case]; strings.HasPrefix(why, "expired") {
 			if len(toA)+len(toB) != 0 {
@@ -547,5 +599,70 @@ func TestRelay(t *testing.T) {
 				t.Errorf("%s, %s: B gets %x, want %x", r.Node, r.Case, m.Body, want[i])
 			}
 		}
+	}
+}
+
+// Without Autodial a node dials nobody of whom others tell.
+func TestDialsOfOthers(t *testing.T) {
+	c := newRig(t, "0.7", Mesh)
+	var list []wire.Listed
+	for i := range 20 {
+		list = append(list, wire.Listed{Addr: wire.Addr{Host: "10.0.0.1", Port: 1 + i}, ID: fmt.Sprint("2id", i)})
+	}
+	if c.offered(list); len(c.out.Dials) != 0 {
+		t.Errorf("%d dials that nobody has asked for", len(c.out.Dials))
+	}
+	c.autodial = true
+	if c.offered(list); len(c.out.Dials) != maxOutgoing {
+		t.Errorf("%d dials", len(c.out.Dials))
+	}
+}
+
+// P10: what just fits as another node has said it may not fit as this one hands it on.
+func TestHandingOnWhatIsTooLarge(t *testing.T) {
+	for _, v := range wire.Versions {
+		c := newRig(t, v.String(), Sync)
+		s := c.meet(t, "2a", wire.Python)
+		m := wire.New(v, wire.Broadcast, wire.Store, []byte("key"), []byte{})
+		m.Sender, m.Time = "2a", frozen.Unix()
+		bare, err := wire.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Packets[2] = make([]byte, wire.MaxFrame-len(bare)-8)
+		large, err := wire.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.receive(s, large)
+		if len(c.dict.entries) != 1 {
+			t.Fatalf("%s: it is not taken: %v", v, c.dropped)
+		}
+		late := c.meet(t, "2b", wire.Python)
+		late.introduce(frozen)
+		if c.dropped[DropEncoding] != 1 || late.over {
+			t.Errorf("%s: %v", v, c.dropped)
+		}
+		if err := c.dict.write(frozen, "mine", make([]byte, wire.MaxFrame)); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", v, err)
+		}
+	}
+}
+
+// Nobody may hold a connection without saying who it is.
+func TestSilent(t *testing.T) {
+	c := newRig(t, "0.7", Mesh)
+	s := c.open(false)
+	s.advance(frozen.Add(2 * time.Second))
+	if !s.spoken {
+		t.Error("it says nothing to who says nothing")
+	}
+	s.advance(frozen.Add(GreetTime - time.Second))
+	if s.over {
+		t.Error("over too early")
+	}
+	s.advance(frozen.Add(GreetTime))
+	if !s.over || c.look().Endings[0].Why != ErrSilent {
+		t.Errorf("a silent one: %v", c.done.Endings)
 	}
 }

@@ -1,0 +1,75 @@
+package legacy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// usual are names of networks that are tried on a node that was refused.
+var usual = []string{"mesh", "sync", "chord", "ford", "bootstrap", ""}
+
+// Identify finds a network that a node could be of, among some names and the usual ones.
+func Identify(v wire.Version, g wire.Greeting, names ...string) *RefusedError {
+	versions := []wire.Version{v}
+	e := &RefusedError{ID: g.ID, SubnetID: g.SubnetID, Version: v.String()}
+	if v.Typed() { // the messages of both are alike
+		versions = append(versions, wire.V6+wire.V7-v)
+		e.Version = fmt.Sprintf("%s or %s", wire.V6, wire.V7)
+	}
+	for _, v := range versions {
+		for _, n := range Candidates(v, names...) {
+			for _, n.Transport = range []Transport{Plaintext, SSL, WebSocket, "wss"} {
+				if n.ID() == g.SubnetID {
+					e.Version, e.Matches = v.String(), n.String()
+					return e
+				}
+			}
+		}
+	}
+	return e
+}
+
+// Candidates returns the networks that may have one of some names, or one of the usual ones. They have no transport.
+func Candidates(v wire.Version, names ...string) (list []Network) {
+	for _, name := range slices.Concat(names, usual) {
+		list = append(list, variants(v, name)...)
+	}
+	return list
+}
+
+// variants returns the networks that may have a name.
+func variants(v wire.Version, name string) []Network {
+	list := []Network{
+		{Kind: Mesh, Version: v, Subnet: name}, {Kind: Sync, Version: v, Subnet: name}, {Kind: Sync, Version: v, Subnet: name, NoLeasing: true},
+	}
+	if v == wire.V4 {
+		for k := 1; k <= 32; k++ {
+			list = append(list, Network{Kind: Chord, Version: v, Subnet: name, K: k})
+		}
+	}
+	return list
+}
+
+// Recognize reads first words, of whatever version they are.
+func Recognize(body []byte) (v wire.Version, g wire.Greeting, ok bool) {
+	for _, v := range wire.Versions {
+		m, err := wire.Decode(v, body)
+		if err != nil || m.Sub() != wire.Handshake {
+			continue
+		}
+		if g, err := v.ParseGreeting(m.Args()); err == nil {
+			return v, g, true
+		}
+	}
+	return 0, wire.Greeting{}, false
+}
+
+// Hello returns the first words of the node, encoded.
+func (n *Node) Hello(now time.Time) ([]byte, error) {
+	m := wire.New(n.net.Version, wire.Whisper, wire.Handshake, n.greeting()...)
+	err := n.sign(now, m)
+	return m.Body, err
+}

@@ -1,0 +1,190 @@
+package legacy
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// BroadcastAs broadcasts packets on behalf of a sender, and reports whether they are news. A tag tells messages apart
+// that say the same within a second.
+func (n *Node) BroadcastAs(now time.Time, sender string, at int64, tag string, packets []any) (out Effects, news bool, err error) {
+	m := wire.New(n.net.Version, wire.Broadcast, wire.Broadcast, packets...)
+	m.Sender, m.Time, m.Tail = sender, at, []byte(tag)
+	news, err = n.sendAs(now, m, sender+tag)
+	return n.take(), news, err
+}
+
+// sendAs sends a broadcast on behalf of its sender, and tells whether it is news. In 0.4
+// and 0.5 others may have the same ID: then it gets a later time.
+func (n *Node) sendAs(now time.Time, m *wire.Message, tag string) (sent bool, err error) {
+	m.Aligned = true
+	for first := m.Time; ; m.Time++ {
+		if m.Body, err = wire.Encode(m); err != nil {
+			return false, err
+		}
+		if n.seen.Add(now, m.ID) {
+			break
+		}
+		before := n.senders[m.ID]
+		if m.Version.Typed() || before == m.Sender || before == tag || m.Time > first+int64(window.Seconds()) {
+			return false, nil // another bridge was first
+		}
+	}
+	n.sentBy(m, tag)
+	for _, s := range n.sessions() {
+		s.forward(now, m)
+	}
+	return true, nil
+}
+
+// sentBy notes who has sent a broadcast, where IDs do not tell.
+func (n *Node) sentBy(m *wire.Message, sender string) {
+	if m.Version.Typed() {
+		return
+	}
+	if len(n.senders) >= maxSeen {
+		clear(n.senders)
+	}
+	n.senders[m.ID] = sender
+}
+
+// WhisperAs whispers packets to one node on behalf of a sender. Errors: those of Whisper.
+func (n *Node) WhisperAs(now time.Time, sender, to string, packets []any) (Effects, error) {
+	m := wire.New(n.net.Version, wire.Whisper, wire.Whisper, packets...)
+	m.Sender = sender
+	err := n.whisper(now, to, m)
+	return n.take(), err
+}
+
+// Announce tells other bridges of this one, by a broadcast that says nothing to old nodes. On the ring of 0.4 nobody
+// passes a broadcast on.
+func (n *Node) Announce(now time.Time, p Presence) Effects {
+	if n.ext.anonymous() {
+		return Effects{}
+	}
+	if _, err := n.broadcast(now, wire.Ping, n.text(Mark), n.text(p.Tag), n.text(p.Bridge)); err != nil {
+		n.Drop(DropEncoding)
+	}
+	return n.take()
+}
+
+// heardBridge takes the Presence of another bridge.
+func (n *Node) heardBridge(m *wire.Message) {
+	args := m.Args()
+	if len(args) != 3 {
+		return
+	}
+	name, _ := wire.Text(args[0])
+	tag, _ := wire.Text(args[1])
+	bridge, ok := wire.Text(args[2])
+	if ok && name == Mark && len(bridge) <= idLength {
+		n.out.Presences = append(n.out.Presences, Presence{Tag: tag, Bridge: bridge})
+	}
+}
+
+// say writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
+// time of that. On behalf of old nodes that is a second in which none of them has written:
+// owners that travel as text have the even ones, so that py need not compare them with others.
+// What was said before has a later time, or nobody would hear it: it has been overwritten;
+// unless it was said so often that there is none left within the minute.
+func (d *SyncMap) say(now time.Time, key string, e Entry) (int64, error) {
+	step := int64(1)
+	if !IsGhost(e.Owner) && d.node.net.Version.Typed() {
+		step = 2
+		e.Time = now.Unix() + step
+		if even := e.Time%2 == 0; even != e.OwnerText {
+			e.Time++
+		}
+	}
+	m := wire.New(d.node.net.Version, wire.Broadcast, wire.Store, []byte(key), e.Value)
+	m.Sender, m.SenderBin, m.Time = e.Owner, !e.OwnerText, e.Time
+	for {
+		sent, err := d.node.sendAs(now, m, e.Owner)
+		if sent || err != nil {
+			return m.Time, err
+		}
+		if m.Time > now.Add(window).Unix() {
+			d.node.Drop(DropOften)
+			return m.Time, nil
+		}
+		m.Time += step
+	}
+}
+
+// quietTime is how long an old node that has just written is not dialled: py fails if it
+// writes while it tells one that has connected all that it has, and may lose others for it.
+const quietTime = 2 * time.Second
+
+// visit tells it to the owner that is not connected: nobody passes a broadcast on to whom
+// it is from. A delete is not worth it, as the owner gives what it has to who connects.
+func (d *SyncMap) visit(now time.Time, key string, e Entry) {
+	if IsGhost(e.Owner) || d.node.table[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
+		return
+	}
+	if len(d.node.requests) >= maxRequests {
+		d.node.Drop(DropNoWay)
+		return
+	}
+	m := wire.New(d.node.net.Version, wire.Whisper, wire.Store, []byte(key), e.Value)
+	m.Sender, m.SenderBin = e.Owner, !e.OwnerText
+	d.node.requests = append(d.node.requests, request{wanted: e.Owner, m: m, since: now})
+}
+
+// WouldAccept reports whether old nodes accept a write of an owner at some time, whenever it reaches them.
+func (d *SyncMap) WouldAccept(now time.Time, key, owner string, at int64) bool {
+	return d.surely(now, key, Entry{Owner: owner, Time: at})
+}
+
+// Mirror writes an entry at this node, for which it is no news, and at others on behalf of its owner. It visits the
+// owner if that had something to lose. Error: ErrChanged if the key has been written since it was as it was.
+func (d *SyncMap) Mirror(now time.Time, key string, was, e Entry) (Effects, error) {
+	if !d.entries[key].is(was) {
+		return Effects{}, ErrChanged
+	}
+	_, held := d.entries[key]
+	err := d.mirror(now, key, e)
+	if err == nil && held {
+		d.visit(now, key, e)
+	}
+	return d.node.take(), err
+}
+
+// Overwrite mirrors an entry whatever the key was.
+func (d *SyncMap) Overwrite(now time.Time, key string, e Entry) (Effects, error) {
+	err := d.mirror(now, key, e)
+	return d.node.take(), err
+}
+
+func (d *SyncMap) mirror(now time.Time, key string, e Entry) error {
+	at, err := d.say(now, key, e)
+	if err == nil {
+		e.Time = at
+		d.keep(key, e)
+	}
+	return err
+}
+
+// Repeat writes an entry at other nodes only, on behalf of its owner, and visits that.
+func (d *SyncMap) Repeat(now time.Time, key string, e Entry) (Effects, error) {
+	_, err := d.say(now, key, e)
+	d.visit(now, key, e)
+	return d.node.take(), err
+}
+
+// GhostKeys returns the keys that came over a bridge, in no order.
+func (d *SyncMap) GhostKeys() (keys []string) {
+	for key, e := range d.entries {
+		if IsGhost(e.Owner) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Tag is what tells a message from others that say the same.
+func Tag(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return string(sum[:8])
+}
