@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/oldpeers"
 )
 
 // Check finds out what real old nodes speak, and they live on.
@@ -27,19 +29,19 @@ func TestOldCheck(t *testing.T) {
 	} {
 		t.Run(l.String()+" "+string(l.kind), func(t *testing.T) {
 			t.Parallel()
-			needs(t, l.language, l.version)
-			o := startOld(t, l.language, l.version, map[string]any{"kind": string(l.kind), "subnet": l.subnet, "encryption": string(l.transport)})
+			oldpeers.Needs(t, l.language, l.version)
+			o := oldpeers.Start(t, l.language, l.version, map[string]any{"kind": string(l.kind), "subnet": l.subnet, "encryption": string(l.transport)})
 			var f Found
 			for range 2 {
 				var err error
-				if f, err = Check(t.Context(), o.addr, "lab"); err != nil {
+				if f, err = Check(t.Context(), o.Addr, "lab"); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if f.Version != l.version || f.Language != l.language || f.Transport != l.transport || f.Network != l.want || f.ID != o.id {
+			if f.Version != l.version || f.Language != l.language || f.Transport != l.transport || f.Network != l.want || f.ID != o.ID {
 				t.Errorf("%+v", f)
 			}
-			o.must("id", nil)
+			o.Must("id", nil)
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/p2p-today/go2p/internal/oldpeers"
 )
 
 // Old py nodes lose each other when one of them loses a connection. Who looks at one, is
@@ -19,9 +21,9 @@ func TestOldLeave(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(l), func(t *testing.T) {
 			t.Parallel()
-			needs(t, "py", l.version)
-			host := ownHost()
-			freePort(t, host)
+			oldpeers.Needs(t, "py", l.version)
+			host := oldpeers.OwnHost()
+			oldpeers.FreePort(t, host)
 			opts := Options{Kind: l.kind, Version: l.version, Transport: l.transport, Listen: host + ":0"}
 			olds := triangle(t, opts)
 			unharmed := func(what string) {
@@ -29,25 +31,25 @@ func TestOldLeave(t *testing.T) {
 				for round := range 2 { // what a request for peers does shows in the second
 					for i, o := range olds {
 						text := fmt.Sprintf("after %s %d %d", what, round, i)
-						o.must("send", map[string]any{"packets": []any{text}})
-						olds[(i+1)%3].message(text)
-						olds[(i+2)%3].message(text)
+						o.Must("send", map[string]any{"packets": []any{text}})
+						olds[(i+1)%3].Message(text)
+						olds[(i+2)%3].Message(text)
 					}
 				}
 				for i, o := range olds {
-					if peers := o.peers(); !slices.Contains(peers, olds[(i+1)%3].id) || !slices.Contains(peers, olds[(i+2)%3].id) {
+					if peers := o.Peers(); !slices.Contains(peers, olds[(i+1)%3].ID) || !slices.Contains(peers, olds[(i+2)%3].ID) {
 						t.Errorf("after %s: node %d is connected with %v", what, i, peers)
 					}
 				}
 			}
 			unharmed("nothing")
-			if _, err := Check(t.Context(), olds[0].addr); err != nil {
+			if _, err := Check(t.Context(), olds[0].Addr); err != nil {
 				t.Fatal(err)
 			}
 			unharmed("a look")
 			other := opts
 			other.Subnet = "other"
-			if err := open(t, other).Connect(t.Context(), olds[0].addr); err == nil {
+			if err := open(t, other).Connect(t.Context(), olds[0].Addr); err == nil {
 				t.Error("it is of another network")
 			}
 			unharmed("a refusal")
@@ -60,7 +62,7 @@ func TestOldLeave(t *testing.T) {
 			default:
 				other.Version = "0.4"
 			}
-			if err := open(t, other).Connect(t.Context(), olds[0].addr); err == nil {
+			if err := open(t, other).Connect(t.Context(), olds[0].Addr); err == nil {
 				t.Error("it is of another version")
 			}
 			unharmed("a refusal by another version")
@@ -76,15 +78,15 @@ func TestOldLeave(t *testing.T) {
 }
 
 // triangle starts three old nodes, each connected with the others.
-func triangle(t *testing.T, opts Options) (olds []*old) {
+func triangle(t *testing.T, opts Options) (olds []*oldpeers.Node) {
 	t.Helper()
 	for range 3 {
-		o := startOld(t, "py", opts.Version, map[string]any{"kind": string(opts.Kind), "encryption": string(opts.Transport)})
+		o := oldpeers.Start(t, "py", opts.Version, map[string]any{"kind": string(opts.Kind), "encryption": string(opts.Transport)})
 		for i, other := range olds {
 			if i == 0 || opts.Version == "0.6" { // elsewhere the first tells it of the second
-				o.connect(other.addr)
+				o.Connect(other.Addr)
 			}
-			eventually(t, "connected", func() bool { return slices.Contains(o.peers(), other.id) && slices.Contains(other.peers(), o.id) })
+			eventually(t, "connected", func() bool { return slices.Contains(o.Peers(), other.ID) && slices.Contains(other.Peers(), o.ID) })
 		}
 		olds = append(olds, o)
 	}

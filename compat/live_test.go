@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/oldpeers"
 )
 
 // open opens a node of any kind, as far as all are alike, and closes it with the test.
@@ -120,27 +122,27 @@ func ways() (list []way) {
 
 // listening are the options of a node that an old one can dial.
 func listening(t testing.TB, l way, kind Kind) Options {
-	host := ownHost()
-	freePort(t, host)
+	host := oldpeers.OwnHost()
+	oldpeers.FreePort(t, host)
 	return Options{Kind: kind, Version: l.version, Transport: l.transport, Listen: host + ":0"}
 }
 
 // pairWith starts an old node and connects it with another one.
-func pairWith(t testing.TB, l way, n *MeshNode, kind Kind) *old {
+func pairWith(t testing.TB, l way, n *MeshNode, kind Kind) *oldpeers.Node {
 	t.Helper()
-	o := startOld(t, l.language, l.version, map[string]any{"kind": string(kind), "encryption": string(l.transport)})
+	o := oldpeers.Start(t, l.language, l.version, map[string]any{"kind": string(kind), "encryption": string(l.transport)})
 	connectPair(t, l, n, o)
 	return o
 }
 
-func connectPair(t testing.TB, l way, n *MeshNode, o *old) {
+func connectPair(t testing.TB, l way, n *MeshNode, o *oldpeers.Node) {
 	t.Helper()
 	if l.oldDials {
-		o.connect(n.Addr())
-	} else if err := n.Connect(t.Context(), o.addr); err != nil {
+		o.Connect(n.Addr())
+	} else if err := n.Connect(t.Context(), o.Addr); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "connected", func() bool { return len(n.Peers()) == 1 && slices.Contains(o.peers(), n.ID()) })
+	eventually(t, "connected", func() bool { return len(n.Peers()) == 1 && slices.Contains(o.Peers(), n.ID()) })
 }
 
 func TestOldMesh(t *testing.T) {
@@ -148,40 +150,40 @@ func TestOldMesh(t *testing.T) {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
 			record(t, l, "mesh")
-			needs(t, l.language, l.version)
+			oldpeers.Needs(t, l.language, l.version)
 			n := open(t, listening(t, l, Mesh))
 			o := pairWith(t, l, n, Mesh)
-			if p := n.Peers()[0]; p.ID != o.id || p.Language != l.language {
-				t.Errorf("the old node is %+v, not %s", p, o.id)
+			if p := n.Peers()[0]; p.ID != o.ID || p.Language != l.language {
+				t.Errorf("the old node is %+v, not %s", p, o.ID)
 			}
 			messages := collect(t, n)
 			if err := n.Send(t.Context(), "broadcast of go"); err != nil {
 				t.Fatal(err)
 			}
-			if _, count := o.message("broadcast of go"); count != 1 {
+			if _, count := o.Message("broadcast of go"); count != 1 {
 				t.Errorf("it came %d times", count)
 			}
-			o.must("send", map[string]any{"packets": []any{"broadcast of old"}})
+			o.Must("send", map[string]any{"packets": []any{"broadcast of old"}})
 			eventually(t, "the broadcast", func() bool { return len(messages("broadcast of old")) > 0 })
 			m := messages("broadcast of old")[0]
-			if m.From != o.id || m.Kind != KindBroadcast {
+			if m.From != o.ID || m.Kind != KindBroadcast {
 				t.Errorf("%+v", m)
 			}
 			if err := n.Reply(t.Context(), m, "reply of go"); err != nil {
 				t.Fatal(err)
 			}
-			o.message("reply of go")
-			o.must("whisper", map[string]any{"to": n.ID(), "packets": []any{"whisper of old"}})
+			o.Message("reply of go")
+			o.Must("whisper", map[string]any{"to": n.ID(), "packets": []any{"whisper of old"}})
 			eventually(t, "the whisper", func() bool { return len(messages("whisper of old")) > 0 })
 			if m := messages("whisper of old")[0]; m.Kind != KindWhisper {
 				t.Errorf("%+v", m)
 			}
-			if err := n.Whisper(t.Context(), o.id, "whisper of go"); err != nil {
+			if err := n.Whisper(t.Context(), o.ID, "whisper of go"); err != nil {
 				t.Fatal(err)
 			}
-			o.message("whisper of go")
-			o.must("request_peers", nil)
-			o.must("reply", map[string]any{"packets": []any{"reply of old"}})
+			o.Message("whisper of go")
+			o.Must("request_peers", nil)
+			o.Must("reply", map[string]any{"packets": []any{"reply of old"}})
 			eventually(t, "the reply", func() bool { return len(messages("reply of old")) > 0 })
 			for i := range 200 { // many at once
 				if err := n.Send(t.Context(), fmt.Sprint("many ", i)); err != nil {
@@ -189,11 +191,11 @@ func TestOldMesh(t *testing.T) {
 				}
 			}
 			for i := range 200 {
-				if _, count := o.message(fmt.Sprint("many ", i)); count != 1 {
+				if _, count := o.Message(fmt.Sprint("many ", i)); count != 1 {
 					t.Errorf("%d came %d times", i, count)
 				}
 			}
-			if len(n.Peers()) != 1 || !slices.Contains(o.peers(), n.ID()) {
+			if len(n.Peers()) != 1 || !slices.Contains(o.Peers(), n.ID()) {
 				t.Error("the link is lost")
 			}
 		})

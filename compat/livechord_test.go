@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/oldpeers"
 )
 
 func TestOldChord(t *testing.T) {
@@ -16,7 +18,7 @@ func TestOldChord(t *testing.T) {
 		t.Run(fmt.Sprint(l), func(t *testing.T) {
 			t.Parallel()
 			record(t, l, "chord")
-			needs(t, l.language, l.version)
+			oldpeers.Needs(t, l.language, l.version)
 			testOldChord(t, l)
 		})
 	}
@@ -29,7 +31,7 @@ func testOldChord(t *testing.T, l way) {
 	if _, err := n.Get(ctx, "early"); !errors.Is(err, ErrNoPeers) {
 		t.Errorf("with nobody who stores: %v", err)
 	}
-	o.must("join", nil)
+	o.Must("join", nil)
 	get := func(key string) any {
 		v, err := n.Get(ctx, key)
 		if b, ok := v.([]byte); ok {
@@ -42,19 +44,19 @@ func testOldChord(t *testing.T, l way) {
 	}
 	oldGet := func(key string) any {
 		begin := time.Now()
-		m, err := o.do("get", map[string]any{"key": key, "wait": 5})
+		m, err := o.Do("get", map[string]any{"key": key, "wait": 5})
 		if err != nil {
-			t.Logf("the old one cannot get %s after %v: %v; its status is %v", key, time.Since(begin), err, o.must("status", nil)["status"])
+			t.Logf("the old one cannot get %s after %v: %v; its status is %v", key, time.Since(begin), err, o.Must("status", nil)["status"])
 			return nil
 		}
-		return plain(m["value"])
+		return oldpeers.Plain(m["value"])
 	}
 	eventually(t, "the old one stores", func() bool { return n.Set(ctx, "of leech", "1") == nil })
 	eventually(t, "a leech reads what it wrote", func() bool { return get("of leech") == "1" })
 	if v := oldGet("of leech"); v != "1" {
 		t.Errorf("the old one reads %v", v)
 	}
-	o.must("set", map[string]any{"key": "of old", "value": "2"})
+	o.Must("set", map[string]any{"key": "of old", "value": "2"})
 	eventually(t, "of old", func() bool { return get("of old") == "2" })
 
 	if err := n.Join(); err != nil {
@@ -64,7 +66,7 @@ func testOldChord(t *testing.T, l way) {
 		if err := n.Set(ctx, fmt.Sprint("go ", i), fmt.Sprint("go ", i)); err != nil {
 			t.Fatal(err)
 		}
-		o.must("set", map[string]any{"key": fmt.Sprint("old ", i), "value": fmt.Sprint("old ", i)})
+		o.Must("set", map[string]any{"key": fmt.Sprint("old ", i), "value": fmt.Sprint("old ", i)})
 	}
 	for i := range 20 {
 		for _, key := range []string{fmt.Sprint("go ", i), fmt.Sprint("old ", i)} {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/oldpeers"
 )
 
 // How many broadcasts a second a py node hears of this one, beside what it hears of another
@@ -16,15 +18,15 @@ func TestOldRate(t *testing.T) {
 	}
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
 		t.Run(version, func(t *testing.T) {
-			needs(t, "py", version)
-			host := ownHost()
-			freePort(t, host)
+			oldpeers.Needs(t, "py", version)
+			host := oldpeers.OwnHost()
+			oldpeers.FreePort(t, host)
 			n := open(t, Options{Kind: Mesh, Version: version, Listen: host + ":0"})
-			hearer := startOld(t, "py", version, map[string]any{"quiet": true})
-			speaker := startOld(t, "py", version, nil)
+			hearer := oldpeers.Start(t, "py", version, map[string]any{"quiet": true})
+			speaker := oldpeers.Start(t, "py", version, nil)
 			connectPair2(t, n, hearer)
 			stats := func(want, wait int) (count int, latest float64) {
-				m := hearer.must("stats", map[string]any{"count": want, "wait": wait, "timeout": wait + 5})
+				m := hearer.Must("stats", map[string]any{"count": want, "wait": wait, "timeout": wait + 5})
 				latest, _ = m["latest"].(float64)
 				return int(m["count"].(float64)), latest
 			}
@@ -36,23 +38,23 @@ func TestOldRate(t *testing.T) {
 			}
 			heard, latest := stats(count, most)
 			if heard != count {
-				t.Fatalf("%d of %d broadcasts are heard; %v", heard, count, hearer.must("status", nil)["status"])
+				t.Fatalf("%d of %d broadcasts are heard; %v", heard, count, hearer.Must("status", nil)["status"])
 			}
 			ours := float64(count) / (latest - begin)
 			if len(n.Peers()) != 1 {
 				t.Error("the link is lost")
 			}
 			n.Close()
-			speaker.connect(hearer.addr)
-			eventually(t, "py hears py", func() bool { return len(hearer.peers()) == 1 })
+			speaker.Connect(hearer.Addr)
+			eventually(t, "py hears py", func() bool { return len(hearer.Peers()) == 1 })
 			const burst = 50 // more than that py loses
 			sent, lost, spent := 0, 0, 0.0
 			for i := 0; i < count; i += burst {
-				begun := speaker.must("burst", map[string]any{"count": burst, "packets": []any{fmt.Sprint(i)}})["begin"].(float64)
+				begun := speaker.Must("burst", map[string]any{"count": burst, "packets": []any{fmt.Sprint(i)}})["begin"].(float64)
 				heard, latest := stats(burst, 2)
 				if heard < burst {
 					lost++
-					if len(hearer.peers()) == 0 {
+					if len(hearer.Peers()) == 0 {
 						break
 					}
 					continue
