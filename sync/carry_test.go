@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 )
 
@@ -15,15 +16,15 @@ func TestCarry(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3)
 		l.openAll(nil)
-		l.connect(0, 1)
-		l.connect(1, 2)
-		pass(5 * time.Second)
+		l.Connect(0, 1)
+		l.Connect(1, 2)
+		meshtest.Pass(5 * time.Second)
 		by := Carried{Owner: LegacyPrefix + "sync/somebody", Time: time.Now().Add(-30 * time.Minute), Age: 30 * time.Minute}
 		for _, i := range []int{0, 2} {
-			if err := l.dicts[i].Carry(l.ctx(), by, "k", "v"); err != nil {
+			if err := l.dicts[i].Carry(l.Ctx(), by, "k", "v"); err != nil {
 				t.Fatal(err)
 			}
-			pass(5 * time.Second)
+			meshtest.Pass(5 * time.Second)
 		}
 		l.has("k", "v", 0, 1, 2)
 		item, err := l.dicts[2].Item("k")
@@ -34,24 +35,24 @@ func TestCarry(t *testing.T) {
 			t.Errorf("the second to carry it has written %d records", n-1)
 		}
 		var lease *LeaseError
-		if err := l.dicts[1].Set(l.ctx(), "k", "mine"); !errors.As(err, &lease) || lease.Owner != by.Owner {
+		if err := l.dicts[1].Set(l.Ctx(), "k", "mine"); !errors.As(err, &lease) || lease.Owner != by.Owner {
 			t.Errorf("a native write: %v", err)
 		}
-		if err := l.dicts[1].CarryDelete(l.ctx(), Carried{Owner: LegacyPrefix + "sync/another", Time: time.Now()}, "k"); !errors.As(err, &lease) {
+		if err := l.dicts[1].CarryDelete(l.Ctx(), Carried{Owner: LegacyPrefix + "sync/another", Time: time.Now()}, "k"); !errors.As(err, &lease) {
 			t.Errorf("another of the old network: %v", err)
 		}
-		if err := l.dicts[2].CarryDelete(l.ctx(), by, "k"); err != nil {
+		if err := l.dicts[2].CarryDelete(l.Ctx(), by, "k"); err != nil {
 			t.Error(err)
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		l.lacks("k", 0, 1, 2)
 		l.set(1, "mine", 1)
-		pass(5 * time.Second)
-		if err := l.dicts[0].Carry(l.ctx(), by, "mine", 2); !errors.As(err, &lease) || lease.Owner != l.dicts[1].pipeline.replica.Self {
+		meshtest.Pass(5 * time.Second)
+		if err := l.dicts[0].Carry(l.Ctx(), by, "mine", 2); !errors.As(err, &lease) || lease.Owner != l.dicts[1].pipeline.replica.Self {
 			t.Errorf("over a lease of a peer: %v", err)
 		}
 		for _, owner := range []string{"", l.dicts[0].pipeline.replica.Self, LegacyPrefix + strings.Repeat("x", 300)} {
-			if err := l.dicts[0].Carry(l.ctx(), Carried{Owner: owner}, "x", 1); !errors.Is(err, errOwner) {
+			if err := l.dicts[0].Carry(l.Ctx(), Carried{Owner: owner}, "x", 1); !errors.Is(err, errOwner) {
 				t.Errorf("for %q: %v", owner, err)
 			}
 		}

@@ -8,20 +8,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
-	"github.com/p2p-today/go2p/mesh"
 )
 
 // A lab is a simulated network with a dictionary on each host.
 type lab struct {
-	*testnet.Net
+	*meshtest.Lab
 	t      *testing.T
-	meshes []*mesh.Mesh
 	dicts  []*Dict
 	events [][]Event
 }
@@ -29,34 +27,22 @@ type lab struct {
 func newLab(t *testing.T, seed uint64, n int) *lab {
 	t.Helper()
 	return &lab{
-		Net: testnet.New(t, seed, n), t: t,
-		meshes: make([]*mesh.Mesh, n), dicts: make([]*Dict, n), events: make([][]Event, n),
+		Lab: meshtest.New(t, seed, n), t: t,
+		dicts: make([]*Dict, n), events: make([][]Event, n),
 	}
 }
 
 // open starts the mesh and the dictionary of host i.
 func (l *lab) open(i int, opts *Options) *Dict {
 	l.t.Helper()
-	m, err := mesh.Join(l.t.Context(), l.Hosts[i], "lab", nil)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(func() { m.Close() })
+	m := l.Join(i, "lab", nil)
 	d, err := Open(l.t.Context(), m, opts)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { d.Close() })
-	l.meshes[i], l.dicts[i] = m, d
-	events := d.Events(context.Background())
-	go func() {
-		for ev, err := range events {
-			if err != nil {
-				return
-			}
-			l.events[i] = append(l.events[i], ev)
-		}
-	}()
+	l.dicts[i] = d
+	meshtest.Collect(&l.events[i], d.Events(context.Background()))
 	return d
 }
 
@@ -66,35 +52,13 @@ func (l *lab) openAll(opts *Options) {
 	for i := range l.Hosts {
 		l.open(i, opts)
 	}
-	for i := range len(l.Hosts) - 1 {
-		l.connect(i, i+1)
-	}
-	pass(3 * time.Second)
-}
-
-func (l *lab) connect(i, j int) {
-	l.t.Helper()
-	if err := l.meshes[i].Connect(l.ctx(), l.Info(j)); err != nil {
-		l.t.Fatalf("%d to %d: %v", i, j, err)
-	}
-}
-
-// ctx ends a minute from now, in virtual time.
-func (l *lab) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	l.t.Cleanup(cancel)
-	return ctx
-}
-
-// pass lets virtual time pass, and all that follows from it happen.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
+	l.Line()
+	meshtest.Pass(3 * time.Second)
 }
 
 func (l *lab) set(i int, key string, v any, opts ...WriteOption) {
 	l.t.Helper()
-	if err := l.dicts[i].Set(l.ctx(), key, v, opts...); err != nil {
+	if err := l.dicts[i].Set(l.Ctx(), key, v, opts...); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -152,52 +116,52 @@ func TestSharedDictionary(t *testing.T) {
 		for i := range 3 {
 			l.open(i, nil)
 		}
-		l.connect(0, 1)
-		l.connect(1, 2)
-		pass(3 * time.Second)
+		l.Connect(0, 1)
+		l.Connect(1, 2)
+		meshtest.Pass(3 * time.Second)
 		l.set(0, "color", "blue")
 		l.set(0, "empty", "")
 		l.set(1, "list", []any{int64(1), 1.0, nil, []byte{0xff}})
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.has("color", "blue", 0, 1, 2)
 		l.has("empty", "", 0, 1, 2)
 		l.has("list", []any{int64(1), 1.0, nil, []byte{0xff}}, 0, 1, 2)
 
 		lease := (*LeaseError)(nil)
-		if err := l.dicts[2].Set(l.ctx(), "color", "red"); !errors.As(err, &lease) || lease.Owner != l.Hosts[0].ID().String() || lease.For < 59*time.Minute {
+		if err := l.dicts[2].Set(l.Ctx(), "color", "red"); !errors.As(err, &lease) || lease.Owner != l.Hosts[0].ID().String() || lease.For < 59*time.Minute {
 			t.Errorf("a write against a lease: %v", err)
 		}
-		if err := l.dicts[2].Delete(l.ctx(), "color"); !errors.As(err, &lease) {
+		if err := l.dicts[2].Delete(l.Ctx(), "color"); !errors.As(err, &lease) {
 			t.Errorf("a delete against a lease: %v", err)
 		}
-		err := l.dicts[2].Update(l.ctx(), map[string]any{"a": 1, "color": 2, "d": 3})
+		err := l.dicts[2].Update(l.Ctx(), map[string]any{"a": 1, "color": 2, "d": 3})
 		if l.lacks("a", 2); !errors.As(err, &lease) {
 			t.Errorf("an update against a lease: %v", err)
 		}
-		if err := l.dicts[0].Delete(l.ctx(), "color"); err != nil {
+		if err := l.dicts[0].Delete(l.Ctx(), "color"); err != nil {
 			t.Error(err)
 		}
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.lacks("color", 0, 1, 2)
 		l.set(2, "color", "red")
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.has("color", "red", 0, 1, 2)
 		if at, err := l.dicts[0].Lease("color"); err != nil || at.Term < 2 || !at.Signed || at.Owner != l.Hosts[2].ID().String() {
 			t.Errorf("the lease is %+v, %v", at, err)
 		}
 
 		l.open(3, nil) // late
-		l.connect(3, 2)
-		pass(time.Second)
+		l.Connect(3, 2)
+		meshtest.Pass(time.Second)
 		l.has("color", "red", 3)
 		l.has("empty", "", 3)
 		if !l.equal() {
 			t.Error("not equal")
 		}
 
-		pass(time.Hour + 4*time.Minute) // lease and grace
+		meshtest.Pass(time.Hour + 4*time.Minute) // lease and grace
 		l.set(1, "color", "green")
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.has("color", "green", 0, 1, 2, 3)
 		if !l.happened(2, EventLost) {
 			t.Error("the owner was not told")
@@ -209,7 +173,7 @@ func TestOperations(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 1)
 		d := l.open(0, nil)
-		ctx := l.ctx()
+		ctx := l.Ctx()
 		if err := d.Update(ctx, map[string]any{"b": 2, "a": 1, "c": map[string]any{"x": 1}}); err != nil {
 			t.Fatal(err)
 		}
@@ -268,14 +232,14 @@ func TestManyWriters(t *testing.T) {
 		done := make(chan error)
 		const n = 2000
 		for i := range n {
-			go func() { done <- l.dicts[i%3].Set(l.ctx(), fmt.Sprint("key", i), i) }()
+			go func() { done <- l.dicts[i%3].Set(l.Ctx(), fmt.Sprint("key", i), i) }()
 		}
 		for range n {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(3 * time.Second)
+		meshtest.Pass(3 * time.Second)
 		if !l.equal() || l.dicts[0].Len() != n {
 			t.Errorf("%d keys, equal %v", l.dicts[0].Len(), l.equal())
 		}
@@ -293,24 +257,24 @@ func TestOtherLeasesAreRefused(t *testing.T) {
 		l := newLab(t, seed, 2)
 		l.open(0, nil)
 		l.open(1, &Options{NoLease: true})
-		l.connect(0, 1)
-		pass(5 * time.Second)
+		l.Connect(0, 1)
+		meshtest.Pass(5 * time.Second)
 		for i, d := range l.dicts {
-			err := d.Set(l.ctx(), "k", 1)
+			err := d.Set(l.Ctx(), "k", 1)
 			if refusal, ok := errors.AsType[*RefusedError](err); !ok || !errors.Is(err, ErrRefused) || refusal.Mine == refusal.Theirs {
 				t.Errorf("set at %d: %v", i, err)
 			}
-			if err := d.AwaitLevel(l.ctx()); !errors.Is(err, ErrRefused) {
+			if err := d.AwaitLevel(l.Ctx()); !errors.Is(err, ErrRefused) {
 				t.Errorf("level at %d: %v", i, err)
 			}
 			if n := len(l.events[i]); n != 1 || l.events[i][0].Kind != EventRefused {
 				t.Errorf("events at %d: %v", i, l.events[i])
 			}
-			if len(l.meshes[i].Peers()) != 1 {
+			if len(l.Meshes[i].Peers()) != 1 {
 				t.Error("the membership has ended")
 			}
 		}
-		pass(time.Minute)
+		meshtest.Pass(time.Minute)
 		if n := len(l.events[0]); n != 1 {
 			t.Errorf("told %d times", n)
 		}
@@ -323,13 +287,13 @@ func TestWithoutLeases(t *testing.T) {
 		l.openAll(&Options{NoLease: true})
 		for i := range 6 {
 			l.set(i%2, "k", i)
-			pass(time.Second)
+			meshtest.Pass(time.Second)
 			l.has("k", int64(i), 0, 1)
 		}
-		if err := l.dicts[0].Delete(l.ctx(), "k"); err != nil {
+		if err := l.dicts[0].Delete(l.Ctx(), "k"); err != nil {
 			t.Error(err)
 		}
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.lacks("k", 0, 1)
 	})
 }
@@ -338,12 +302,12 @@ func TestAcks(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3)
 		l.openAll(nil)
-		l.connect(0, 2)
-		pass(time.Second)
+		l.Connect(0, 2)
+		meshtest.Pass(time.Second)
 		l.set(0, "k", 1, Acks(2))
 		l.has("k", int64(1), 1, 2)
 		l.Cut(2)
-		ctx, cancel := context.WithTimeout(l.ctx(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(l.Ctx(), 3*time.Second)
 		defer cancel()
 		if err := l.dicts[0].Set(ctx, "k", 2, Acks(2)); !errors.Is(err, ErrUnacknowledged) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("without one of two: %v", err)
@@ -358,8 +322,8 @@ func TestWatch(t *testing.T) {
 		l.openAll(nil)
 		l.set(0, "a/1", 1)
 		l.set(0, "b/1", 1)
-		pass(time.Second)
-		ctx, cancel := context.WithCancel(l.ctx())
+		meshtest.Pass(time.Second)
+		ctx, cancel := context.WithCancel(l.Ctx())
 		var got []Change
 		go func() {
 			for c, err := range l.dicts[1].Watch(ctx, "a/", "") {
@@ -369,14 +333,14 @@ func TestWatch(t *testing.T) {
 				got = append(got, c)
 			}
 		}()
-		pass(0)
+		meshtest.Pass(0)
 		l.set(0, "a/2", 2)
 		l.set(0, "b/2", 2)
 		l.set(0, "a/1", 3)
-		l.dicts[0].Delete(l.ctx(), "a/2")
-		pass(time.Second)
+		l.dicts[0].Delete(l.Ctx(), "a/2")
+		meshtest.Pass(time.Second)
 		cancel()
-		pass(0)
+		meshtest.Pass(0)
 		var texts []string
 		for _, c := range got {
 			texts = append(texts, fmt.Sprint(c.Kind, c.Key, c.Value, c.Old, c.Owner == l.Hosts[0].ID().String()))
@@ -392,7 +356,7 @@ func TestWatch(t *testing.T) {
 		}
 		// From a revision on, only what came after.
 		watch := func(i int, from Revision) (kinds []string, last Revision) {
-			ctx, cancel := context.WithTimeout(l.ctx(), time.Second)
+			ctx, cancel := context.WithTimeout(l.Ctx(), time.Second)
 			defer cancel()
 			for c, err := range l.dicts[i].Watch(ctx, "a/", from) {
 				if err != nil {
@@ -431,7 +395,7 @@ func TestTyped(t *testing.T) {
 		l.set(0, "room/odd", "text")
 		l.set(0, "rooms", 1)
 		items := map[string]room{"a": {1.5, []string{"x"}}, "b": {2, []string{}}}
-		if err := rooms.Update(l.ctx(), items); err != nil {
+		if err := rooms.Update(l.Ctx(), items); err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]room{}
@@ -448,11 +412,11 @@ func TestTyped(t *testing.T) {
 		if _, err := rooms.Get("none"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("none: %v", err)
 		}
-		if err := rooms.Delete(l.ctx(), "a"); err != nil {
+		if err := rooms.Delete(l.Ctx(), "a"); err != nil {
 			t.Error(err)
 		}
 		l.lacks("room/a", 0)
-		if err := NewTyped[string, map[int]string](d, "").Set(l.ctx(), "k", map[int]string{1: "x"}); err == nil {
+		if err := NewTyped[string, map[int]string](d, "").Set(l.Ctx(), "k", map[int]string{1: "x"}); err == nil {
 			t.Error("a map with numbers as keys is of the data model")
 		} else if _, ok := errors.AsType[*TypeError](err); !ok {
 			t.Errorf("%v", err)
@@ -465,10 +429,10 @@ func TestAcksAreAskedForAgain(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2)
 		l.openAll(nil)
-		l.connect(0, 1)
-		pass(20 * time.Second)
+		l.Connect(0, 1)
+		meshtest.Pass(20 * time.Second)
 		broken := 0
-		l.meshes[1].Service("broken").SetStreamHandler(Protocol, func(s network.Stream) {
+		l.Meshes[1].Service("broken").SetStreamHandler(Protocol, func(s network.Stream) {
 			if broken < 5 {
 				broken++
 				s.Reset()

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 	"github.com/p2p-today/go2p/sync/internal/replica"
@@ -23,11 +24,11 @@ import (
 func (l *lab) restart(i int, away time.Duration, disk *vfs.MemFS) *vfs.MemFS {
 	l.t.Helper()
 	l.dicts[i].Close()
-	l.meshes[i].Close()
+	l.Meshes[i].Close()
 	l.dicts[i] = nil
 	l.Kill(i)
 	disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(1, 2))})
-	pass(away)
+	meshtest.Pass(away)
 	l.Restart(i)
 	l.open(i, &Options{Dir: "store", files: disk})
 	return disk
@@ -42,15 +43,15 @@ func TestDeletedStaysDeleted(t *testing.T) {
 		for i := range 3 {
 			l.open(i, &Options{Dir: "store", files: disks[i]})
 		}
-		l.connect(0, 1)
-		l.connect(1, 2)
-		l.connect(0, 2)
-		pass(3 * time.Second)
+		l.Connect(0, 1)
+		l.Connect(1, 2)
+		l.Connect(0, 2)
+		meshtest.Pass(3 * time.Second)
 		for i := range 30 {
 			l.set(i%3, fmt.Sprint("key", i), i, Acks(2))
 		}
 		l.dicts[2].Close()
-		l.meshes[2].Close()
+		l.Meshes[2].Close()
 		l.dicts[2] = nil
 		l.Kill(2)
 		for i := range 30 {
@@ -58,31 +59,31 @@ func TestDeletedStaysDeleted(t *testing.T) {
 			if i%3 == 2 {
 				continue // of the one that is away
 			}
-			if err := l.dicts[i%3].Delete(l.ctx(), key); err != nil {
+			if err := l.dicts[i%3].Delete(l.Ctx(), key); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(3 * time.Second)
-		pass(2 * time.Hour)
+		meshtest.Pass(3 * time.Second)
+		meshtest.Pass(2 * time.Hour)
 		disks[1] = l.restart(1, time.Minute, disks[1])
-		l.connect(1, 0)
-		pass(2 * time.Second)
+		l.Connect(1, 0)
+		meshtest.Pass(2 * time.Second)
 		for i := 2; i < 30; i += 3 { // whose leases have run out
-			if err := l.dicts[1].Delete(l.ctx(), fmt.Sprint("key", i)); err != nil {
+			if err := l.dicts[1].Delete(l.Ctx(), fmt.Sprint("key", i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.dicts[0].Close()
-		l.meshes[0].Close()
+		l.Meshes[0].Close()
 		l.dicts[0] = nil
 		l.Restart(2)
 		l.open(2, &Options{Dir: "store", files: disks[2]})
 		if n := l.dicts[2].Len(); n != 30 {
 			t.Errorf("%d keys on the disk of the one that was away", n)
 		}
-		l.connect(2, 1)
-		pass(2 * time.Second)
+		l.Connect(2, 1)
+		meshtest.Pass(2 * time.Second)
 		if n := l.dicts[2].Len() + l.dicts[1].Len(); n != 0 || !l.equal() {
 			t.Errorf("%d keys are back", n)
 		}
@@ -96,34 +97,34 @@ func TestTakeover(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3)
 		l.openAll(nil)
-		l.connect(0, 2)
+		l.Connect(0, 2)
 		l.set(0, "k", "first")
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.Cut(0)
-		pass(time.Minute)
+		meshtest.Pass(time.Minute)
 		lease := (*LeaseError)(nil)
 		for range 11 { // the owner goes on writing, but nobody hears of it
-			if err := l.dicts[1].Set(l.ctx(), "k", "second"); !errors.As(err, &lease) {
+			if err := l.dicts[1].Set(l.Ctx(), "k", "second"); !errors.As(err, &lease) {
 				t.Fatalf("taken over while the lease ran: %v", err)
 			}
 			l.set(0, "k", "renewed")
-			pass(5 * time.Minute)
+			meshtest.Pass(5 * time.Minute)
 		}
-		pass(9 * time.Minute)
+		meshtest.Pass(9 * time.Minute)
 		l.set(1, "k", "second")
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.has("k", "second", 1, 2)
 		l.has("k", "renewed", 0)
 		l.Cut()
 		for !l.reconnected(map[int]bool{0: true}) {
-			pass(time.Second)
+			meshtest.Pass(time.Second)
 		}
-		pass(2 * time.Second)
+		meshtest.Pass(2 * time.Second)
 		l.has("k", "second", 0, 1, 2)
 		if !l.equal() || !l.happened(0, EventLost) {
 			t.Errorf("equal %v, events of the owner that lost %v", l.equal(), l.events[0])
 		}
-		if err := l.dicts[0].Set(l.ctx(), "k", "third"); !errors.As(err, &lease) {
+		if err := l.dicts[0].Set(l.Ctx(), "k", "third"); !errors.As(err, &lease) {
 			t.Errorf("the old owner writes: %v", err)
 		}
 	})
@@ -143,22 +144,22 @@ func restore(t *testing.T, seed uint64, alone bool) {
 	l.open(0, &Options{Dir: "store", files: disk})
 	l.open(1, nil)
 	l.open(2, nil)
-	l.connect(0, 1)
-	l.connect(1, 2)
-	pass(3 * time.Second)
+	l.Connect(0, 1)
+	l.Connect(1, 2)
+	meshtest.Pass(3 * time.Second)
 	l.set(0, "before", 1)
 	backup := disk.CrashClone(vfs.CrashCloneCfg{})
 	l.set(0, "after", 2)
 	l.set(0, "before", 2)
 	l.set(0, "gone", 1)
-	pass(time.Second)
-	if err := l.dicts[0].Delete(l.ctx(), "gone"); err != nil {
+	meshtest.Pass(time.Second)
+	if err := l.dicts[0].Delete(l.Ctx(), "gone"); err != nil {
 		t.Fatal(err)
 	}
-	pass(time.Second)
+	meshtest.Pass(time.Second)
 	// The backup is put back.
 	l.dicts[0].Close()
-	l.meshes[0].Close()
+	l.Meshes[0].Close()
 	l.Kill(0)
 	l.Restart(0)
 	l.open(0, &Options{Dir: "store", files: backup})
@@ -166,12 +167,12 @@ func restore(t *testing.T, seed uint64, alone bool) {
 	if alone {
 		l.set(0, "alone", 3)
 	}
-	l.connect(0, 1)
+	l.Connect(0, 1)
 	if !alone {
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.set(0, "alone", 3)
 	}
-	pass(5 * time.Second)
+	meshtest.Pass(5 * time.Second)
 	l.has("alone", int64(3), 0, 1, 2)
 	l.has("after", int64(2), 0, 1, 2)
 	l.has("before", int64(2), 0, 1, 2)
@@ -180,7 +181,7 @@ func restore(t *testing.T, seed uint64, alone bool) {
 		t.Errorf("alone %v: equal %v, events %v", alone, l.equal(), l.events[0])
 	}
 	l.set(0, "later", 4)
-	pass(time.Second)
+	meshtest.Pass(time.Second)
 	l.has("later", int64(4), 0, 1, 2)
 }
 
@@ -201,8 +202,8 @@ func TestCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.dicts[2].broadcaster.publish(l.ctx(), messages)
-		pass(10 * time.Second)
+		l.dicts[2].broadcaster.publish(l.Ctx(), messages)
+		meshtest.Pass(10 * time.Second)
 		l.has("mine", int64(1), 0, 1, 2)
 		l.has("more", int64(2), 0, 1, 2)
 		if !l.equal() || !l.happened(0, EventClash) {
@@ -218,28 +219,28 @@ func TestByWayOfARelay(t *testing.T) {
 		l := newLab(t, seed, 3)
 		l.Block(0, 2, true)
 		for _, i := range []int{0, 2} {
-			if err := l.Hosts[i].Connect(l.ctx(), l.Info(1)); err != nil {
+			if err := l.Hosts[i].Connect(l.Ctx(), l.Info(1)); err != nil {
 				t.Fatal(err)
 			}
 			l.open(i, nil)
 		}
-		if _, err := client.Reserve(l.ctx(), l.Hosts[2], l.Info(1)); err != nil {
+		if _, err := client.Reserve(l.Ctx(), l.Hosts[2], l.Info(1)); err != nil {
 			t.Fatal(err)
 		}
 		way := ma.StringCast(fmt.Sprintf("%s/p2p/%s/p2p-circuit", l.Hosts[1].Addrs()[0], l.Hosts[1].ID()))
-		if err := l.meshes[0].Connect(l.ctx(), peer.AddrInfo{ID: l.Hosts[2].ID(), Addrs: []ma.Multiaddr{way}}); err != nil {
+		if err := l.Meshes[0].Connect(l.Ctx(), peer.AddrInfo{ID: l.Hosts[2].ID(), Addrs: []ma.Multiaddr{way}}); err != nil {
 			t.Fatal(err)
 		}
-		pass(3 * time.Second)
+		meshtest.Pass(3 * time.Second)
 		for i := range 5 {
 			l.set(0, "k", i)
-			pass(500 * time.Millisecond)
+			meshtest.Pass(500 * time.Millisecond)
 			l.has("k", int64(i), 2)
 			l.set(2, "l", i)
-			pass(500 * time.Millisecond)
+			meshtest.Pass(500 * time.Millisecond)
 			l.has("l", int64(i), 0)
 		}
-		if path := l.meshes[0].Peers()[0].Path; path != mesh.PathRelay {
+		if path := l.Meshes[0].Peers()[0].Path; path != mesh.PathRelay {
 			t.Errorf("path %s", path)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 	"github.com/p2p-today/go2p/sync/internal/replica"
@@ -47,13 +48,13 @@ func (v *villain) batch(change func(i int, r *replica.Record), keys ...string) *
 }
 
 func (v *villain) gossip(b *replica.Batch) {
-	v.topic.Publish(v.ctx(), b.Append(nil, upTo(len(b.Records())), 0))
-	pass(20 * time.Millisecond)
+	v.topic.Publish(v.Ctx(), b.Append(nil, upTo(len(b.Records())), 0))
+	meshtest.Pass(20 * time.Millisecond)
 }
 
 // say sends frames on a stream of its own to the victim, and leaves it open.
 func (v *villain) say(frames ...[]byte) network.Stream {
-	ctx, cancel := context.WithTimeout(v.ctx(), time.Second)
+	ctx, cancel := context.WithTimeout(v.Ctx(), time.Second)
 	defer cancel()
 	s, err := v.mesh.Service("villain").NewStream(ctx, v.Hosts[0].ID(), Protocol)
 	if err != nil {
@@ -126,8 +127,8 @@ var villainies = []struct {
 	{"false ages", func(v *villain) {
 		for i := range 20 {
 			b := v.batch(nothing, fmt.Sprint("old", i))
-			v.topic.Publish(v.ctx(), b.Append(nil, upTo(1), 1<<62))
-			pass(20 * time.Millisecond)
+			v.topic.Publish(v.Ctx(), b.Append(nil, upTo(1), 1<<62))
+			meshtest.Pass(20 * time.Millisecond)
 		}
 	}, ""},
 	{"numbers that are far away", func(v *villain) {
@@ -185,14 +186,14 @@ var villainies = []struct {
 				}
 			}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
-			pass(50 * time.Millisecond)
+			meshtest.Pass(50 * time.Millisecond)
 		}
 	}, EventClash},
 	{"a false seen set", func(v *villain) {
 		for range 20 {
 			s := replica.SeenSet{v.dicts[0].pipeline.replica.Writer: {{First: 1, Last: v.dicts[0].pipeline.replica.Next(v.dicts[0].pipeline.replica.Writer) - 1}}}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
-			pass(50 * time.Millisecond)
+			meshtest.Pass(50 * time.Millisecond)
 		}
 	}, EventLost},
 	{"a seen set of very many writers", func(v *villain) {
@@ -245,8 +246,8 @@ func TestHostileMembers(t *testing.T) {
 				l := newLab(t, seed, 3)
 				l.open(0, nil)
 				l.open(1, nil)
-				l.connect(0, 1)
-				m, err := mesh.Join(l.ctx(), l.Hosts[2], "lab", nil)
+				l.Connect(0, 1)
+				m, err := mesh.Join(l.Ctx(), l.Hosts[2], "lab", nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -257,19 +258,19 @@ func TestHostileMembers(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i := range 2 {
-					if err := m.Connect(l.ctx(), l.Info(i)); err != nil {
+					if err := m.Connect(l.Ctx(), l.Info(i)); err != nil {
 						t.Fatal(err)
 					}
 				}
-				pass(3 * time.Second)
+				meshtest.Pass(3 * time.Second)
 				l.set(0, "mine", "kept", Acks(1))
 				before, routines := heap(), runtime.NumGoroutine()
 				c.do(v)
-				pass(10 * time.Second)
+				meshtest.Pass(10 * time.Second)
 				for i := range 2 {
 					key := fmt.Sprint("from", i)
 					l.set(i, key, i)
-					pass(2 * time.Second)
+					meshtest.Pass(2 * time.Second)
 					l.has(key, int64(i), 0, 1)
 				}
 				l.has("mine", "kept", 0, 1)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 )
 
@@ -55,24 +56,24 @@ func becomeEqual(t *testing.T, seed uint64, n int) {
 	link := func(i int) {
 		for range 2 {
 			if j := rng.IntN(n); j != i {
-				l.meshes[i].Connect(l.ctx(), l.Info(j))
+				l.Meshes[i].Connect(l.Ctx(), l.Info(j))
 			}
 		}
 	}
 	for i := range n {
-		l.connect(i, (i+1)%n)
+		l.Connect(i, (i+1)%n)
 		link(i)
 	}
-	pass(5 * time.Second)
+	meshtest.Pass(5 * time.Second)
 	writes := 0
 	act := func(i int) {
 		key := fmt.Sprint("key", rng.IntN(200))
 		d := l.dicts[i]
 		var err error
 		if _, held := d.Get(key); held == nil && rng.IntN(3) == 0 {
-			err = d.Delete(l.ctx(), key)
+			err = d.Delete(l.Ctx(), key)
 		} else {
-			err = d.Set(l.ctx(), key, rng.IntN(1000))
+			err = d.Set(l.Ctx(), key, rng.IntN(1000))
 		}
 		if err == nil {
 			writes++
@@ -92,33 +93,33 @@ func becomeEqual(t *testing.T, seed uint64, n int) {
 			for range n {
 				act(rng.IntN(n))
 			}
-			pass(2 * time.Second)
+			meshtest.Pass(2 * time.Second)
 		}
 		victim := rng.IntN(n)
 		l.dicts[victim].Close()
-		l.meshes[victim].Close()
+		l.Meshes[victim].Close()
 		l.Kill(victim)
 		if disks[victim] != nil {
 			disks[victim] = disks[victim].CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng})
 		}
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		l.Restart(victim)
 		open(victim)
 		if side[victim] { // Restart has put it on the other side
 			l.Cut(half...)
 		}
 		l.Cut()
-		for len(l.meshes[victim].Peers()) == 0 { // it remembers nobody
+		for len(l.Meshes[victim].Peers()) == 0 { // it remembers nobody
 			link(victim)
 		}
 		start := time.Now()
 		for !l.reconnected(side) {
-			pass(100 * time.Millisecond)
+			meshtest.Pass(100 * time.Millisecond)
 			if time.Since(start) > 10*time.Minute {
 				t.Fatal("the halves do not find each other")
 			}
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		if !l.equal() {
 			for i := range n {
 				l.report(i)
@@ -136,7 +137,7 @@ func becomeEqual(t *testing.T, seed uint64, n int) {
 
 // reconnected tells whether anybody of one side has a neighbour of the other.
 func (l *lab) reconnected(side map[int]bool) bool {
-	for i, m := range l.meshes {
+	for i, m := range l.Meshes {
 		for _, p := range m.Peers() {
 			for j := range l.Hosts {
 				if l.Hosts[j].ID() == p.ID && side[i] != side[j] {
@@ -151,5 +152,5 @@ func (l *lab) reconnected(side map[int]bool) bool {
 // report shows what a replica has.
 func (l *lab) report(i int) {
 	d := l.dicts[i]
-	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.state(), d.Status().Waiting, len(l.meshes[i].Peers()), d.stats.sessions.Load())
+	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.state(), d.Status().Waiting, len(l.Meshes[i].Peers()), d.stats.sessions.Load())
 }
