@@ -75,6 +75,7 @@ func briefly(q wire.Question) func(ring.Replica) *wire.Question {
 // gather asks replicas until their votes for a read decide, or name something above what
 // was to be prepared.
 func (r *round) gather() (t quorum.ReadTally, votes []quorum.Vote, err error) {
+	votes = make([]quorum.Vote, 0, ring.Copies)
 	hedge := time.After(r.client.hedge())
 	for {
 		if err := r.locate(); err != nil {
@@ -99,7 +100,7 @@ func (r *round) gather() (t quorum.ReadTally, votes []quorum.Vote, err error) {
 // version.
 func (c *coordinator) fetch(ctx context.Context, key string, r *round, from int) (*readResult, error) {
 	replica := r.replicas[from]
-	p, newest := peer.ID(replica.Peer), r.ballots[replica].reply
+	p, newest := peer.ID(replica.Peer), r.ballot(replica).reply
 	res := &readResult{Write: newest.Write, value: newest.Value, replicas: r.replicas}
 	if res.Counter > 0 && !res.Deleted && !newest.Whole {
 		a, err := c.client.ask(ctx, p, &wire.Question{Kind: wire.AskFetch, Key: key})
@@ -165,7 +166,7 @@ func (c *coordinator) attempt(ctx context.Context, key, value string, w home.Wri
 		return &wire.Question{Kind: wire.AskPut, Key: key, Role: replica.Role, Write: w, Value: value}
 	})
 	life := c.client.life
-	var votes []quorum.Vote
+	votes := make([]quorum.Vote, 0, ring.Copies)
 	for {
 		if err := r.locate(); err != nil {
 			return 0, err
@@ -195,7 +196,7 @@ func (r *round) finish() {
 	ctx, cancel := context.WithTimeout(life, opTime)
 	defer cancel()
 	r.ctx = ctx
-	var votes []quorum.Vote
+	votes := make([]quorum.Vote, 0, ring.Copies)
 	for {
 		err := r.locate()
 		if votes = r.votes(votes[:0]); err == nil && quorum.Everywhere(votes) {

@@ -3,6 +3,7 @@ package chord
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -27,17 +28,18 @@ type round struct {
 	ask       func(ring.Replica) *wire.Question
 	trace     func(Step)
 
-	replicas []ring.Replica           // as they are known now
-	ballots  map[ring.Replica]*ballot // of those that were asked
+	replicas []ring.Replica // as they are known now
+	ballots  []ballot       // of those that were asked, in that order
 	waiting  int
 	answers  chan answered
 	pauses   backoff.Backoff
 }
 
-// A ballot is what a replica has answered; the reply is nil while it has not.
+// A ballot is what a replica has answered. The reply is nil if that is nothing of use.
 type ballot struct {
-	vote  quorum.Vote
-	reply *wire.Reply
+	replica ring.Replica
+	vote    quorum.Vote
+	reply   *wire.Reply
 }
 
 type answered struct {
@@ -49,7 +51,7 @@ type answered struct {
 
 func newRound(ctx context.Context, c *client, key string, ask func(ring.Replica) *wire.Question) *round {
 	return &round{
-		node: c.node, client: c, ctx: ctx, positions: c.node.k.Positions(key), ask: ask, ballots: map[ring.Replica]*ballot{},
+		node: c.node, client: c, ctx: ctx, positions: c.node.k.Positions(key), ask: ask, ballots: make([]ballot, 0, ring.Copies),
 		answers: make(chan answered, 4*ring.Copies), pauses: backoff.Backoff{Policy: retry},
 	}
 }
@@ -60,10 +62,10 @@ func (r *round) locate() (err error) {
 	if err = r.known(); err != nil {
 		return err
 	}
-	for replica, b := range r.ballots {
+	for _, b := range r.ballots {
 		if b.reply != nil && b.reply.Replicas > len(r.replicas) {
-			q := &wire.Question{Kind: wire.AskFind, Position: replica.Slot}
-			if _, silent := r.client.ask(r.ctx, peer.ID(replica.Peer), q); silent != nil {
+			q := &wire.Question{Kind: wire.AskFind, Position: b.replica.Slot}
+			if _, silent := r.client.ask(r.ctx, peer.ID(b.replica.Peer), q); silent != nil {
 				continue
 			}
 			if err = r.known(); err != nil {
@@ -87,11 +89,21 @@ func (r *round) known() error {
 	return nil
 }
 
+// ballot returns the ballot of a replica, nil if it was not asked.
+func (r *round) ballot(replica ring.Replica) *ballot {
+	for i := range r.ballots {
+		if r.ballots[i].replica == replica {
+			return &r.ballots[i]
+		}
+	}
+	return nil
+}
+
 // votes appends the vote of each replica to room.
 func (r *round) votes(room []quorum.Vote) []quorum.Vote {
 	for _, replica := range r.replicas {
 		var v quorum.Vote
-		if b := r.ballots[replica]; b != nil {
+		if b := r.ballot(replica); b != nil {
 			v = b.vote
 		}
 		room = append(room, v)
@@ -105,10 +117,10 @@ func (r *round) send(ctx context.Context, most int) {
 		if most <= 0 {
 			return
 		}
-		if r.ballots[replica] != nil {
+		if r.ballot(replica) != nil {
 			continue
 		}
-		r.ballots[replica] = &ballot{vote: quorum.Vote{Answer: quorum.Waiting}}
+		r.ballots = append(r.ballots, ballot{replica: replica, vote: quorum.Vote{Answer: quorum.Waiting}})
 		r.waiting++
 		most--
 		q := r.ask(replica)
@@ -136,7 +148,7 @@ func (r *round) next(until <-chan time.Time) (timely bool, err error) {
 	select {
 	case a := <-r.answers:
 		r.waiting--
-		r.ballots[a.replica] = r.count(a)
+		*r.ballot(a.replica) = r.count(a)
 		return true, nil
 	case <-until:
 		return false, nil
@@ -148,8 +160,8 @@ func (r *round) next(until <-chan time.Time) (timely bool, err error) {
 }
 
 // count turns an answer into a vote.
-func (r *round) count(a answered) *ballot {
-	silent := &ballot{vote: quorum.Vote{Answer: quorum.Silent}}
+func (r *round) count(a answered) ballot {
+	silent := ballot{replica: a.replica, vote: quorum.Vote{Answer: quorum.Silent}}
 	if a.err != nil {
 		return silent
 	}
@@ -157,7 +169,7 @@ func (r *round) count(a answered) *ballot {
 		r.client.transport.report(peer.ID(a.replica.Peer))
 		return silent
 	}
-	v := quorum.Vote{Backfilling: a.reply.Backfilling, Write: a.reply.Write, Whole: a.reply.Whole}
+	v := quorum.Vote{Backfilling: a.reply.Backfilling, Version: a.reply.Write.Version, Whole: a.reply.Whole}
 	switch {
 	case a.reply.Kind == wire.SayVersion && a.kind != wire.AskPut:
 		v.Answer = quorum.Stores
@@ -170,7 +182,7 @@ func (r *round) count(a answered) *ballot {
 	default:
 		v.Answer = quorum.Took
 	}
-	return &ballot{vote: v, reply: a.reply}
+	return ballot{replica: a.replica, vote: v, reply: a.reply}
 }
 
 func (r *round) again() error {
@@ -181,11 +193,7 @@ func (r *round) again() error {
 	case <-r.client.life.Context().Done():
 		return ErrClosed
 	}
-	for replica, b := range r.ballots {
-		if b.vote.Answer == quorum.Silent || b.vote.Backfilling {
-			delete(r.ballots, replica)
-		}
-	}
+	r.ballots = slices.DeleteFunc(r.ballots, func(b ballot) bool { return b.vote.Answer == quorum.Silent || b.vote.Backfilling })
 	return nil
 }
 

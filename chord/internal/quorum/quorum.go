@@ -32,7 +32,7 @@ const (
 type Vote struct {
 	Answer      Answer
 	Backfilling bool // the replica is not complete
-	Write       home.Write
+	Version     home.Version
 	Whole       bool // Stores: the value came with the version
 }
 
@@ -62,7 +62,7 @@ func Read(votes []Vote) ReadTally {
 		case v.Answer == Unasked:
 		case v.Answer == Waiting:
 			waiting++
-		case v.Answer == Silent, sure && v.Write.Counter > limit:
+		case v.Answer == Silent, sure && v.Version.Counter > limit:
 			bad = true
 		case v.Answer == Stores:
 			if v.Backfilling {
@@ -76,7 +76,7 @@ func Read(votes []Vote) ReadTally {
 		default:
 			bad = true
 			if sure {
-				t.Above = max(t.Above, v.Write.Counter)
+				t.Above = max(t.Above, v.Version.Counter)
 			}
 		}
 	}
@@ -91,7 +91,7 @@ func Read(votes []Vote) ReadTally {
 // newer reports whether a vote names a newer version than another, or the same one with its
 // value.
 func newer(v, than Vote) bool {
-	order := v.Write.Compare(than.Write.Version)
+	order := v.Version.Compare(than.Version)
 	return order > 0 || order == 0 && v.Whole
 }
 
@@ -114,8 +114,8 @@ func Write(votes []Vote) (t WriteTally) {
 				t.Got++
 			}
 		case Above:
-			if sure && v.Write.Counter <= limit {
-				t.Above = max(t.Above, v.Write.Counter)
+			if sure && v.Version.Counter <= limit {
+				t.Above = max(t.Above, v.Version.Counter)
 			}
 		case Full:
 			full++
@@ -143,7 +143,7 @@ func Repair(votes []Vote, v home.Version) (t RepairTally) {
 	for i, o := range votes {
 		switch {
 		case o.Answer != Stores:
-		case o.Write.Compare(v) < 0:
+		case o.Version.Compare(v) < 0:
 			t.Lack = append(t.Lack, i)
 		case !o.Backfilling:
 			t.Have++
@@ -162,7 +162,7 @@ func ceiling(votes []Vote) (limit uint64, sure bool) {
 			answered++
 		}
 		if v.heard() {
-			counters = append(counters, v.Write.Counter)
+			counters = append(counters, v.Version.Counter)
 		}
 	}
 	if len(counters) < Majority(len(votes)) {
