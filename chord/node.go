@@ -161,8 +161,7 @@ func (n *node) next(s ring.Slot, mayFound bool) (start ring.Node, known, founded
 	defer n.mu.Unlock()
 	if start, known = n.ring.Next(s); !known && mayFound {
 		now := time.Now()
-		n.ring.Found(now, s, rand.Uint64())
-		n.joined(now, n.k.Everything(), ring.Effects{})
+		n.joined(now, n.k.Everything(), n.ring.Found(now, s, rand.Uint64()))
 		return start, false, true
 	}
 	return start, known, false

@@ -126,8 +126,8 @@ func (r *Ring) some() []Node {
 }
 
 // found makes the node a ring of its own, with a number that no other has.
-func (r *Ring) Found(now time.Time, s Slot, id uint64) {
-	r.Enter(now, s, View{Ring: id})
+func (r *Ring) Found(now time.Time, s Slot, id uint64) Effects {
+	return r.Enter(now, s, View{Ring: id})
 }
 
 // enter makes the node part of the ring: behind the one that has granted the slot, as
@@ -579,6 +579,10 @@ const (
 	NotMine         // the slot is another's to grant
 	Busy            // another claim is not settled
 )
+
+func (v Verdict) String() string {
+	return [...]string{"granted", "taken", "not mine to grant", "busy"}[v]
+}
 
 // claimed is the last claim that was granted.
 type claimed struct {

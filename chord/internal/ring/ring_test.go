@@ -22,6 +22,13 @@ type world struct {
 	check func()     // after every step
 	based bool       // there have been enough members
 	steps int
+	trace func(format string, args ...any) // is told what happens, if it is not nil
+}
+
+func (w *world) tell(format string, args ...any) {
+	if w.trace != nil {
+		w.trace(format, args...)
+	}
 }
 
 type simNode struct {
@@ -30,7 +37,8 @@ type simNode struct {
 	alive   bool
 	side    int // of a partition
 	joining bool
-	full    bool // it was told that there is no slot
+	full    bool   // it was told that there is no slot
+	slots   []Slot // that it asks for; those of its hash if there are none
 }
 
 type simEvent struct {
@@ -102,6 +110,7 @@ func (n *simNode) call(to string, answer func(*simNode) func(), silent func()) {
 		if o == nil || !o.alive || o.side != n.side {
 			w.after(silence, func() {
 				if n.alive {
+					w.tell("%s gets no answer from %s", n.Ring.self.Peer, to)
 					silent()
 				}
 			})
@@ -134,7 +143,14 @@ func (n *simNode) perform(e Effects) {
 	for _, l := range e.Look {
 		n.lookup(l, func(v View) { n.perform(n.Meet(n.w.now, v)) }, func() {})
 	}
+	if e.Merged {
+		n.w.tell("%s finds that two rings have become one", n.Ring.self.Peer)
+	}
+	if e.Shaken {
+		n.w.tell("%s has lost a predecessor", n.Ring.self.Peer)
+	}
 	if e.Evicted && !n.joining {
+		n.w.tell("%s leaves its slot to another node", n.Ring.self.Peer)
 		n.join()
 	}
 }
@@ -167,6 +183,10 @@ func (n *simNode) lookup(l *Lookup, found func(View), lost func()) {
 // join has a node that knows somebody ask for a slot.
 func (n *simNode) join() {
 	n.joining = true
+	if n.slots != nil {
+		n.tryJoin(n.slots)
+		return
+	}
 	var slots []Slot
 	for s := range n.k.Probe(n.Ring.self.Peer) {
 		if slots = append(slots, s); len(slots) == 64 {
@@ -199,6 +219,7 @@ func (n *simNode) tryJoin(slots []Slot) {
 			v := o.View(n.w.now)
 			o.perform(e)
 			return func() {
+				n.w.tell("%s claims slot %d of %s: %v", n.Ring.self.Peer, slots[0], v.Self.Peer, what)
 				switch what {
 				case Granted:
 					n.joining = false
