@@ -162,9 +162,9 @@ func TestHostileBytes(t *testing.T) {
 		for i := range 3 {
 			l.open(i, nil)
 			if i > 0 {
-				l.connect(i, 0)
+				l.Connect(i, 0)
 			}
-			l.join(i)
+			l.joinRing(i)
 		}
 		l.settle()
 		v := &ring.View{Self: ring.Node{Peer: string(l.Hosts[3].ID())}}
@@ -196,7 +196,7 @@ func TestHostileBytes(t *testing.T) {
 				s.Reset()
 			}
 			time.Sleep(time.Second)
-			for _, p := range l.meshes[0].Peers() {
+			for _, p := range l.Meshes[0].Peers() {
 				if p.ID == l.Hosts[3].ID() {
 					t.Errorf("%s: it is still a neighbour", name)
 				}
@@ -236,12 +236,7 @@ func TestHostileBytes(t *testing.T) {
 // hostile makes the last host a member that has no table.
 func (l *lab) hostile() *mesh.Mesh {
 	l.t.Helper()
-	m, err := mesh.Join(l.t.Context(), l.Hosts[3], "lab", nil)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if err := m.Connect(l.ctx(), l.Info(0)); err != nil {
-		l.t.Fatal(err)
-	}
+	m := l.Join(3, "lab", nil)
+	l.Connect(3, 0)
 	return m
 }

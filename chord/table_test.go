@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 
@@ -26,9 +27,8 @@ import (
 
 // A lab is a simulated network with a table on each host.
 type lab struct {
-	*testnet.Net
+	*meshtest.Lab
 	t      *testing.T
-	meshes []*mesh.Mesh
 	tables []*Table
 	events [][]Event
 }
@@ -36,34 +36,22 @@ type lab struct {
 func newLab(t *testing.T, seed uint64, n int) *lab {
 	t.Helper()
 	return &lab{
-		Net: testnet.New(t, seed, n), t: t,
-		meshes: make([]*mesh.Mesh, n), tables: make([]*Table, n), events: make([][]Event, n),
+		Lab: meshtest.New(t, seed, n), t: t,
+		tables: make([]*Table, n), events: make([][]Event, n),
 	}
 }
 
 // open starts the mesh and the table of host i.
 func (l *lab) open(i int, opts *Options) *Table {
 	l.t.Helper()
-	m, err := mesh.Join(l.t.Context(), l.Hosts[i], "lab", nil)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(func() { m.Close() })
+	m := l.Join(i, "lab", nil)
 	t, err := Open(l.t.Context(), m, opts)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { t.Close() })
-	l.meshes[i], l.tables[i] = m, t
-	events := t.Events(context.Background())
-	go func() {
-		for ev, err := range events {
-			if err != nil {
-				return
-			}
-			l.events[i] = append(l.events[i], ev)
-		}
-	}()
+	l.tables[i] = t
+	meshtest.Collect(&l.events[i], t.Events(context.Background()))
 	return t
 }
 
@@ -73,23 +61,16 @@ func (l *lab) openAll(opts *Options) {
 	for i := range l.Hosts {
 		l.open(i, opts)
 		if i > 0 {
-			l.connect(i, i-1)
+			l.Connect(i, i-1)
 		}
-		l.join(i)
+		l.joinRing(i)
 	}
 	l.settle()
 }
 
-func (l *lab) connect(i, j int) {
+func (l *lab) joinRing(i int) {
 	l.t.Helper()
-	if err := l.meshes[i].Connect(l.ctx(), l.Info(j)); err != nil {
-		l.t.Fatalf("%d to %d: %v", i, j, err)
-	}
-}
-
-func (l *lab) join(i int) {
-	l.t.Helper()
-	if err := l.tables[i].Join(l.ctx()); err != nil {
+	if err := l.tables[i].Join(l.Ctx()); err != nil {
 		l.t.Fatalf("%d: %v", i, err)
 	}
 }
@@ -110,16 +91,9 @@ func (l *lab) settle() {
 	}
 }
 
-// ctx ends a minute from now, in virtual time.
-func (l *lab) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	l.t.Cleanup(cancel)
-	return ctx
-}
-
 func (l *lab) set(i int, key string, v any) {
 	l.t.Helper()
-	if err := l.tables[i].Set(l.ctx(), key, v); err != nil {
+	if err := l.tables[i].Set(l.Ctx(), key, v); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -128,7 +102,7 @@ func (l *lab) set(i int, key string, v any) {
 func (l *lab) has(key string, want any, at ...int) {
 	l.t.Helper()
 	for _, i := range at {
-		if got, err := l.tables[i].Get(l.ctx(), key); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := l.tables[i].Get(l.Ctx(), key); err != nil || !reflect.DeepEqual(got, want) {
 			l.t.Errorf("%q at %d is %v, %v; want %v", key, i, got, err, want)
 		}
 	}
@@ -137,7 +111,7 @@ func (l *lab) has(key string, want any, at ...int) {
 func (l *lab) lacks(key string, at ...int) {
 	l.t.Helper()
 	for _, i := range at {
-		if got, err := l.tables[i].Get(l.ctx(), key); !errors.Is(err, ErrNotFound) {
+		if got, err := l.tables[i].Get(l.Ctx(), key); !errors.Is(err, ErrNotFound) {
 			l.t.Errorf("%q at %d is %v, %v; it should not be there", key, i, got, err)
 		}
 	}
@@ -168,12 +142,12 @@ func TestTable(t *testing.T) {
 		for i := range 6 {
 			l.open(i, &Options{K: 6})
 			if i > 0 {
-				l.connect(i, i-1)
+				l.Connect(i, i-1)
 			}
-			l.join(i)
+			l.joinRing(i)
 		}
 		leech := l.open(6, &Options{K: 6})
-		l.connect(6, 2)
+		l.Connect(6, 2)
 		l.settle()
 
 		l.set(0, "color", "blue")
@@ -181,19 +155,19 @@ func TestTable(t *testing.T) {
 		l.set(6, "color", []any{int64(1), nil, true, []byte{0xff}})
 		l.has("color", []any{int64(1), nil, true, []byte{0xff}}, 0, 3, 6)
 		l.lacks("nothing", 0, 6)
-		if err := leech.Delete(l.ctx(), "color"); err != nil {
+		if err := leech.Delete(l.Ctx(), "color"); err != nil {
 			t.Error(err)
 		}
 		l.lacks("color", 0, 5, 6)
-		if err := leech.Delete(l.ctx(), "color"); !errors.Is(err, ErrNotFound) {
+		if err := leech.Delete(l.Ctx(), "color"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("deleted twice: %v", err)
 		}
-		if _, err := leech.Pop(l.ctx(), "color"); !errors.Is(err, ErrNotFound) {
+		if _, err := leech.Pop(l.Ctx(), "color"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("popped nothing: %v", err)
 		}
 		l.set(1, "color", "red")
 		l.has("color", "red", 2, 6)
-		if v, err := l.tables[3].Pop(l.ctx(), "color"); v != "red" || err != nil {
+		if v, err := l.tables[3].Pop(l.Ctx(), "color"); v != "red" || err != nil {
 			t.Errorf("popped %v, %v", v, err)
 		}
 
@@ -201,35 +175,35 @@ func TestTable(t *testing.T) {
 		for i := range 300 {
 			want[fmt.Sprintf("key/%03d", i)] = int64(i)
 		}
-		if err := l.tables[4].Update(l.ctx(), want); err != nil {
+		if err := l.tables[4].Update(l.Ctx(), want); err != nil {
 			t.Fatal(err)
 		}
 		for _, i := range []int{0, 6} {
-			if got, err := l.tables[i].Copy(l.ctx()); err != nil || !reflect.DeepEqual(got, want) {
+			if got, err := l.tables[i].Copy(l.Ctx()); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%d keys at %d, %v; want %d", len(got), i, err, len(want))
 			}
 		}
 		keys := map[string]int{}
-		for key, err := range leech.Keys(l.ctx()) {
+		for key, err := range leech.Keys(l.Ctx()) {
 			if err != nil {
 				t.Error(err)
 			}
 			keys[key]++
 		}
 		values, some := 0, 0
-		for _, err := range leech.Values(l.ctx()) {
+		for _, err := range leech.Values(l.Ctx()) {
 			if err != nil {
 				t.Error(err)
 			}
 			values++
 		}
-		for it, err := range leech.Items(l.ctx(), "key/01") {
-			if err != nil || !strings.HasPrefix(it.Key, "key/01") || it.Value != want[it.Key] || it.Writer != l.meshes[4].ID().String() {
+		for it, err := range leech.Items(l.Ctx(), "key/01") {
+			if err != nil || !strings.HasPrefix(it.Key, "key/01") || it.Value != want[it.Key] || it.Writer != l.Meshes[4].ID().String() {
 				t.Errorf("%+v, %v", it, err)
 			}
 			some++
 		}
-		all, early := leech.All(l.ctx())
+		all, early := leech.All(l.Ctx())
 		for key, v := range all {
 			if v != want[key] {
 				t.Errorf("%s is %v, want %v", key, v, want[key])
@@ -242,24 +216,24 @@ func TestTable(t *testing.T) {
 			t.Errorf("%d keys, %d values, %d with the prefix", len(keys), values, some)
 		}
 
-		if err := l.tables[0].ApplyDelta(l.ctx(), "conf", map[string]any{"a": 1}); err != nil {
+		if err := l.tables[0].ApplyDelta(l.Ctx(), "conf", map[string]any{"a": 1}); err != nil {
 			t.Error(err)
 		}
-		if err := leech.ApplyDelta(l.ctx(), "conf", map[string]any{"b": "two"}); err != nil {
+		if err := leech.ApplyDelta(l.Ctx(), "conf", map[string]any{"b": "two"}); err != nil {
 			t.Error(err)
 		}
 		l.has("conf", map[string]any{"a": int64(1), "b": "two"}, 0, 6)
-		if err := leech.ApplyDelta(l.ctx(), "key/001", map[string]any{"b": 2}); !errors.Is(err, ErrNoMap) {
+		if err := leech.ApplyDelta(l.Ctx(), "key/001", map[string]any{"b": 2}); !errors.Is(err, ErrNoMap) {
 			t.Errorf("delta of a number: %v", err)
 		}
 		var typeError *TypeError
-		if err := leech.Set(l.ctx(), "x", make(chan int)); !errors.As(err, &typeError) {
+		if err := leech.Set(l.Ctx(), "x", make(chan int)); !errors.As(err, &typeError) {
 			t.Errorf("a channel was set: %v", err)
 		}
-		if err := leech.Set(l.ctx(), strings.Repeat("k", home.MaxKey+1), 1); !errors.Is(err, ErrTooLarge) {
+		if err := leech.Set(l.Ctx(), strings.Repeat("k", home.MaxKey+1), 1); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("a long key was set: %v", err)
 		}
-		if err := leech.Set(l.ctx(), "x", strings.Repeat("v", home.MaxValue+1)); !errors.Is(err, ErrTooLarge) {
+		if err := leech.Set(l.Ctx(), "x", strings.Repeat("v", home.MaxValue+1)); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("a large value was set: %v", err)
 		}
 		large := strings.Repeat("v", home.MaxValue-10)
@@ -268,13 +242,13 @@ func TestTable(t *testing.T) {
 
 		popped := map[string]bool{}
 		for range 5 {
-			key, _, err := leech.PopItem(l.ctx())
+			key, _, err := leech.PopItem(l.Ctx())
 			if err != nil || popped[key] {
 				t.Errorf("popped %q, %v", key, err)
 			}
 			popped[key] = true
 		}
-		ring, err := leech.Ring(l.ctx())
+		ring, err := leech.Ring(l.Ctx())
 		if err != nil || len(ring.Nodes) != 6 {
 			t.Fatalf("ring: %+v, %v", ring, err)
 		}
@@ -301,7 +275,7 @@ func TestTwoDie(t *testing.T) {
 		for i := range 200 {
 			want[fmt.Sprint("key", i)] = fmt.Sprint(i)
 		}
-		if err := l.tables[0].Update(l.ctx(), want); err != nil {
+		if err := l.tables[0].Update(l.Ctx(), want); err != nil {
 			t.Fatal(err)
 		}
 		l.kill(1)
@@ -330,7 +304,7 @@ func TestTwoDie(t *testing.T) {
 				t.Errorf("%s has %d homes after a minute", key, count[key])
 			}
 		}
-		if err := l.tables[2].Unjoin(l.ctx()); err != nil {
+		if err := l.tables[2].Unjoin(l.Ctx()); err != nil {
 			t.Errorf("unjoin: %v", err)
 		}
 		if n := l.tables[2].Status().Keys; n > 0 {
@@ -343,7 +317,7 @@ func TestTwoDie(t *testing.T) {
 		l.kill(3)
 		l.kill(4)
 		check(0, 2, 6, 7)
-		l.join(2)
+		l.joinRing(2)
 		l.settle()
 		if l.tables[2].Status().Keys != len(want) { // of four
 			t.Errorf("it has %d keys of %d", l.tables[2].Status().Keys, len(want))
@@ -358,27 +332,27 @@ func TestFewPeers(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3)
 		leech := l.open(2, nil)
-		if _, err := leech.Get(l.ctx(), "x"); !errors.Is(err, ErrNoPeers) {
+		if _, err := leech.Get(l.Ctx(), "x"); !errors.Is(err, ErrNoPeers) {
 			t.Errorf("nobody is there: %v", err)
 		}
-		if err := leech.AwaitPeers(l.ctx()); !errors.Is(err, mesh.ErrAlone) {
+		if err := leech.AwaitPeers(l.Ctx()); !errors.Is(err, mesh.ErrAlone) {
 			t.Errorf("awaits peers: %v", err)
 		}
 		l.open(0, nil)
-		l.join(0)
+		l.joinRing(0)
 		l.set(0, "x", "one")
 		l.has("x", "one", 0)
-		if err := l.tables[0].Unjoin(l.ctx()); !errors.Is(err, ErrNoPeers) {
+		if err := l.tables[0].Unjoin(l.Ctx()); !errors.Is(err, ErrNoPeers) {
 			t.Errorf("the only one left: %v", err)
 		}
-		l.connect(2, 0)
-		if err := leech.AwaitPeers(l.ctx()); err != nil {
+		l.Connect(2, 0)
+		if err := leech.AwaitPeers(l.Ctx()); err != nil {
 			t.Errorf("awaits peers: %v", err)
 		}
 		l.has("x", "one", 2)
 		l.open(1, nil)
-		l.connect(1, 2)
-		l.join(1)
+		l.Connect(1, 2)
+		l.joinRing(1)
 		l.settle()
 		l.has("x", "one", 0, 1, 2)
 		l.set(1, "x", "two")
@@ -386,13 +360,13 @@ func TestFewPeers(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		l.has("x", "two", 1, 2)
 		l.tables[1].Close()
-		ctx, cancel := context.WithTimeout(l.ctx(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(l.Ctx(), 2*time.Second)
 		defer cancel()
 		if _, err := leech.Get(ctx, "x"); !errors.Is(err, ErrNoMajority) && !errors.Is(err, ErrNoPeers) {
 			t.Errorf("nobody is there any more: %v", err)
 		}
 		l.tables[2].Close()
-		if _, err := leech.Get(l.ctx(), "x"); !errors.Is(err, ErrClosed) {
+		if _, err := leech.Get(l.Ctx(), "x"); !errors.Is(err, ErrClosed) {
 			t.Errorf("closed: %v", err)
 		}
 	})
@@ -405,22 +379,22 @@ func TestRingFull(t *testing.T) {
 		for i := range 5 {
 			l.open(i, &Options{K: 2})
 			if i > 0 {
-				l.connect(i, 0)
+				l.Connect(i, 0)
 			}
 			if i < 4 {
-				l.join(i)
+				l.joinRing(i)
 			}
 		}
 		l.settle()
-		if err := l.tables[4].Join(l.ctx()); !errors.Is(err, ErrRingFull) {
+		if err := l.tables[4].Join(l.Ctx()); !errors.Is(err, ErrRingFull) {
 			t.Errorf("a fifth: %v", err)
 		}
 		l.set(4, "x", "y")
 		l.has("x", "y", 0, 1, 2, 3, 4)
-		if err := l.tables[1].Unjoin(l.ctx()); err != nil {
+		if err := l.tables[1].Unjoin(l.Ctx()); err != nil {
 			t.Error(err)
 		}
-		l.join(4)
+		l.joinRing(4)
 		l.settle()
 		l.has("x", "y", 0, 1, 2, 3, 4)
 	})
@@ -432,25 +406,25 @@ func TestOtherK(t *testing.T) {
 		l := newLab(t, seed, 2)
 		l.open(0, &Options{K: 6})
 		l.open(1, &Options{K: 7})
-		l.connect(0, 1)
+		l.Connect(0, 1)
 		time.Sleep(time.Second)
 		for i, want := range [][2]int{{6, 7}, {7, 6}} {
 			var refused *RefusedError
-			_, err := l.tables[i].Get(l.ctx(), "x")
-			if !errors.As(err, &refused) || refused.Mine != want[0] || refused.Theirs != want[1] || refused.Peer != l.meshes[1-i].ID().String() {
+			_, err := l.tables[i].Get(l.Ctx(), "x")
+			if !errors.As(err, &refused) || refused.Mine != want[0] || refused.Theirs != want[1] || refused.Peer != l.Meshes[1-i].ID().String() {
 				t.Errorf("%d: %v", i, err)
 			}
-			if err := l.tables[i].Join(l.ctx()); !errors.Is(err, ErrRefused) {
+			if err := l.tables[i].Join(l.Ctx()); !errors.Is(err, ErrRefused) {
 				t.Errorf("%d joined: %v", i, err)
 			}
 			if events := l.happened(i, EventRefused); len(events) != 1 {
 				t.Errorf("%d was told %+v", i, events)
 			}
 		}
-		if _, err := Open(l.ctx(), l.meshes[0], &Options{K: MaxK + 1}); err == nil {
+		if _, err := Open(l.Ctx(), l.Meshes[0], &Options{K: MaxK + 1}); err == nil {
 			t.Error("k beyond its limit")
 		}
-		_, err := l.tables[1].client.transport.ask(l.ctx(), l.meshes[0].ID(), &wire.Question{Kind: wire.AskFind})
+		_, err := l.tables[1].client.transport.ask(l.Ctx(), l.Meshes[0].ID(), &wire.Question{Kind: wire.AskFind})
 		if !errors.Is(err, ErrRefused) { // the table that is open still answers
 			t.Errorf("after a table that did not open: %v", err)
 		}
@@ -465,9 +439,9 @@ func TestRingsMerge(t *testing.T) {
 		for i := range 12 {
 			l.open(i, nil)
 			if i%6 > 0 {
-				l.connect(i, i-1)
+				l.Connect(i, i-1)
 			}
-			l.join(i)
+			l.joinRing(i)
 		}
 		time.Sleep(30 * time.Second)
 		l.set(0, "left", "l")
@@ -475,7 +449,7 @@ func TestRingsMerge(t *testing.T) {
 		l.set(0, "both", "first")
 		l.set(6, "both", "lower")
 		l.set(0, "both", "higher")
-		l.connect(3, 9)
+		l.Connect(3, 9)
 		l.settle()
 		time.Sleep(time.Minute)
 		for i := range 12 {
@@ -483,7 +457,7 @@ func TestRingsMerge(t *testing.T) {
 			l.has("right", "r", i)
 			l.has("both", "higher", i)
 		}
-		if ring, err := l.tables[0].Ring(l.ctx()); err != nil || len(ring.Nodes) != 12 {
+		if ring, err := l.tables[0].Ring(l.Ctx()); err != nil || len(ring.Nodes) != 12 {
 			t.Errorf("%d nodes, %v", len(ring.Nodes), err)
 		}
 	})
@@ -622,23 +596,23 @@ func TestRestart(t *testing.T) {
 			for i := range 3 {
 				l.open(i, &Options{Dir: "table", files: disks[i]})
 				if i > 0 {
-					l.connect(i, 0)
+					l.Connect(i, 0)
 				}
-				l.join(i)
+				l.joinRing(i)
 			}
 			l.settle()
 		}
 		stop := func() {
 			for i := range 3 {
 				l.tables[i].Close()
-				l.meshes[i].Close()
+				l.Meshes[i].Close()
 			}
 		}
 		start()
 		for i := range 50 {
 			l.set(i%3, fmt.Sprint("key", i), i)
 		}
-		if err := l.tables[0].Delete(l.ctx(), "key7"); err != nil {
+		if err := l.tables[0].Delete(l.Ctx(), "key7"); err != nil {
 			t.Error(err)
 		}
 		stop()
