@@ -13,7 +13,7 @@ func bridgeRmCmd(c *cli) *cobra.Command {
 		Long:  "rm ends a link. Old nodes of py2p that lose a connection may lose others, too.",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.tell(cmd.Context(), control.PathBridgeRemove, control.LinkRequest{Name: args[0]})
+			return c.request(cmd.Context(), control.PathBridgeRemove, control.LinkRequest{Name: args[0]})
 		},
 	}
 }

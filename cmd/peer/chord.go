@@ -25,7 +25,7 @@ the homes decides what it is. A peer that does not store (up --leech) reads and 
 func chordSpec() kvSpec {
 	return kvSpec{
 		store:       control.Chord,
-		detail:      kvDetail{flag: "trace", usage: "tell of each question on the way", tell: tellTrace},
+		detail:      kvDetail{flag: "trace", usage: "tell of each question on the way", print: printTrace},
 		importChunk: 200, // each key is written to its own homes
 		importRest:  "of the next %d some are not",
 		help: map[string]kvHelp{
@@ -54,8 +54,8 @@ memory; bytes are {"b64":"…"}.`},
 	}
 }
 
-// tellTrace says who was asked for a value.
-func tellTrace(c *cli, item json.RawMessage) error {
+// printTrace says who was asked for a value.
+func printTrace(c *cli, item json.RawMessage) error {
 	var it control.ChordItem
 	if err := json.Unmarshal(item, &it); err != nil {
 		return err

@@ -45,8 +45,8 @@ func (c *cli) bounded(cmd *cobra.Command) (context.Context, context.CancelFunc) 
 	return context.WithCancel(cmd.Context())
 }
 
-// tell sends a request that has no other answer than that it was done.
-func (c *cli) tell(ctx context.Context, path string, q any) error {
+// request sends a request that has no other answer than that it was done.
+func (c *cli) request(ctx context.Context, path string, q any) error {
 	var ok control.OK
 	if err := c.client().Call(ctx, path, q, &ok); err != nil {
 		return err

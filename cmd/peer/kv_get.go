@@ -37,7 +37,7 @@ func (k kv) getCmd() *cobra.Command {
 		case k.json:
 			return k.print(control.KeyValue{Key: it.Key, Value: it.Value}, "")
 		case detailed:
-			if err := k.detail.tell(k.cli, it.whole); err != nil {
+			if err := k.detail.print(k.cli, it.whole); err != nil {
 				return failure(err)
 			}
 		}

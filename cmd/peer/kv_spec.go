@@ -30,7 +30,7 @@ type kvHelp struct{ short, long string }
 // A kvDetail is what get tells beside the value, with a flag.
 type kvDetail struct {
 	flag, usage string
-	tell        func(c *cli, item json.RawMessage) error
+	print       func(c *cli, item json.RawMessage) error
 }
 
 // A kv is the commands of one store.

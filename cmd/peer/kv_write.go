@@ -50,7 +50,7 @@ func (k kv) delCmd() *cobra.Command {
 			return err
 		}
 		q.Acks = acks
-		return k.tell(cmd.Context(), k.store.Path(control.Delete), q)
+		return k.request(cmd.Context(), k.store.Path(control.Delete), q)
 	})
 	k.ackFlag(cmd, &acks)
 	return cmd

@@ -13,7 +13,7 @@ func connectCmd(c *cli) *cobra.Command {
 		Example: "  peer mesh connect /ip4/192.0.2.7/udp/44565/quic-v1/p2p/12D3Koo…",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.tell(cmd.Context(), control.PathConnect, control.Target{Addr: args[0]})
+			return c.request(cmd.Context(), control.PathConnect, control.Target{Addr: args[0]})
 		},
 	}
 }

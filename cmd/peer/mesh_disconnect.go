@@ -12,7 +12,7 @@ func disconnectCmd(c *cli) *cobra.Command {
 		Short: "Ends being neighbours with a peer, until one of the two connects again",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.tell(cmd.Context(), control.PathDisconnect, control.Target{Peer: args[0]})
+			return c.request(cmd.Context(), control.PathDisconnect, control.Target{Peer: args[0]})
 		},
 	}
 }

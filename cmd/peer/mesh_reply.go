@@ -7,7 +7,7 @@ import (
 )
 
 func replyCmd(c *cli) *cobra.Command {
-	return tellCmd(c, control.PathReply, "reply ID VALUE…", "Answers one of the last 256 messages, by its id",
+	return addressedCmd(c, control.PathReply, "reply ID VALUE…", "Answers one of the last 256 messages, by its id",
 		`reply whispers to the author of a message. The id is what "recv" shows.
 `)
 }

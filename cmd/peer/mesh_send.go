@@ -31,8 +31,8 @@ func sendCmd(c *cli) *cobra.Command {
 				c.say("there was nobody to send it to\nhint: `peer mesh connect ADDR` connects to a peer")
 			}
 			text := fmt.Sprintf("neighbours: %d", sent.Neighbours)
-			if sent.Took < sent.Neighbours {
-				text += fmt.Sprintf(", of which %d have it so far", sent.Took)
+			if sent.Delivered < sent.Neighbours {
+				text += fmt.Sprintf(", of which %d have it so far", sent.Delivered)
 			}
 			if sent.OldNodes > 0 {
 				text += fmt.Sprintf("; old nodes: %d", sent.OldNodes)

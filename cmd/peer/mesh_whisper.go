@@ -7,14 +7,14 @@ import (
 )
 
 func whisperCmd(c *cli) *cobra.Command {
-	return tellCmd(c, control.PathWhisper, "whisper PEER VALUE…", "Sends a message to one peer and waits until it has it",
+	return addressedCmd(c, control.PathWhisper, "whisper PEER VALUE…", "Sends a message to one peer and waits until it has it",
 		`whisper sends to a member by its ID, neighbour or not, and exits 0 only when that one has
 acknowledged the message.
 `)
 }
 
-// tellCmd is a command that sends VALUEs to what its first argument names.
-func tellCmd(c *cli, path, use, short, long string) *cobra.Command {
+// addressedCmd is a command that sends VALUEs to what its first argument names.
+func addressedCmd(c *cli, path, use, short, long string) *cobra.Command {
 	var f valueFlags
 	cmd := &cobra.Command{
 		Use:   use,
@@ -26,7 +26,7 @@ func tellCmd(c *cli, path, use, short, long string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.tell(cmd.Context(), path, out)
+			return c.request(cmd.Context(), path, out)
 		},
 	}
 	f.add(cmd)

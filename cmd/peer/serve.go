@@ -81,7 +81,7 @@ func serve(ctx context.Context, s *settings, ready func(libp2phost.Host) error) 
 	}()
 	defer func() { cancel(); <-joined }()
 	api := control.Serve(l, control.Parts{
-		Host: h, Mesh: m, Dict: d, Table: t, Bridge: b, Joined: joined, Box: &box, Dir: s.data, MDNS: !s.host.NoMDNS,
+		Host: h, Mesh: m, Dict: d, Table: t, Bridge: b, Joined: joined, Mailbox: &box, Dir: s.data, MDNS: !s.host.NoMDNS,
 	})
 	defer func() { err = errors.Join(err, api.Close()) }()
 	ending := context.AfterFunc(ctx, func() { s.log.Info("going down") })

@@ -129,10 +129,10 @@ func TestSoak(t *testing.T) {
 		missed, _, _ := s.count(spread, settled, comeBack)
 		return len(missed) == 0
 	}, func() string {
-		s.judge(spread, settled, comeBack)
+		s.check(spread, settled, comeBack)
 		return "nor do they come"
 	})
-	s.judge(spread, settled, comeBack)
+	s.check(spread, settled, comeBack)
 }
 
 // at is a moment since the begin, in seconds.
@@ -143,7 +143,7 @@ func (s *soak) at(t time.Time) string {
 	return fmt.Sprintf("%.1f", t.Sub(s.runs[0][0].up).Seconds())
 }
 
-func (s *soak) judge(spread, settled, comeBack time.Duration) {
+func (s *soak) check(spread, settled, comeBack time.Duration) {
 	missed, twice, expected := s.count(spread, settled, comeBack)
 	n := 0
 	for story, times := range missed {

@@ -30,7 +30,7 @@ func syncSpec() kvSpec {
 		detail: kvDetail{
 			flag:  "meta",
 			usage: "tell owner, term, the end of the lease, and whether it is signed",
-			tell:  tellOwner,
+			print: printOwner,
 		},
 		count:       syncKeys,
 		importChunk: 1000,
@@ -61,8 +61,8 @@ Equal dictionaries give equal exports: owners and terms are not in it.`},
 	}
 }
 
-// tellOwner says whose a key is.
-func tellOwner(c *cli, item json.RawMessage) error {
+// printOwner says whose a key is.
+func printOwner(c *cli, item json.RawMessage) error {
 	var it control.SyncItem
 	if err := json.Unmarshal(item, &it); err != nil {
 		return err

@@ -42,7 +42,7 @@ func syncText(s control.SyncStatus) string {
 		level = fmt.Sprintf("no, %d changes wait for earlier ones", s.Waiting)
 	case len(s.Peers) == 0:
 		level = "there is nobody to compare with"
-	case !s.Level:
+	case !s.InSync:
 		level = "not with all neighbours"
 	}
 	line("level", "%s", level)
@@ -51,8 +51,8 @@ func syncText(s control.SyncStatus) string {
 		switch {
 		case p.Refused != "":
 			says = p.Refused
-		case p.Level != nil:
-			says = "level at " + p.Level.Local().Format(time.TimeOnly)
+		case p.InSyncAt != nil:
+			says = "level at " + p.InSyncAt.Local().Format(time.TimeOnly)
 		}
 		line("with", "%s: %s; its clock is %v ahead", p.ID, says, time.Duration(p.Skew*float64(time.Second)).Round(time.Millisecond))
 	}

@@ -49,7 +49,7 @@ type Outgoing struct {
 type Sent struct {
 	ID         string `json:"id"`
 	Neighbours int    `json:"neighbours"`
-	Took       int    `json:"took"`                // neighbours that said within a second that they have it
+	Delivered  int    `json:"took"`                // neighbours that said within a second that they have it
 	OldNodes   int    `json:"old_nodes,omitempty"` // connected with this peer, which bridges them
 }
 

@@ -34,7 +34,7 @@ type SyncStatus struct {
 	Keys     int        `json:"keys"`
 	Bytes    int64      `json:"bytes"`
 	MaxBytes int64      `json:"max_bytes"`
-	Level    bool       `json:"level"` // with all neighbours, as far as is known, and there is room
+	InSync   bool       `json:"level"` // with all neighbours, as far as is known, and there is room
 	Full     bool       `json:"full"`
 	Waiting  int        `json:"waiting"` // events that wait for earlier ones
 	Lease    float64    `json:"lease_s"` // 0 without leases
@@ -45,8 +45,8 @@ type SyncStatus struct {
 
 // A SyncPeer is how this peer's dictionary stands with that of a neighbour.
 type SyncPeer struct {
-	ID      string     `json:"id"`
-	Level   *time.Time `json:"level"` // when they were last found equal; null for never
-	Refused string     `json:"refused,omitempty"`
-	Skew    float64    `json:"clock_s"` // its clock less this peer's
+	ID       string     `json:"id"`
+	InSyncAt *time.Time `json:"level"` // when they were last found equal; null for never
+	Refused  string     `json:"refused,omitempty"`
+	Skew     float64    `json:"clock_s"` // its clock less this peer's
 }

@@ -36,19 +36,19 @@ func (s *chordRoutes) ring(ctx context.Context, _ struct{}) (Ring, error) {
 }
 
 func (s *chordRoutes) join(w http.ResponseWriter, r *http.Request, _ struct{}) {
-	s.long(w, r, chord.TaskFill, s.store.table.Join, func() TaskLine {
+	s.runTask(w, r, chord.TaskFill, s.store.table.Join, func() TaskLine {
 		return TaskLine{Event: string(chord.EventJoined), Slot: s.store.table.Status().Slot}
 	}, func() bool { return s.store.table.Status().Filling })
 }
 
 func (s *chordRoutes) leave(w http.ResponseWriter, r *http.Request, _ struct{}) {
-	s.long(w, r, chord.TaskHandOver, s.store.table.Unjoin, func() TaskLine {
+	s.runTask(w, r, chord.TaskHandOver, s.store.table.Unjoin, func() TaskLine {
 		return TaskLine{Event: string(chord.EventLeft)}
 	}, func() bool { return false })
 }
 
-// long does what takes long, tells how far it is, and waits for what goes on behind it.
-func (s *chordRoutes) long(w http.ResponseWriter, r *http.Request, task chord.Task, do func(context.Context) error, done func() TaskLine, goesOn func() bool) {
+// runTask does what takes runTask, tells how far it is, and waits for what goes on behind it.
+func (s *chordRoutes) runTask(w http.ResponseWriter, r *http.Request, task chord.Task, do func(context.Context) error, done func() TaskLine, goesOn func() bool) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	events := s.store.table.Events(ctx)

@@ -40,28 +40,28 @@ func (s *doctor) examine(w http.ResponseWriter, r *http.Request, q DoctorRequest
 	ctx, cancel := context.WithTimeout(r.Context(), timeout(r))
 	defer cancel()
 	l := newLines(w)
-	tell := func(st Step) bool { return l.write(st, false) && st.OK }
+	report := func(st Step) bool { return l.write(st, false) && st.OK }
 	for _, examine := range []func() Step{s.listeners, s.reachability, s.discovery, s.neighbours} {
-		tell(examine())
+		report(examine())
 	}
 	if q.Target == "" {
 		return
 	}
 	to, st := s.locate(ctx, q.Target)
-	if !tell(st) {
+	if !report(st) {
 		return
 	}
 	reached := false
 	for _, addr := range to.Addrs {
-		if tell(s.dial(ctx, to.ID, addr)) {
+		if report(s.dial(ctx, to.ID, addr)) {
 			reached = true
 		}
 	}
-	if !tell(reachedStep(reached)) {
+	if !report(reachedStep(reached)) {
 		return
 	}
-	if tell(s.hello(ctx, to)) {
-		tell(s.clock(to.ID))
+	if report(s.hello(ctx, to)) {
+		report(s.clock(to.ID))
 	}
 }
 

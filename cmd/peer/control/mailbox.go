@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	kept     = 256             // messages that wait to be taken, and that may be replied to
-	behind   = 4096            // messages that a follower may be behind
-	patience = 5 * time.Second // with a follower that is as far behind as it may be
+	maxKept   = 256             // messages that wait to be taken, and that may be replied to
+	maxBehind = 4096            // messages that a follower may be behind
+	patience  = 5 * time.Second // with a follower that is as far behind as it may be
 )
 
 // A Mailbox has the messages that nobody has taken yet, at most the last 256.
@@ -56,7 +56,7 @@ func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
 		b.mu.Unlock()
 		for _, f := range followers {
 			tried[f] = true
-			got = b.give(ctx, f, msg) || got
+			got = b.deliver(ctx, f, msg) || got
 		}
 		if got {
 			return false
@@ -64,8 +64,8 @@ func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
 	}
 }
 
-// give hands a message to a follower, or ends it.
-func (b *Mailbox) give(ctx context.Context, f *follower, msg mesh.Message) bool {
+// deliver hands a message to a follower, or ends it.
+func (b *Mailbox) deliver(ctx context.Context, f *follower, msg mesh.Message) bool {
 	select {
 	case <-f.gone:
 		return false
@@ -90,7 +90,7 @@ func (b *Mailbox) give(ctx context.Context, f *follower, msg mesh.Message) bool 
 }
 
 func appendLast(list []mesh.Message, msg mesh.Message) []mesh.Message {
-	if len(list) == kept {
+	if len(list) == maxKept {
 		list = slices.Delete(list, 0, 1)
 	}
 	return append(list, msg)
@@ -121,7 +121,7 @@ func (b *Mailbox) follow(n int) ([]mesh.Message, *follower) {
 	if n > 0 && len(taken) == n {
 		return taken, nil
 	}
-	f := &follower{make(chan mesh.Message, behind), make(chan struct{})}
+	f := &follower{make(chan mesh.Message, maxBehind), make(chan struct{})}
 	b.followers = append(b.followers, f)
 	return taken, f
 }
@@ -140,7 +140,7 @@ func (b *Mailbox) unfollow(f *follower, unsent []mesh.Message) {
 	}
 	if len(b.followers) == 0 {
 		b.waiting = slices.Concat(unsent, b.waiting)
-		b.waiting = b.waiting[max(0, len(b.waiting)-kept):]
+		b.waiting = b.waiting[max(0, len(b.waiting)-maxKept):]
 	}
 }
 

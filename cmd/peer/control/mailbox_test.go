@@ -17,7 +17,7 @@ func put(b *Mailbox, from, to int) {
 
 func TestMailboxKeepsTheLast(t *testing.T) {
 	var b Mailbox
-	put(&b, 0, kept+10)
+	put(&b, 0, maxKept+10)
 	if _, ok := b.find("9"); ok {
 		t.Error("a message that fell out is found")
 	}
@@ -27,7 +27,7 @@ func TestMailboxKeepsTheLast(t *testing.T) {
 	if _, ok := b.find("10"); !ok {
 		t.Error("a message that was taken cannot be replied to")
 	}
-	if got := b.take(0); len(got) != kept-3 {
+	if got := b.take(0); len(got) != maxKept-3 {
 		t.Errorf("took %d of the rest", len(got))
 	}
 	if b.len() != 0 {
@@ -58,8 +58,8 @@ func TestMailboxFollowers(t *testing.T) {
 			t.Error("what somebody followed waits, too")
 		}
 		b.unfollow(one, nil)
-		put(&b, 0, behind+1) // nobody reads two, and what it was too late for waits
-		for range behind {
+		put(&b, 0, maxBehind+1) // nobody reads two, and what it was too late for waits
+		for range maxBehind {
 			<-two.queue
 		}
 		if _, open := <-two.queue; open {

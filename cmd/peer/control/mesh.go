@@ -159,7 +159,7 @@ func (s *meshRoutes) reply(ctx context.Context, o Outgoing) (OK, error) {
 	}
 	msg, ok := s.box.find(o.To)
 	if !ok {
-		return OK{}, &Error{Text: fmt.Sprintf("no message %q among the last %d", o.To, kept), Code: CodeUnknownMessage}
+		return OK{}, &Error{Text: fmt.Sprintf("no message %q among the last %d", o.To, maxKept), Code: CodeUnknownMessage}
 	}
 	if msg.Origin != "" && msg.From == s.mesh.ID() {
 		return OK{true}, s.old.whisper(ctx, msg.Origin, packets)

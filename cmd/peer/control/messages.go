@@ -54,15 +54,15 @@ func (s *messageRoutes) messages(w http.ResponseWriter, r *http.Request, q Messa
 
 func toMessage(m mesh.Message) Message {
 	out := Message{Packets: []any{}, Time: m.Time, ID: m.ID, Kind: string(m.Kind), To: m.To}
-	out.From, out.Via = from(m)
+	out.From, out.Via = authorOf(m)
 	for _, p := range m.Packets {
 		out.Packets = append(out.Packets, value.JSON(p))
 	}
 	return out
 }
 
-// from is who has sent a message.
-func from(m mesh.Message) (author, via string) {
+// authorOf is who has sent a message.
+func authorOf(m mesh.Message) (author, via string) {
 	if m.Origin != "" {
 		return m.Origin, m.From.String()
 	}

@@ -28,15 +28,15 @@ type Server struct {
 
 // Parts are what a server answers for. They stay the caller's, and must outlive it.
 type Parts struct {
-	Host   host.Host
-	Mesh   *mesh.Mesh
-	Dict   *p2psync.Dict
-	Table  *chord.Table
-	Bridge *bridge.Bridge
-	Joined <-chan struct{} // closed when the peer stores in the table, or is not to
-	Box    *Mailbox        // gets what the mesh gets
-	Dir    string          // of the data
-	MDNS   bool            // others are looked for by mDNS
+	Host    host.Host
+	Mesh    *mesh.Mesh
+	Dict    *p2psync.Dict
+	Table   *chord.Table
+	Bridge  *bridge.Bridge
+	Joined  <-chan struct{} // closed when the peer stores in the table, or is not to
+	Mailbox *Mailbox        // gets what the mesh gets
+	Dir     string          // of the data
+	MDNS    bool            // others are looked for by mDNS
 }
 
 // Serve answers on a listener until Close.
@@ -68,11 +68,11 @@ func (s *Server) Close() error {
 func routes(p Parts, settled time.Time) http.Handler {
 	mux := http.NewServeMux()
 	dict, table, old := &syncStore{p.Dict, settled}, &chordStore{p.Table, p.Joined, settled}, &bridgeRoutes{p.Bridge}
-	(&statusRoutes{p.Host, p.Mesh, dict, table, p.Box, p.Dir}).add(mux)
+	(&statusRoutes{p.Host, p.Mesh, dict, table, p.Mailbox, p.Dir}).add(mux)
 	(&eventRoutes{p.Mesh, p.Dict, p.Table}).add(mux)
 	(&doctor{p.Host, p.Mesh, p.MDNS}).add(mux)
-	(&meshRoutes{p.Mesh, p.Box, old}).add(mux)
-	(&messageRoutes{p.Box}).add(mux)
+	(&meshRoutes{p.Mesh, p.Mailbox, old}).add(mux)
+	(&messageRoutes{p.Mailbox}).add(mux)
 	(&kvRoutes{dict}).add(mux, Sync)
 	(&syncRoutes{dict}).add(mux)
 	(&locker{store: dict, self: p.Host.ID().String()}).add(mux)

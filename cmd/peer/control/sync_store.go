@@ -132,7 +132,7 @@ func toSyncChange(c p2psync.Change) Change {
 func (s *syncStore) status() SyncStatus {
 	d := s.dict.Status()
 	st := SyncStatus{
-		Keys: d.Keys, Bytes: d.Bytes, MaxBytes: d.MaxBytes, Level: !d.Full && d.Waiting == 0, Full: d.Full,
+		Keys: d.Keys, Bytes: d.Bytes, MaxBytes: d.MaxBytes, InSync: !d.Full && d.Waiting == 0, Full: d.Full,
 		Waiting: d.Waiting, Lease: d.Lease.Seconds(), Term: d.Term, Peers: []SyncPeer{},
 	}
 	if d.Failed != nil {
@@ -144,9 +144,9 @@ func (s *syncStore) status() SyncStatus {
 			sp.Refused = p.Refused.Error()
 		}
 		if !p.Level.IsZero() {
-			sp.Level = &p.Level
+			sp.InSyncAt = &p.Level
 		}
-		st.Level = st.Level && sp.Level != nil
+		st.InSync = st.InSync && sp.InSyncAt != nil
 		st.Peers = append(st.Peers, sp)
 	}
 	return st
