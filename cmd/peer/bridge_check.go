@@ -49,7 +49,7 @@ anything, since old nodes may not survive the words of another version. No peer 
 	return cmd
 }
 
-// checkFailure tells somebody who is no old node from nobody.
+// checkFailure returns err with the exit code and the hint for an address where another program answers, or none.
 func checkFailure(err error) error {
 	e := &exitError{Text: err.Error(), Exit: exitTimeout, Hint: "is it running, and is that its port?"}
 	if errors.Is(err, compat.ErrSaysNothing) {

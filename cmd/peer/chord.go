@@ -54,7 +54,7 @@ memory; bytes are {"b64":"…"}.`},
 	}
 }
 
-// printTrace says who was asked for a value.
+// printTrace prints the questions that led to a value.
 func printTrace(c *cli, item json.RawMessage) error {
 	var it control.ChordItem
 	if err := json.Unmarshal(item, &it); err != nil {

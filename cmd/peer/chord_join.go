@@ -15,7 +15,9 @@ func chordJoinCmd(c *cli) *cobra.Command {
 		Long:  `join takes a slot of the ring and what belongs there. It returns when that is all here.`,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return printTask(c, cmd, control.PathChordJoin, "getting keys", func(l control.TaskLine) string { return fmt.Sprintf("stores, in slot %d", l.Slot) })
+			return printTask(c, cmd, control.PathChordJoin, "getting keys", func(l control.TaskLine) string {
+				return fmt.Sprintf("stores, in slot %d", l.Slot)
+			})
 		},
 	}
 }
@@ -28,12 +30,14 @@ func chordLeaveCmd(c *cli) *cobra.Command {
 it stores again after join, or when it is started anew.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return printTask(c, cmd, control.PathChordLeave, "handing over", func(control.TaskLine) string { return "does not store any more" })
+			return printTask(c, cmd, control.PathChordLeave, "handing over", func(control.TaskLine) string {
+				return "does not store any more"
+			})
 		},
 	}
 }
 
-// printTask shows the progress of what takes printTask, until it is done.
+// printTask starts a long task and shows its progress until it is done.
 func printTask(c *cli, cmd *cobra.Command, path, what string, done func(control.TaskLine) string) error {
 	ctx, cancel := c.bounded(cmd)
 	defer cancel()

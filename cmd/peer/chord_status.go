@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-// chordText says in a line how the table is.
+// chordText returns the status of the table in one line.
 func chordText(s control.ChordStatus) string {
 	switch {
 	case s.Failed != "":

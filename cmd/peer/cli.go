@@ -24,7 +24,7 @@ type cli struct {
 
 func (c *cli) client() *control.Client { return control.NewClient(c.data, c.timeout) }
 
-// print writes one JSON object, or with a text form and no --json that.
+// print writes v as one JSON object with --json, and else the text, unless that is empty.
 func (c *cli) print(v any, text string) error {
 	if c.json {
 		return failure(json.NewEncoder(c.out).Encode(v))
@@ -36,8 +36,8 @@ func (c *cli) print(v any, text string) error {
 	return nil
 }
 
-// bounded returns the context of a command, which ends after --timeout if one was given: some commands go on for ever, or
-// for as long as it takes, without.
+// bounded returns the context of a command that has no time limit by default. It ends after --timeout if the user gave
+// one.
 func (c *cli) bounded(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	if cmd.Flags().Changed("timeout") {
 		return context.WithTimeout(cmd.Context(), c.timeout)
@@ -45,7 +45,7 @@ func (c *cli) bounded(cmd *cobra.Command) (context.Context, context.CancelFunc) 
 	return context.WithCancel(cmd.Context())
 }
 
-// request sends a request that has no other answer than that it was done.
+// request sends a request whose answer is only that it was done.
 func (c *cli) request(ctx context.Context, path string, q any) error {
 	var ok control.OK
 	if err := c.client().Call(ctx, path, q, &ok); err != nil {
@@ -54,12 +54,12 @@ func (c *cli) request(ctx context.Context, path string, q any) error {
 	return c.print(ok, "")
 }
 
-// say writes words for a person.
+// say writes a message for a person.
 func (c *cli) say(format string, args ...any) {
 	fmt.Fprintf(c.err, "peer: "+format+"\n", args...)
 }
 
-// group makes a command that only has subcommands say so.
+// group makes cmd a command that has only subcommands.
 func group(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

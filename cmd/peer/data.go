@@ -12,8 +12,8 @@ import (
 	"github.com/p2p-today/go2p/internal/file"
 )
 
-// lockData makes the data directory this process's own. The system gives the lock
-// back when the process ends, however it does; a file that is left means nothing.
+// lockData locks the data directory for this process. The system releases the lock when the process ends, also after
+// SIGKILL. A lock file that is left over has no meaning.
 func lockData(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, failure(err)
@@ -45,7 +45,7 @@ func lockData(dir string) (unlock func(), err error) {
 	}, nil
 }
 
-// defaultData is where a user's programs keep what survives restarts.
+// defaultData returns the default of --data: a directory below the one for the state of a user's programs.
 func defaultData() string {
 	if dir := os.Getenv("PEER_DATA"); dir != "" {
 		return dir

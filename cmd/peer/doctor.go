@@ -41,7 +41,7 @@ type step struct {
 	Exit int    `json:"exit,omitempty"` // of a step that is not OK
 }
 
-// toStep gives a finding its exit code, and a hello that failed the hint for its code.
+// toStep returns a finding with its exit code. A hello that failed gets the hint for its code.
 func toStep(f control.Step) step {
 	st := step{Step: f.Step, OK: f.OK, Says: f.Says, Hint: f.Hint}
 	if f.OK {
@@ -54,8 +54,8 @@ func toStep(f control.Step) step {
 	return st
 }
 
-// examine prints the steps. Of those that are not OK the last decides: an address that fails does not matter if another
-// one leads on.
+// examine prints the steps. Only the last step decides about success: an address that fails does not matter if another
+// one works.
 func examine(ctx context.Context, c *cli, q control.DoctorRequest) error {
 	var last step
 	for found, err := range control.Lines[control.Step](ctx, c.client(), control.PathDoctor, q) {

@@ -34,7 +34,7 @@ func usage(format string, args ...any) error {
 	return &exitError{Text: fmt.Sprintf(format, args...), Exit: exitUsage}
 }
 
-// failure returns an error that has no exit code of its own with the general one.
+// failure returns err with the exit code 1, if it has none yet.
 func failure(err error) error {
 	if err == nil {
 		return nil
@@ -48,7 +48,7 @@ func failure(err error) error {
 	return &exitError{Text: err.Error(), Exit: exitFailure}
 }
 
-// explain returns what the command line says of any error.
+// explain returns any error as the user sees it.
 func explain(err error) *exitError {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e
@@ -56,7 +56,7 @@ func explain(err error) *exitError {
 	if e, ok := errors.AsType[*control.Error](err); ok {
 		return &exitError{Text: e.Text, Hint: hint(e), Exit: exitCode(e.Code)}
 	}
-	// of cobra's: the commands' own errors all have a code
+	// cobra's own errors are about usage. Errors of the commands have an exit code or a code.
 	return &exitError{Text: err.Error(), Hint: "see `peer --help`, or --help after any command", Exit: exitUsage}
 }
 
@@ -80,7 +80,7 @@ func exitCode(c control.Code) int {
 	return exitFailure
 }
 
-// hint returns what to do about an error of the control API, or nothing.
+// hint returns what the user can do about an error of the control API. It is empty if nothing is known.
 func hint(e *control.Error) string {
 	switch e.Code {
 	case control.CodeNotRunning:

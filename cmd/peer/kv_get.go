@@ -8,7 +8,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-// An item is a key with its value, and the object of the control API that they are from.
+// An item is a key with its value, and the whole JSON object that the control API has sent.
 type item struct {
 	control.ListLine
 	whole json.RawMessage

@@ -33,7 +33,7 @@ func (k kv) itemsCmd() *cobra.Command {
 	})
 }
 
-// items calls f for what the peer lists. A list that is long may take longer than the timeout, as long as it goes on.
+// items calls f for each item that the peer lists. --timeout does not limit how long a list takes.
 func (k kv) items(ctx context.Context, query string, f func(item) error) error {
 	for it, err := range control.Lines[item](ctx, k.client(), k.store.Path(control.Items)+"?"+query, nil) {
 		switch {

@@ -23,7 +23,7 @@ func (k kv) exportCmd() *cobra.Command {
 	})
 }
 
-// export prints what there is in the order of the keys. If the peer does not list it so, it is sorted here.
+// export prints all items in the order of the keys. It sorts them in memory if the peer does not list them in order.
 func (k kv) export(ctx context.Context) error {
 	total, ordered := -1, k.count != nil
 	if ordered {
@@ -61,7 +61,7 @@ func (k kv) importCmd() *cobra.Command {
 	})
 }
 
-// imports sets the keys of a file, so many at a time.
+// imports sets the keys of a file, importChunk at a time.
 func (k kv) imports(ctx context.Context, name string) error {
 	total, err := lineCount(name)
 	if err != nil {
@@ -100,7 +100,7 @@ func (k kv) updateCmd() *cobra.Command {
 	return cmd
 }
 
-// update sets keys.
+// update sets keys with one request.
 func (k kv) update(ctx context.Context, items []control.KeyValue, acks int) error {
 	for i := range items {
 		items[i].Value = value.JSON(items[i].Value)
@@ -109,7 +109,7 @@ func (k kv) update(ctx context.Context, items []control.KeyValue, acks int) erro
 	return k.call(ctx, control.Update, control.UpdateRequest{Items: items, Acks: acks}, &ok)
 }
 
-// afterward says what had happened before an error.
+// afterward puts what had been done before a failure in front of its text.
 func afterward(err error, before string) error {
 	if e, ok := errors.AsType[*control.Error](err); ok {
 		e.Text = before + e.Text
@@ -117,7 +117,7 @@ func afterward(err error, before string) error {
 	return err
 }
 
-// readItems reads a file of items, and gives them to f so many at a time.
+// readItems reads a file of items, or standard input if the name is "-". It calls f with n items at a time.
 func (k kv) readItems(name string, n int, f func([]control.KeyValue) error) error {
 	in := k.in
 	if name != "-" {
@@ -152,7 +152,7 @@ func (k kv) readItems(name string, n int, f func([]control.KeyValue) error) erro
 	return f(items)
 }
 
-// lineCount counts the lines of a file; -1 if that would use it up.
+// lineCount returns the number of lines of a file. It is -1 for standard input or a pipe, which cannot be read twice.
 func lineCount(name string) (int, error) {
 	info, err := os.Stat(name)
 	if name == "-" || err == nil && !info.Mode().IsRegular() {

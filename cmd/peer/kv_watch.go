@@ -23,7 +23,7 @@ func (k kv) watchCmd() *cobra.Command {
 	return cmd
 }
 
-// watch prints n changes, or with 0 all that come.
+// watch prints n changes, or changes without end if n is 0.
 func (k kv) watch(cmd *cobra.Command, query url.Values, n int) error {
 	ctx, cancel := k.bounded(cmd)
 	defer cancel()

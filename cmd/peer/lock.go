@@ -14,7 +14,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-// stopping is how long a command that has lost its lock has to end by itself.
+// stopping is how long a command whose lock is lost may take to end after SIGTERM.
 const stopping = 5 * time.Second
 
 func lockCmd(c *cli) *cobra.Command {
@@ -91,7 +91,7 @@ func lock(ctx context.Context, c *cli, key string, args []string) error {
 	return failure(err)
 }
 
-// stop ends a command, kindly at first.
+// stop ends a command with SIGTERM, and after a while with SIGKILL.
 func stop(run *exec.Cmd, ended <-chan error) {
 	run.Process.Signal(syscall.SIGTERM)
 	select {

@@ -1,7 +1,7 @@
 // Command peer runs a go2p peer and talks to it.
 //
-// Results go to standard output, as JSON with --json; words for a person go to
-// standard error, with a hint where it is known what to do.
+// Results go to standard output, as JSON with --json. Messages for a person go to standard error, with a hint if one is
+// known.
 package main
 
 import (

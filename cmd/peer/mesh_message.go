@@ -13,8 +13,7 @@ func (c *cli) outgoing(args []string, f *valueFlags) (control.Outgoing, error) {
 	return control.Outgoing{To: args[0], Packets: packets}, err
 }
 
-// printMessage prints a message's packets, separated by blanks, and tells a person
-// whom it is from.
+// printMessage prints the packets of a message, separated by blanks.
 func (c *cli) printMessage(msg control.Message) error {
 	if c.json {
 		return c.print(msg, "")

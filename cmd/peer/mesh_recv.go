@@ -9,7 +9,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-// A recvCommand says which messages to print.
+// A recvCommand has the flags of recv.
 type recvCommand struct {
 	*cli
 	follow bool
@@ -47,7 +47,7 @@ func (r *recvCommand) run(cmd *cobra.Command, _ []string) error {
 	return r.receive(ctx, cmd.Context())
 }
 
-// receive prints messages until ctx ends, which it does at the latest when the user interrupts the command.
+// receive prints messages until ctx ends. The context interrupted ends only if the user interrupts the command.
 func (r *recvCommand) receive(ctx, interrupted context.Context) error {
 	got := 0
 	q := control.MessagesRequest{N: r.count, Follow: r.follow}

@@ -13,7 +13,7 @@ acknowledged the message.
 `)
 }
 
-// addressedCmd is a command that sends VALUEs to what its first argument names.
+// addressedCmd returns a command that sends VALUEs to the peer or the message that its first argument names.
 func addressedCmd(c *cli, path, use, short, long string) *cobra.Command {
 	var f valueFlags
 	cmd := &cobra.Command{

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far long work is, on standard error if that is a terminal.
+// A progress is a progress bar on standard error, if that is a terminal.
 type progress struct{ bar *progressbar.ProgressBar }
 
-// progress begins to show work of so many steps; below 0 their number is not known.
+// progress shows a bar for work of so many steps; -1 if their number is not known.
 func (c *cli) progress(what string, steps int) progress {
 	if f, ok := c.err.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return progress{}
@@ -22,7 +22,7 @@ func (c *cli) progress(what string, steps int) progress {
 	)}
 }
 
-// at shows that so many of so many steps are done.
+// at sets how many steps are done, and how many there are.
 func (p progress) at(done, total uint64) {
 	if p.bar != nil {
 		p.bar.ChangeMax64(int64(total))

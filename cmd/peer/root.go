@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		return 0
 	}
 	e := explain(err)
-	if c.json || slices.Contains(args, "--json") { // a bad flag before it hides it from the parser
+	if c.json || slices.Contains(args, "--json") { // the parser has not seen --json if a bad flag stands before it
 		json.NewEncoder(errs).Encode(e)
 		return e.Exit
 	}
@@ -64,6 +64,9 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 timeout, not delivered or n
 		c.data, err = filepath.Abs(c.data)
 		return failure(err)
 	}
-	root.AddCommand(upCmd(c), idCmd(c), keyCmd(c), statusCmd(c), doctorCmd(c), versionCmd(c), completionCmd(), meshCmd(c), syncCmd(c), chordCmd(c), bridgeCmd(c), lockCmd(c))
+	root.AddCommand(
+		upCmd(c), idCmd(c), keyCmd(c), statusCmd(c), doctorCmd(c), versionCmd(c), completionCmd(),
+		meshCmd(c), syncCmd(c), chordCmd(c), bridgeCmd(c), lockCmd(c),
+	)
 	return root
 }

@@ -69,8 +69,8 @@ type storyKey struct{}
 
 func storyOf(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
 
-// tell makes a result that of the script's last command.
-func (s *story) tell(ts *testscript.TestScript, neg bool, r result) {
+// finish makes a result that of the script's last command.
+func (s *story) finish(ts *testscript.TestScript, neg bool, r result) {
 	ts.Stdout().Write([]byte(r.out))
 	ts.Stderr().Write([]byte(r.err))
 	s.last = r.code
@@ -106,7 +106,7 @@ func scriptUp(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(name+"_pid", strconv.Itoa(p.cmd.Process.Pid))
 	ts.SetCmd(name, func(ts *testscript.TestScript, neg bool, args []string) {
 		in, args := piped(ts, args)
-		s.tell(ts, neg, p.pipe(in, args...))
+		s.finish(ts, neg, p.pipe(in, args...))
 	})
 }
 
@@ -121,7 +121,7 @@ func scriptPeer(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("exit code %d with --json, %v\n%s%s", j.code, err, j.out, j.err)
 		}
 	}
-	storyOf(ts).tell(ts, neg, r)
+	storyOf(ts).finish(ts, neg, r)
 }
 
 func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
@@ -163,7 +163,7 @@ func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
 	var r result
 	eventually(scriptT{ts}, func() bool { r = s.peers[args[1]].peer(args[2:]...); return want.MatchString(r.out + r.err) },
 		func() string { return "it goes on to print " + r.out + r.err })
-	s.tell(ts, r.code != 0, r)
+	s.finish(ts, r.code != 0, r)
 }
 
 func scriptBegin(ts *testscript.TestScript, _ bool, args []string) {
@@ -174,7 +174,7 @@ func scriptBegin(ts *testscript.TestScript, _ bool, args []string) {
 
 func scriptEnd(ts *testscript.TestScript, neg bool, _ []string) {
 	s := storyOf(ts)
-	s.tell(ts, neg, <-s.begun)
+	s.finish(ts, neg, <-s.begun)
 }
 
 func scriptCrash(ts *testscript.TestScript, _ bool, args []string) {

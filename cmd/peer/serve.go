@@ -17,20 +17,20 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// settings are what a peer is started with.
+// settings are the configuration of a peer.
 type settings struct {
 	data, network string
 	host          host.Options
 	mesh          mesh.Options
 	sync          p2psync.Options
 	chord         chord.Options
-	leech         bool     // it does not store any of the table
+	leech         bool     // the peer does not store any of the table
 	legacy        []string // URLs of old networks
 	log           *slog.Logger
 }
 
-// serve runs the parts of a peer until the context ends, and ends them in the opposite order. It calls ready when the
-// control API serves.
+// serve starts the parts of a peer, runs them until the context ends, and closes them in the opposite order. It calls
+// ready when the control API serves.
 func serve(ctx context.Context, s *settings, ready func(libp2phost.Host) error) (err error) {
 	h, err := host.New(&s.host)
 	if err != nil {
@@ -38,7 +38,7 @@ func serve(ctx context.Context, s *settings, ready func(libp2phost.Host) error) 
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	var box control.Mailbox
-	s.mesh.Handle = box.Put // before the dictionary is loaded, which takes its time
+	s.mesh.Handle = box.Put // set before the dictionary is loaded, which may take long
 	m, err := mesh.Join(ctx, h, s.network, &s.mesh)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func serve(ctx context.Context, s *settings, ready func(libp2phost.Host) error) 
 	return nil
 }
 
-// join has a peer store, and tries again while that may help.
+// join makes the peer store its share of the table. It tries again until that succeeds or cannot succeed.
 func join(ctx context.Context, t *chord.Table, log *slog.Logger) {
 	for {
 		err := t.Join(ctx)

@@ -61,7 +61,7 @@ Equal dictionaries give equal exports: owners and terms are not in it.`},
 	}
 }
 
-// printOwner says whose a key is.
+// printOwner prints the lease of a key.
 func printOwner(c *cli, item json.RawMessage) error {
 	var it control.SyncItem
 	if err := json.Unmarshal(item, &it); err != nil {
@@ -75,7 +75,7 @@ func printOwner(c *cli, item json.RawMessage) error {
 	return nil
 }
 
-// syncKeys returns how many keys the dictionary has.
+// syncKeys returns the number of keys in the dictionary.
 func syncKeys(ctx context.Context, c *cli) (int, error) {
 	var s control.SyncStatus
 	err := c.client().Call(ctx, control.PathSyncStatus, nil, &s)

@@ -28,7 +28,7 @@ func syncLeaseCmd(c *cli) *cobra.Command {
 	}
 }
 
-// leaseLine says whose a key is.
+// leaseLine returns a lease in one line.
 func leaseLine(l control.Lease) string {
 	if l.For <= 0 {
 		return fmt.Sprintf("%s had it last, with term %d; anybody may write it now", l.Owner, l.Term)

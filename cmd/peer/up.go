@@ -23,7 +23,7 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// An upCommand has the settings of a peer.
+// An upCommand has the flags of up.
 type upCommand struct {
 	*cli
 	network, networkKey string
@@ -83,7 +83,7 @@ func (u *upCommand) run(ctx context.Context) error {
 	return failure(serve(ctx, s, u.ready))
 }
 
-// settings returns what the flags say.
+// settings returns the configuration that the flags describe, or an error about a flag.
 func (u *upCommand) settings() (*settings, error) {
 	log, err := u.logger()
 	if err != nil {
@@ -140,7 +140,7 @@ func peerAddrs(flag string, texts []string) ([]peer.AddrInfo, error) {
 	return infos, nil
 }
 
-// ready tells that the control API serves.
+// ready prints that the control API serves.
 func (u *upCommand) ready(h libp2phost.Host) error {
 	id, addrs := h.ID(), control.Addrs(h)
 	if u.json {
@@ -164,8 +164,7 @@ func (u *upCommand) ready(h libp2phost.Host) error {
 	return err
 }
 
-// short leaves out the addresses that only browsers need: there are many and
-// they are long. With --json all are shown.
+// short returns the addresses without those that only browsers need, which are many and long.
 func short(addrs []string) []string {
 	return slices.DeleteFunc(slices.Clone(addrs), func(a string) bool {
 		return strings.Contains(a, "/webtransport/") || strings.Contains(a, "/ws/")

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// valueFlags say how the VALUE arguments of a command are read.
+// valueFlags are the flags of a command with VALUE arguments.
 type valueFlags struct{ json bool }
 
 const valueHelp = `A VALUE is text, or with --json-value JSON, where {"b64":"…"} are bytes; - reads standard
@@ -53,8 +53,7 @@ func (f *valueFlags) read(in io.Reader, args []string) ([]json.RawMessage, error
 	return packets, nil
 }
 
-// text is how a packet is printed for a person, or a pipe: text and bytes as they
-// are, everything else as JSON.
+// text returns a packet as it is printed for a person or a pipe: text and bytes unchanged, everything else as JSON.
 func text(packet any) (string, error) {
 	v, err := json.Marshal(packet)
 	if err != nil {
@@ -81,7 +80,7 @@ func keyRequest(key string) (control.KeyRequest, error) {
 	return control.KeyRequest{Key: control.Key(key)}, nil
 }
 
-// optional returns an argument that may be missing.
+// optional returns the first argument, or nothing.
 func optional(args []string) string {
 	if len(args) == 0 {
 		return ""

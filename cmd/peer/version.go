@@ -19,7 +19,7 @@ func versionCmd(c *cli) *cobra.Command {
 	}
 }
 
-// version is what the go command wrote into the program.
+// version returns what the go command has written into the program.
 func version() map[string]string {
 	v := map[string]string{"version": "(devel)", "revision": "unknown", "go": runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

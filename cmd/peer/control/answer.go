@@ -16,7 +16,7 @@ const (
 	defaultTimeout = 10 * time.Second
 )
 
-// answer returns a handler that reads a request, bounds its time by what the client waits, and writes what f returns.
+// answer returns a handler that reads a request, calls f with the time limit of the client, and writes the result.
 func answer[Q, A any](f func(context.Context, Q) (A, error)) http.HandlerFunc {
 	return answerUpTo(maxRequest, f)
 }
@@ -41,7 +41,7 @@ func answerUpTo[Q, A any](limit int64, f func(context.Context, Q) (A, error)) ht
 	}
 }
 
-// stream returns a handler that reads a request, for which f writes JSON Lines or fails.
+// stream returns a handler that reads a request and calls f, which writes JSON Lines or an error.
 func stream[Q any](f func(http.ResponseWriter, *http.Request, Q)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, err := decode[Q](w, r, maxRequest)
@@ -49,7 +49,7 @@ func stream[Q any](f func(http.ResponseWriter, *http.Request, Q)) http.HandlerFu
 			fail(w, err)
 			return
 		}
-		io.Copy(io.Discard, r.Body) // before its end, the server does not notice that the client is gone
+		io.Copy(io.Discard, r.Body) // the server notices that the client is gone only after the end of the body
 		f(w, r, q)
 	}
 }
@@ -65,7 +65,7 @@ func decode[Q any](w http.ResponseWriter, r *http.Request, limit int64) (q Q, er
 	return q, nil
 }
 
-// timeout returns a little less than what the client waits, so that it hears the reason.
+// timeout returns a little less than the time limit of the client, so that the client gets the reason.
 func timeout(r *http.Request) time.Duration {
 	d, err := time.ParseDuration(r.Header.Get(TimeoutHeader))
 	if err != nil {

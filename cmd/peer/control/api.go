@@ -2,10 +2,10 @@ package control
 
 import "time"
 
-// TimeoutHeader tells the server how long the client waits for the answer.
+// TimeoutHeader is the header with the time that the client waits for the answer, such as 10s.
 const TimeoutHeader = "Go2p-Timeout"
 
-// Status says how a peer is.
+// Status is the state of a peer.
 type Status struct {
 	ID         string     `json:"id"`
 	Addrs      []string   `json:"addrs"`
@@ -34,7 +34,7 @@ type Counts struct {
 	Whispers   uint64 `json:"whispers"`
 }
 
-// A LogEntry is something that went wrong with a peer.
+// A LogEntry is an error with a peer.
 type LogEntry struct {
 	Time  time.Time `json:"time"`
 	Peer  string    `json:"peer"`
@@ -55,7 +55,7 @@ type Event struct {
 	Progress *Progress `json:"progress,omitempty"`
 }
 
-// Progress is how far something is that takes long.
+// Progress is the progress of a long task.
 type Progress struct {
 	Task  string `json:"task"` // fill, hand-over
 	Done  uint64 `json:"done"`
@@ -63,12 +63,12 @@ type Progress struct {
 	Over  bool   `json:"over"`
 }
 
-// A DoctorRequest is what the doctor is to look at.
+// A DoctorRequest says what the doctor examines.
 type DoctorRequest struct {
 	Target string `json:"target,omitempty"` // a peer ID or a multiaddr that ends in one: the way to it, too
 }
 
-// StepHello is the step whose failure is an error of the mesh: its code says what to do.
+// StepHello is the step that connects. Its failure has no hint, but the code of an error of the mesh.
 const StepHello = "hello"
 
 // A Step is one finding of the doctor. The steps after one that is not OK depend on it and may be missing.
@@ -80,7 +80,7 @@ type Step struct {
 	Code Code   `json:"code,omitempty"` // of a step that is not OK
 }
 
-// OK is the answer of what has nothing to tell.
+// OK is the answer to a request that has no result.
 type OK struct {
 	OK bool `json:"ok"`
 }

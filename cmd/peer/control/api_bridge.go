@@ -8,7 +8,7 @@ type LinkRequest struct {
 	Name string `json:"name,omitempty"`
 }
 
-// A Link is how a bridge stands in an old network.
+// A Link is the state of the link between a bridge and an old network.
 type Link struct {
 	Name      string            `json:"name"`
 	Kind      string            `json:"kind"`
@@ -36,7 +36,7 @@ type OldPeer struct {
 	Since    time.Time `json:"since"`
 }
 
-// A Refusal is somebody who was not let in, or has not let this peer in, and why.
+// A Refusal is a connection that one of the two ends refused, and the reason.
 type Refusal struct {
 	Time   time.Time `json:"time"`
 	Remote string    `json:"remote"`

@@ -1,6 +1,6 @@
 package control
 
-// A ChordItem is a key with its value, and how that was found.
+// A ChordItem is a key of the table with its value, and how it was found.
 type ChordItem struct {
 	Key     Key         `json:"key"`
 	Value   any         `json:"value"` // as value.JSON gives it
@@ -20,7 +20,7 @@ type TraceStep struct {
 	Took   float64 `json:"took_ms"`
 }
 
-// A TaskLine is a line of what takes long, or of an error that ended it.
+// A TaskLine is a line of the answer to join or leave: progress, the end, or an error.
 type TaskLine struct {
 	Event string `json:"event"` // chord-progress, chord-joined, chord-left, error
 	Task  string `json:"task,omitempty"`
@@ -30,7 +30,7 @@ type TaskLine struct {
 	Error *Error `json:"error,omitempty"`
 }
 
-// A Ring is who stores, by slot.
+// A Ring is the peers that store, by slot.
 type Ring struct {
 	K       int        `json:"k"`
 	Nodes   []RingNode `json:"nodes"`
@@ -48,14 +48,14 @@ type RingNode struct {
 	Next    []string `json:"next"` // the peers that follow it, as it knows them
 }
 
-// A Finger is whom this peer knows at or after a slot.
+// A Finger is the first peer that this peer knows at or after a slot.
 type Finger struct {
 	Goal uint64 `json:"goal"`
 	Slot uint64 `json:"slot"`
 	ID   string `json:"id"`
 }
 
-// A ChordStatus is how this peer's part in the table is.
+// A ChordStatus is the state of this peer's part of the table.
 type ChordStatus struct {
 	K        int    `json:"k"`
 	Stores   bool   `json:"stores"`

@@ -31,14 +31,14 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// A KeyRequest is about one key. Value and Acks are for those that write.
+// A KeyRequest names a key. Value and Acks are for writes.
 type KeyRequest struct {
 	Key   Key             `json:"key"`
 	Value json.RawMessage `json:"value,omitempty"` // as value.FromJSON reads it
 	Acks  int             `json:"acks,omitempty"`  // members to wait for
 }
 
-// An UpdateRequest sets several keys, all or none.
+// An UpdateRequest sets several keys. The dictionary sets all or none.
 type UpdateRequest struct {
 	Items []KeyValue `json:"items"`
 	Acks  int        `json:"acks,omitempty"`
@@ -74,7 +74,7 @@ type ListLine struct {
 	Error *Error          `json:"error,omitempty"`
 }
 
-// A Change is what became of a key.
+// A Change is a change of a key.
 type Change struct {
 	Event    string    `json:"event"` // update, delete, or reset: what is there follows anew
 	Key      *Key      `json:"key,omitempty"`

@@ -20,7 +20,7 @@ type Peer struct {
 	Since time.Time `json:"since"`
 }
 
-// A Message is one that arrived.
+// A Message is a message that arrived.
 type Message struct {
 	From    string    `json:"from"`          // a peer, or an old node as legacy:<subnet>/<id>
 	Via     string    `json:"via,omitempty"` // the peer that has carried it over from an old network
@@ -31,7 +31,7 @@ type Message struct {
 	To      string    `json:"to,omitempty"` // reply: the ID of the message that it answers
 }
 
-// A Gap is a stretch of an author's broadcasts that were lost here.
+// A Gap is an interval of an author's broadcasts that are lost.
 type Gap struct {
 	Author string `json:"author"`
 	Boot   uint64 `json:"boot"`
@@ -45,7 +45,7 @@ type Outgoing struct {
 	Packets []json.RawMessage `json:"packets"`      // as value.FromJSON reads them
 }
 
-// A Sent tells what became of a message.
+// A Sent is the result of a broadcast.
 type Sent struct {
 	ID         string `json:"id"`
 	Neighbours int    `json:"neighbours"`

@@ -2,7 +2,7 @@ package control
 
 import "time"
 
-// A SyncItem is a key with its value and whose it is.
+// A SyncItem is a key of the dictionary with its value and its lease.
 type SyncItem struct {
 	Key    Key       `json:"key"`
 	Value  any       `json:"value"` // as value.JSON gives it
@@ -12,7 +12,7 @@ type SyncItem struct {
 	Signed bool      `json:"signed"`
 }
 
-// A Lease says whose a key is.
+// A Lease is the lease of a key.
 type Lease struct {
 	Key    Key       `json:"key"`
 	Owner  string    `json:"owner"`
@@ -29,7 +29,7 @@ type Locked struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
-// A SyncStatus is how the dictionary is.
+// A SyncStatus is the state of the dictionary.
 type SyncStatus struct {
 	Keys     int        `json:"keys"`
 	Bytes    int64      `json:"bytes"`
@@ -43,7 +43,7 @@ type SyncStatus struct {
 	Peers    []SyncPeer `json:"peers"`
 }
 
-// A SyncPeer is how this peer's dictionary stands with that of a neighbour.
+// A SyncPeer is the state of the synchronisation with a neighbour.
 type SyncPeer struct {
 	ID       string     `json:"id"`
 	InSyncAt *time.Time `json:"level"` // when they were last found equal; null for never

@@ -60,7 +60,7 @@ func toLink(s bridge.LinkStatus) Link {
 	return l
 }
 
-// connected returns how many old nodes are.
+// connected returns the number of old nodes that are connected.
 func (s *bridgeRoutes) connected() int {
 	n := 0
 	for _, l := range s.bridge.Links() {
@@ -74,5 +74,5 @@ func (s *bridgeRoutes) whisper(ctx context.Context, to string, packets []any) er
 	return s.bridge.Whisper(ctx, to, packets...)
 }
 
-// isOld reports whether something is the name of an old node.
+// isOld reports whether name is the name of an old node.
 func isOld(name string) bool { return strings.HasPrefix(name, compat.OriginPrefix) }

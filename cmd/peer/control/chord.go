@@ -8,7 +8,7 @@ import (
 	"github.com/p2p-today/go2p/chord"
 )
 
-// chordRoutes answer for what only the table has: the ring, and this peer's place on it.
+// chordRoutes answer for what only the table has: the ring, and the slot of this peer.
 type chordRoutes struct{ store *chordStore }
 
 func (s *chordRoutes) add(mux *http.ServeMux) {
@@ -47,8 +47,9 @@ func (s *chordRoutes) leave(w http.ResponseWriter, r *http.Request, _ struct{}) 
 	}, func() bool { return false })
 }
 
-// runTask does what takes runTask, tells how far it is, and waits for what goes on behind it.
-func (s *chordRoutes) runTask(w http.ResponseWriter, r *http.Request, task chord.Task, do func(context.Context) error, done func() TaskLine, goesOn func() bool) {
+// runTask calls do, writes its progress as lines, and waits until goesOn reports false. The last line is that of done.
+func (s *chordRoutes) runTask(w http.ResponseWriter, r *http.Request, task chord.Task,
+	do func(context.Context) error, done func() TaskLine, goesOn func() bool) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	events := s.store.table.Events(ctx)

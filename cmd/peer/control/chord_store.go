@@ -15,11 +15,11 @@ import (
 type chordStore struct {
 	table   *chord.Table
 	joined  <-chan struct{} // closed when the peer stores, or is not to
-	settled time.Time       // until then, a slot and peers may come yet
+	settled time.Time       // until then, requests wait for a slot and for peers
 }
 
-// ready waits, in the first seconds after the start, until this peer has a slot, if
-// it is to store, and knows of one that stores.
+// ready waits, until the time settled, for a slot, if this peer is to store, and for a known peer that stores. The error
+// is chord.ErrRefused.
 func (s *chordStore) ready(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, s.settled)
 	defer cancel()
@@ -97,7 +97,7 @@ func (s *chordStore) watch(ctx context.Context, prefix, _ string) (iter.Seq2[Cha
 	return convert(s.table.Watch(ctx, prefix), toChordChange), nil
 }
 
-// toChordChange tells of a change as the dictionary does: what has a value was updated.
+// toChordChange returns a change in the form that the dictionary has: a key that was added is updated.
 func toChordChange(c chord.Change) Change {
 	out := Change{Event: string(c.Kind), Value: value.JSON(c.Value), Owner: c.Writer, Term: c.Version, Time: c.Time}
 	if c.Kind == chord.Added {

@@ -13,15 +13,14 @@ import (
 	"time"
 )
 
-// A Client asks the peer with a data directory.
+// A Client sends requests to the peer with a data directory. Its methods may be called concurrently.
 type Client struct {
 	http    http.Client
 	dir     string
 	timeout time.Duration
 }
 
-// NewClient returns a client for the peer with the given data directory, which
-// need not run. Calls end after the timeout.
+// NewClient returns a client for the peer with the given data directory, which need not run. Calls end after the timeout.
 func NewClient(dir string, timeout time.Duration) *Client {
 	c := &Client{dir: dir, timeout: timeout}
 	c.http.Transport = &http.Transport{
@@ -36,8 +35,8 @@ func NewClient(dir string, timeout time.Duration) *Client {
 	return c
 }
 
-// Call sends a request, with GET if q is nil and else as the body of a POST, and decodes the answer into a.
-// The error is an *Error.
+// Call sends a request and decodes the answer into a. The request is a GET if q is nil, and else a POST with q as its
+// body. The error is an *Error.
 func (c *Client) Call(ctx context.Context, path string, q, a any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -54,8 +53,8 @@ func (c *Client) Call(ctx context.Context, path string, q, a any) error {
 	return nil
 }
 
-// Lines sends a request as Call does, and yields the JSON Lines of its answer, until that ends or the context does. The
-// error is an *Error.
+// Lines sends a request as Call does, and yields the JSON Lines of the answer until the answer or the context ends. The
+// error is an *Error, and comes last.
 func Lines[T any](ctx context.Context, c *Client, path string, q any) iter.Seq2[T, error] {
 	body, err := c.do(ctx, path, q)
 	return func(yield func(T, error) bool) {
@@ -113,7 +112,7 @@ func (c *Client) do(ctx context.Context, path string, q any) (io.ReadCloser, err
 	return nil, e
 }
 
-// failed says what it means that no answer came.
+// failed returns the error for an answer that did not come, or ended early.
 func (c *Client) failed(ctx context.Context, err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
 		return &Error{Text: fmt.Sprintf("no peer is running with the data in %s", c.dir), Code: CodeNotRunning}

@@ -11,7 +11,7 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// toError gives an error of the library its code and details.
+// toError returns an error of the library with its code and details.
 func toError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -29,8 +29,8 @@ func toError(err error) *Error {
 	return e
 }
 
-// codeOf returns the code of the error of the library that err wraps. An error of a model goes before a deadline: it
-// says what was waited for.
+// codeOf returns the code of the first error of the list that err wraps. Errors of the bridge, the table and the
+// dictionary precede the deadline that they may wrap.
 func codeOf(err error) Code {
 	for _, c := range []struct {
 		err  error

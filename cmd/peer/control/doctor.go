@@ -21,7 +21,7 @@ import (
 
 const (
 	probeTimeout = 5 * time.Second
-	clockLimit   = 10 * time.Second // a difference that a person should know of
+	clockLimit   = 10 * time.Second // a difference that is reported with a hint
 )
 
 // A doctor examines the peer.
@@ -138,8 +138,7 @@ func (s *doctor) locate(ctx context.Context, target string) (peer.AddrInfo, Step
 	return info, Step{Step: "address", OK: true, Says: fmt.Sprintf("%d are known", len(info.Addrs))}
 }
 
-// dial tries one address with a host of its own, so that a connection that exists
-// does not hide what a new one would meet.
+// dial tries one address with a host of its own, so that an existing connection does not hide the state of the address.
 func (s *doctor) dial(ctx context.Context, id peer.ID, addr ma.Multiaddr) Step {
 	st := Step{Step: "dial", Says: addr.String() + ": "}
 	probe, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableMetrics(), libp2p.UserAgent("go2p doctor"))
@@ -171,7 +170,7 @@ func secured(c network.ConnectionState) string {
 	return "secured by " + string(c.Security) + " over " + c.Transport
 }
 
-// diagnose says in words why a dial failed.
+// diagnose returns why a dial failed, and what to do.
 func diagnose(err error) (says, hint string) {
 	text := err.Error()
 	if mismatch, ok := errors.AsType[sec.ErrPeerIDMismatch](err); ok {

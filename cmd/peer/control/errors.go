@@ -1,6 +1,6 @@
 package control
 
-// A Code says what kind of failure an [Error] is. The text of an error is for people and may change; codes do not.
+// A Code is the kind of an [Error]. The text of an error is for people and may change; codes do not.
 type Code string
 
 // The codes.

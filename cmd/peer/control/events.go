@@ -11,7 +11,7 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// eventRoutes tell what happens, in one stream.
+// eventRoutes answer with the events of all models in one stream.
 type eventRoutes struct {
 	mesh  *mesh.Mesh
 	dict  *p2psync.Dict
@@ -46,7 +46,7 @@ func (s *eventRoutes) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// forward passes events on until they end, which ends the whole stream.
+// forward sends events to out. When they end, it ends the whole stream.
 func forward[E any](ctx context.Context, end func(), events iter.Seq2[E, error], convert func(E) Event, out chan<- Event) {
 	defer end()
 	for ev, err := range events {

@@ -10,12 +10,12 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-const maxUpdateRequest = 3 * p2psync.MaxUpdate // base64 makes four bytes of three, and there are names
+const maxUpdateRequest = 3 * p2psync.MaxUpdate // base64 makes four bytes of three, and keys need some
 
-// A store is what kvRoutes need of one of the peer's key-value stores. Items and what a write returns are as JSON shows
-// them. A store that has no acknowledgements or revisions ignores them.
+// A store is what kvRoutes need of a key-value store. What it returns is encoded as JSON. A store without
+// acknowledgements or revisions ignores acks and from.
 type store interface {
-	// ready waits for what a peer that has just started has not got yet. Get and watch wait by themselves.
+	// ready waits for what a peer that has just started does not have yet. The methods get and watch call it themselves.
 	ready(ctx context.Context) error
 	get(ctx context.Context, key string) (any, error)
 	set(ctx context.Context, key string, v any, acks int) (any, error)
@@ -134,7 +134,7 @@ func (s *kvRoutes) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// convert returns what list yields in another form.
+// convert returns the sequence of what to returns for the values of list.
 func convert[A, B any](list iter.Seq2[A, error], to func(A) B) iter.Seq2[B, error] {
 	return func(yield func(B, error) bool) {
 		for a, err := range list {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// lines writes JSON Lines.
+// lines writes JSON Lines as an answer.
 type lines struct {
 	enc  *json.Encoder
 	ctrl *http.ResponseController
@@ -14,11 +14,12 @@ type lines struct {
 func newLines(w http.ResponseWriter) *lines {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	l := &lines{json.NewEncoder(w), http.NewResponseController(w)}
-	l.ctrl.Flush() // the client knows that it is served
+	l.ctrl.Flush() // the client sees that the answer has begun
 	return l
 }
 
-// write reports whether the client is still there. While there is more to write at once, the line may wait for it.
+// write writes one line, and reports whether the client is still there. If more lines follow at once, the line may wait
+// for them.
 func (l *lines) write(v any, more bool) bool {
 	return l.enc.Encode(v) == nil && (more || l.ctrl.Flush() == nil)
 }

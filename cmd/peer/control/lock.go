@@ -11,11 +11,11 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// releaseTimeout is how long a lock may take to be released.
+// releaseTimeout is how long the release of a lock may take.
 const releaseTimeout = 2 * time.Second
 
-// A locker holds leases for clients: one client at a time has the lock of a key by way of this peer, and of several
-// peers one has.
+// A locker holds leases for clients. Of several clients of this peer one has the lock of a key at a time, which turns
+// ensures; of several peers one has it, which the lease ensures.
 type locker struct {
 	store *syncStore
 	self  string // this peer's ID
@@ -63,7 +63,7 @@ func (s *locker) acquire(ctx context.Context, key string) (p2psync.Lease, error)
 	host, _ := os.Hostname()
 	for {
 		if l, err := s.store.dict.Lease(key); err == nil && l.Owner == s.self {
-			s.store.dict.Delete(ctx, key) // left by a run that was killed: whoever holds it now has a term of its own
+			s.store.dict.Delete(ctx, key) // left by a run that was killed; the new holder needs a new term
 		}
 		err := s.store.dict.Set(ctx, key, map[string]any{"host": host, "pid": os.Getpid()})
 		if err == nil {
@@ -79,7 +79,7 @@ func (s *locker) acquire(ctx context.Context, key string) (p2psync.Lease, error)
 	}
 }
 
-// awaitChange waits until a key changes, or a time has passed.
+// awaitChange waits until a key changes or the time d has passed. It reports false if the context has ended.
 func (s *locker) awaitChange(ctx context.Context, key string, d time.Duration) bool {
 	wait, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -88,12 +88,12 @@ func (s *locker) awaitChange(ctx context.Context, key string, d time.Duration) b
 		if err != nil || c.Key == key && !first {
 			break
 		}
-		first = first && c.Key != key // what is there comes first
+		first = first && c.Key != key // a watch begins with the current value
 	}
 	return ctx.Err() == nil
 }
 
-// hold renews the lease until the context ends or it is lost.
+// hold renews the lease until the context ends or the lease is lost.
 func (s *locker) hold(ctx context.Context, key string, term uint64) {
 	every := time.Duration(s.store.dict.Status().Lease) / 3
 	if every == 0 {
@@ -126,7 +126,7 @@ func (s *locker) hold(ctx context.Context, key string, term uint64) {
 	}
 }
 
-// holds reports whether this peer has a key still, and nobody had it in between.
+// holds reports whether this peer still has the lease of a key, and nobody else had it in between.
 func (s *locker) holds(key string, term uint64) bool {
 	l, err := s.store.dict.Lease(key)
 	return err == nil && l.Owner == s.self && l.Term == term

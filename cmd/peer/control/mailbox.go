@@ -10,15 +10,14 @@ import (
 )
 
 const (
-	maxKept   = 256             // messages that wait to be taken, and that may be replied to
-	maxBehind = 4096            // messages that a follower may be behind
-	patience  = 5 * time.Second // with a follower that is as far behind as it may be
+	maxKept   = 256             // messages that wait for a reader, and messages that may be replied to
+	maxBehind = 4096            // messages that wait for one follower
+	patience  = 5 * time.Second // for a follower whose queue is full
 )
 
-// A Mailbox has the messages that nobody has taken yet, at most the last 256.
-// While somebody follows, what arrives is given to all who do and does not wait. Who
-// falls too far behind holds everybody up for five seconds, and is ended then. The zero
-// value is empty.
+// A Mailbox keeps the messages that no reader has taken yet, at most the last 256. While there are followers, each gets
+// every message that arrives, and none waits. A follower that is 4096 messages behind delays the mesh by up to five
+// seconds, and is ended then. The lock mu guards all fields. The zero value is empty.
 type Mailbox struct {
 	mu        sync.Mutex
 	waiting   []mesh.Message
@@ -26,14 +25,14 @@ type Mailbox struct {
 	followers []*follower
 }
 
-// A follower reads queue until it is closed, or unfollows.
+// A follower is a reader of queue, until queue is closed or the reader calls unfollow.
 type follower struct {
 	queue chan mesh.Message
 	gone  chan struct{} // closed by unfollow
 }
 
-// Put takes a message, which other handlers may have, too. What is for old nodes only a
-// bridge has. Only one may be put at a time.
+// Put adds a message, as a handler of the mesh. It ignores messages to old nodes, which are for the bridge. It reports
+// false, so that other handlers get the message, too. Put must not be called concurrently.
 func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
 	if isOld(msg.To) {
 		return false
@@ -48,7 +47,7 @@ func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
 		followers := slices.DeleteFunc(slices.Clone(b.followers), func(f *follower) bool { return tried[f] })
 		if len(followers) == 0 {
 			if !got {
-				b.waiting = appendLast(b.waiting, msg) // under the lock: who follows next finds it there
+				b.waiting = appendLast(b.waiting, msg) // with the lock held, so that the next follower finds it
 			}
 			b.mu.Unlock()
 			return false
@@ -64,7 +63,7 @@ func (b *Mailbox) Put(ctx context.Context, msg mesh.Message) (taken bool) {
 	}
 }
 
-// deliver hands a message to a follower, or ends it.
+// deliver adds a message to the queue of a follower. It ends a follower that does not read.
 func (b *Mailbox) deliver(ctx context.Context, f *follower, msg mesh.Message) bool {
 	select {
 	case <-f.gone:
@@ -96,7 +95,7 @@ func appendLast(list []mesh.Message, msg mesh.Message) []mesh.Message {
 	return append(list, msg)
 }
 
-// take returns the oldest n of the waiting messages, all of them if n is 0.
+// take removes and returns the oldest n waiting messages, or all if n is 0.
 func (b *Mailbox) take(n int) []mesh.Message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -112,8 +111,8 @@ func (b *Mailbox) takeLocked(n int) []mesh.Message {
 	return taken
 }
 
-// follow returns the oldest n waiting messages, and if those are fewer a follower
-// of what arrives from then on.
+// follow takes the oldest n waiting messages, as take does. If there are fewer, it also returns a follower of the
+// messages that arrive from then on.
 func (b *Mailbox) follow(n int) ([]mesh.Message, *follower) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,8 +125,8 @@ func (b *Mailbox) follow(n int) ([]mesh.Message, *follower) {
 	return taken, f
 }
 
-// unfollow ends what follow, or take, has begun, for a reader who did not get some of
-// what it was given. Unless others follow, who got it too, that waits again.
+// unfollow ends a follower, which may be nil. The messages unsent, which its reader did not get, and those in its queue
+// wait again, unless another follower has got them.
 func (b *Mailbox) unfollow(f *follower, unsent []mesh.Message) {
 	if f != nil {
 		close(f.gone)
@@ -144,7 +143,7 @@ func (b *Mailbox) unfollow(f *follower, unsent []mesh.Message) {
 	}
 }
 
-// find returns one of the last 256 messages by its ID.
+// find returns one of the last 256 messages by its ID, taken or not.
 func (b *Mailbox) find(id string) (mesh.Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -13,13 +13,13 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// receipts is how long the answer to send waits for the neighbours' word.
+// receipts is how long the answer to send waits for delivery receipts.
 const receipts = time.Second
 
 // meshRoutes answer for the mesh: neighbours, and messages that are sent.
 type meshRoutes struct {
 	mesh *mesh.Mesh
-	box  *Mailbox // has the messages that may be replied to
+	box  *Mailbox // with the messages that may be replied to
 	old  *bridgeRoutes
 }
 
@@ -105,8 +105,7 @@ func (s *meshRoutes) send(ctx context.Context, o Outgoing) (Sent, error) {
 	return Sent{r.ID, r.Neighbours, took, s.old.connected()}, nil
 }
 
-// awaitNeighbour waits for the first neighbour while there is hope, at most for
-// most of the time that the context has.
+// awaitNeighbour waits for the first neighbour, at most for nine tenths of the time that the context has.
 func (s *meshRoutes) awaitNeighbour(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

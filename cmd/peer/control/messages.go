@@ -7,7 +7,7 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// messageRoutes give messages out of the mailbox.
+// messageRoutes take messages out of the mailbox.
 type messageRoutes struct{ box *Mailbox }
 
 func (s *messageRoutes) add(mux *http.ServeMux) {
@@ -61,7 +61,7 @@ func toMessage(m mesh.Message) Message {
 	return out
 }
 
-// authorOf is who has sent a message.
+// authorOf returns the author of a message, and the peer that relayed it from an old network.
 func authorOf(m mesh.Message) (author, via string) {
 	if m.Origin != "" {
 		return m.Origin, m.From.String()

@@ -16,7 +16,7 @@ const (
 	PathWhisper    = "/v1/mesh/whisper"
 	PathAsk        = "/v1/mesh/ask"
 	PathReply      = "/v1/mesh/reply"
-	PathMessages   = "/v1/mesh/messages" // takes a MessagesRequest; what was read waits no more
+	PathMessages   = "/v1/mesh/messages" // takes a MessagesRequest; a message that was read waits no more
 )
 
 // A Store names one of a peer's two key-value stores.

@@ -17,7 +17,7 @@ import (
 
 const (
 	shutdownGrace = 2 * time.Second
-	settling      = 5 * time.Second // how long after its start a peer waits for what it has not got yet
+	settling      = 5 * time.Second // how long after its start a peer waits for what it does not have yet
 )
 
 // A Server answers for one peer. The group owns the goroutine that serves, and the context of all requests.
@@ -26,7 +26,7 @@ type Server struct {
 	group *lifecycle.Group
 }
 
-// Parts are what a server answers for. They stay the caller's, and must outlive it.
+// Parts are what a server answers for. The caller closes them, after the server.
 type Parts struct {
 	Host    host.Host
 	Mesh    *mesh.Mesh
@@ -34,9 +34,9 @@ type Parts struct {
 	Table   *chord.Table
 	Bridge  *bridge.Bridge
 	Joined  <-chan struct{} // closed when the peer stores in the table, or is not to
-	Mailbox *Mailbox        // gets what the mesh gets
-	Dir     string          // of the data
-	MDNS    bool            // others are looked for by mDNS
+	Mailbox *Mailbox        // the handler of the mesh
+	Dir     string          // the data directory
+	MDNS    bool            // the peer looks for others by mDNS
 }
 
 // Serve answers on a listener until Close.
@@ -64,7 +64,7 @@ func (s *Server) Close() error {
 }
 
 // routes returns a handler for all paths. Until the time settled, requests wait for what a peer that has just started
-// has not got yet.
+// does not have yet.
 func routes(p Parts, settled time.Time) http.Handler {
 	mux := http.NewServeMux()
 	dict, table, old := &syncStore{p.Dict, settled}, &chordStore{p.Table, p.Joined, settled}, &bridgeRoutes{p.Bridge}

@@ -19,10 +19,9 @@ const (
 	maxPath     = 100            // the systems' limits begin at 104 bytes
 )
 
-// Listen opens the socket of the peer with the given data directory, whose lock
-// the caller holds: a socket that is there was left by a peer that was killed. Its
-// name in the directory may be longer than the system allows; then it lies in the
-// user's runtime directory instead.
+// Listen opens the socket of the peer with the given data directory, which only its owner may open. The caller holds the
+// lock of the directory, so that Listen may remove a socket that a killed peer has left. If the name of the socket would
+// be longer than the system allows, the socket is in the user's runtime directory, and a file says where.
 func Listen(dir string) (net.Listener, error) {
 	name := filepath.Join(dir, socketName)
 	pointer := filepath.Join(dir, pointerName)
@@ -51,7 +50,7 @@ func Listen(dir string) (net.Listener, error) {
 	return &listener{l, dir, pointer}, nil
 }
 
-// removeStale removes what a killed peer has left.
+// removeStale removes the socket that a killed peer has left.
 func removeStale(dir, pointer string) error {
 	old, err := socketPath(dir)
 	if err != nil {
@@ -73,7 +72,7 @@ func remove(name string) error {
 	return nil
 }
 
-// A listener takes its files with it.
+// A listener removes its files when it is closed.
 type listener struct {
 	net.Listener
 	dir, pointer string
@@ -84,7 +83,7 @@ func (l *listener) Close() error {
 	return errors.Join(err, removeStale(l.dir, l.pointer))
 }
 
-// socketPath returns where the socket of a data directory is.
+// socketPath returns the name of the socket of a data directory.
 func socketPath(dir string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(dir, pointerName))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// statusRoutes say how the peer is.
+// statusRoutes answer with the state of the peer.
 type statusRoutes struct {
 	host  host.Host
 	mesh  *mesh.Mesh

@@ -14,11 +14,11 @@ import (
 // A syncStore is the dictionary.
 type syncStore struct {
 	dict    *p2psync.Dict
-	settled time.Time // until then, what is not here may come yet
+	settled time.Time // until then, requests wait for the first neighbour in sync
 }
 
-// ready waits, in the first seconds after the start, until the dictionary is in sync with a neighbour while there is
-// hope: before that much may not be here yet.
+// ready waits, until the time settled, for the dictionary to be in sync with a neighbour. The error is
+// p2psync.ErrRefused or mesh.ErrNoCommonNetwork.
 func (s *syncStore) ready(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, s.settled)
 	defer cancel()
@@ -28,7 +28,7 @@ func (s *syncStore) ready(ctx context.Context) error {
 	return nil
 }
 
-// found looks a key up. If it is not here, that may be since it has not come yet.
+// found calls look. If the key is not there, found calls look again when the store is ready.
 func found[T any](ctx context.Context, s *syncStore, look func() (T, error)) (T, error) {
 	v, err := look()
 	if !errors.Is(err, p2psync.ErrNotFound) {
@@ -53,7 +53,7 @@ func toLease(key string, l p2psync.Lease) Lease {
 	return Lease{Key(key), l.Owner, l.Term, l.Until, l.For.Seconds(), l.Signed}
 }
 
-// acks returns the option to wait for so many members.
+// acks returns the option to wait for n other members.
 func acks(n int) (opts []p2psync.WriteOption) {
 	if n > 0 {
 		opts = append(opts, p2psync.Acks(n))
@@ -69,7 +69,7 @@ func (s *syncStore) delta(ctx context.Context, key string, d map[string]any, n i
 	return s.written(key, s.dict.ApplyDelta(ctx, key, d, acks(n)...))
 }
 
-// written answers a write with whose the key is now.
+// written returns the lease of a key after a write, or the error of the write.
 func (s *syncStore) written(key string, err error) (any, error) {
 	if err != nil {
 		return nil, err
