@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 
 	"github.com/p2p-today/go2p/internal/lifecycle"
+	"github.com/p2p-today/go2p/internal/notify"
 	"github.com/p2p-today/go2p/mesh/internal/netkey"
 	"github.com/p2p-today/go2p/mesh/internal/redial"
 )
@@ -51,7 +52,7 @@ type tenant struct {
 
 // A handshake is with a connected peer that speaks the hello.
 type handshake struct {
-	again     chan struct{} // asks for one more hello
+	again     notify.Flag // asks for one more hello
 	stop      context.CancelFunc
 	settled   time.Time // when the newest hello took effect; zero before the first
 	local     helloInfo // of that hello
@@ -255,13 +256,13 @@ func (h *hostmux) meet(p peer.ID) {
 		return
 	}
 	ctx, stop := context.WithCancel(h.group.Context())
-	hs := &handshake{again: make(chan struct{}, 1), stop: stop}
+	hs := &handshake{again: notify.NewFlag(), stop: stop}
 	h.peers[p] = hs
 	h.group.Go(func() { h.keepGreeting(ctx, p, hs.again) })
 }
 
 // keepGreeting says hello to p until that succeeds, and again each time it is asked to.
-func (h *hostmux) keepGreeting(ctx context.Context, p peer.ID, again <-chan struct{}) {
+func (h *hostmux) keepGreeting(ctx context.Context, p peer.ID, again notify.Flag) {
 	for failures := 0; ; {
 		var retry <-chan time.Time
 		o, err := h.sayHello(ctx, p, false)
@@ -278,7 +279,7 @@ func (h *hostmux) keepGreeting(ctx context.Context, p peer.ID, again <-chan stru
 		select {
 		case <-ctx.Done():
 			return
-		case <-again:
+		case <-again.C():
 		case <-retry:
 		}
 	}
@@ -307,10 +308,7 @@ func (h *hostmux) renew(ps ...peer.ID) {
 		if len(ps) > 0 && !slices.Contains(ps, p) {
 			continue
 		}
-		select {
-		case hs.again <- struct{}{}:
-		default:
-		}
+		hs.again.Set()
 	}
 }
 
