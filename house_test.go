@@ -4,8 +4,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,12 +52,8 @@ var arrows = []struct {
 	{"", nil, "the root has no code"},
 }
 
-// coreFiles are the files that decide and touch nothing, and are not in a package of their own yet.
-var coreFiles = []string{
-
-	// mesh
-
-}
+// forTests are the packages that only tests may import, and each other.
+var forTests = []string{"internal/meshtest", "internal/oldpeers", "internal/testnet"}
 
 // computing are the primitives that cores may import. The rules of cores hold for them, too.
 var computing = []string{"internal/backoff", "internal/dcbor", "internal/intervalset", "internal/ttlset", "internal/value"}
@@ -121,7 +120,7 @@ func TestHouse_ArrowsGoOneWay(t *testing.T) {
 			if ours && !slices.ContainsFunc(arrows[i].to, func(p string) bool { return within(to, p) }) {
 				t.Errorf("%s imports %s: %s", path, to, arrows[i].why)
 			}
-			if forTests := to == "internal/testnet" || to == "internal/meshtest"; forTests && pkg != "internal/meshtest" {
+			if slices.Contains(forTests, to) && !slices.Contains(forTests, pkg) {
 				t.Errorf("%s imports %s: that is for tests", path, imp)
 			}
 		}
@@ -148,7 +147,7 @@ func TestHouse_CoresTouchNothing(t *testing.T) {
 		"fmt.Print": "return it", "fmt.Println": "return it", "fmt.Printf": "return it",
 	}
 	for path, f := range goFiles(t) {
-		if !isCore(filepath.ToSlash(filepath.Dir(path))) && !slices.Contains(coreFiles, path) {
+		if !isCore(filepath.ToSlash(filepath.Dir(path))) {
 			continue
 		}
 		for _, imp := range imports(f) {
@@ -174,6 +173,81 @@ func TestHouse_CoresTouchNothing(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// A struct is small enough to keep in mind. Options, states and messages have as many fields as there are things to
+// say.
+func TestHouse_StructsAreSmall(t *testing.T) {
+	const most = 20
+	long := regexp.MustCompile("(?i)(options|status|flags)$")
+	eachStruct(t, func(path, name string, fields []*ast.Field) {
+		n, wire := 0, strings.HasSuffix(filepath.Dir(path), "/wire")
+		for _, f := range fields {
+			n += max(1, len(f.Names))
+			wire = wire || f.Tag != nil && regexp.MustCompile("(cbor|json):").MatchString(f.Tag.Value)
+		}
+		if n > most && !wire && !long.MatchString(name) {
+			t.Errorf("%s: %s has %d fields, at most %d: which of them belong together?", path, name, n, most)
+		}
+	})
+}
+
+// The types that users hold are façades. Each lock, and the state that it guards, is in a component.
+func TestHouse_FacadesHaveNoLock(t *testing.T) {
+	facades := []string{
+		"mesh.Mesh", "sync.Dict", "chord.Table", "compat.MeshNode", "compat.SyncNode", "compat.ChordNode", "bridge.Bridge",
+	}
+	found := 0
+	eachStruct(t, func(path, name string, fields []*ast.Field) {
+		name = filepath.Base(filepath.Dir(path)) + "." + name
+		if !slices.Contains(facades, name) {
+			return
+		}
+		found++
+		for _, f := range fields {
+			if typ := types.ExprString(f.Type); strings.HasSuffix(typ, "sync.Mutex") || strings.HasSuffix(typ, "sync.RWMutex") {
+				t.Errorf("%s: %s has a lock: which component owns the state that it guards?", path, name)
+			}
+		}
+	})
+	if found != len(facades) {
+		t.Errorf("%d of the façades %v were found", found, facades)
+	}
+}
+
+// eachStruct calls f for each struct type that has a name.
+func eachStruct(t *testing.T, f func(path, name string, fields []*ast.Field)) {
+	t.Helper()
+	for path, file := range goFiles(t) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := spec.Type.(*ast.StructType); ok {
+					f(path, spec.Name.Name, s.Fields.List)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// The primitives stand once: a store, a signal, a back-off.
+func TestHouse_PrimitivesStandOnce(t *testing.T) {
+	signal := regexp.MustCompile(`make\(chan struct\{\}, 1\)`)
+	for path, f := range goFiles(t) {
+		if strings.HasPrefix(path, "internal/") || strings.HasPrefix(path, "bench/") {
+			continue
+		}
+		if slices.Contains(imports(f), "github.com/cockroachdb/pebble/v2") {
+			t.Errorf("%s imports pebble: internal/kvstore opens stores and reads and writes their rows", path)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if signal.Match(text) {
+			t.Errorf("%s makes a channel for one signal: internal/notify has the Flag", path)
+		}
 	}
 }
 
