@@ -80,7 +80,7 @@ func (go2pChord) open(hs []host.Host) cluster {
 		c.meshes, c.tables = append(c.meshes, m), append(c.tables, t)
 	}
 	for _, t := range c.tables {
-		for t.Status().Filling {
+		for t.Status().Backfilling {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // A fabric carries questions between tables in one process, in virtual time.
-type fabric struct {
+type simNetwork struct {
 	t     *testing.T
 	delay time.Duration
 
@@ -35,33 +35,33 @@ type fabric struct {
 }
 
 // report parts two of which one has complained ten times, as a mesh does.
-func (p port) report(other peer.ID) {
+func (p simTransport) report(other peer.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conduct[[2]peer.ID{p.self, other}]++
 }
 
 // lie has a peer answer others with something else.
-func (f *fabric) lie(p peer.ID, how func(ring.Circle, *wire.Question, *wire.Reply) *wire.Reply) {
+func (f *simNetwork) lie(p peer.ID, how func(ring.Circle, *wire.Question, *wire.Reply) *wire.Reply) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.liars[p] = how
 }
 
 // A port is where one table is plugged in.
-type port struct {
-	*fabric
+type simTransport struct {
+	*simNetwork
 	self peer.ID
 }
 
-func newFabric(t *testing.T, seed uint64) *fabric {
-	return &fabric{
+func newSimNetwork(t *testing.T, seed uint64) *simNetwork {
+	return &simNetwork{
 		t: t, by: map[peer.ID]int{}, delay: 10 * time.Millisecond, rng: rand.New(rand.NewPCG(seed, 8)),
 		conduct: map[[2]peer.ID]int{}, tables: map[peer.ID]*Table{}, side: map[peer.ID]int{}, liars: map[peer.ID]func(ring.Circle, *wire.Question, *wire.Reply) *wire.Reply{},
 	}
 }
 
-func (f *fabric) reachable(from, to peer.ID) *Table {
+func (f *simNetwork) reachable(from, to peer.ID) *Table {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	parted := f.conduct[[2]peer.ID{from, to}] >= 10 || f.conduct[[2]peer.ID{to, from}] >= 10
@@ -71,17 +71,17 @@ func (f *fabric) reachable(from, to peer.ID) *Table {
 	return f.tables[to]
 }
 
-func (f *fabric) rand(n int) int {
+func (f *simNetwork) rand(n int) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.rng.IntN(n)
 }
 
-func (f *fabric) latency() {
+func (f *simNetwork) latency() {
 	time.Sleep(f.delay/2 + f.delay*time.Duration(f.rand(100))/100)
 }
 
-func (p port) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Reply, error) {
+func (p simTransport) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Reply, error) {
 	_, q, err := wire.ScanQuestion(q.Append(nil, 1, time.Now()), time.Now())
 	if err != nil {
 		p.t.Errorf("question: %v", err)
@@ -123,13 +123,13 @@ func (p port) ask(ctx context.Context, to peer.ID, q *wire.Question) (*wire.Repl
 }
 
 // add makes a table, which knows those that are there, or some of them.
-func (f *fabric) add(name string, k int) *Table {
+func (f *simNetwork) add(name string, k int) *Table {
 	self := peer.ID(name)
 	t, err := newTable(self, nil, &Options{K: k})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	t.client.transport = port{f, self}
+	t.client.transport = simTransport{f, self}
 	f.mu.Lock()
 	f.tables[self] = t
 	var others []peer.ID
@@ -149,7 +149,7 @@ func (f *fabric) add(name string, k int) *Table {
 }
 
 // join has a table store.
-func (f *fabric) join(t *Table) {
+func (f *simNetwork) join(t *Table) {
 	f.t.Helper()
 	var err error
 	for range 100 {
@@ -164,7 +164,7 @@ func (f *fabric) join(t *Table) {
 }
 
 // crash ends a table without a word.
-func (f *fabric) crash(t *Table) {
+func (f *simNetwork) crash(t *Table) {
 	f.mu.Lock()
 	delete(f.tables, t.node.id)
 	f.mu.Unlock()
@@ -173,7 +173,7 @@ func (f *fabric) crash(t *Table) {
 
 // whole tells whether all tables that store are listed where they should be and lack
 // nothing.
-func (f *fabric) whole() bool {
+func (f *simNetwork) whole() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var views []ring.View
@@ -202,7 +202,7 @@ func (f *fabric) whole() bool {
 }
 
 // await waits until the ring is whole.
-func (f *fabric) await(limit time.Duration) {
+func (f *simNetwork) awaitWhole(limit time.Duration) {
 	f.t.Helper()
 	for end := time.Now().Add(limit); !f.whole(); time.Sleep(time.Second) {
 		if time.Now().After(end) {
@@ -223,7 +223,7 @@ func long[T any](short, long T) T {
 	return short
 }
 
-func bubble(t *testing.T, f func(t *testing.T, seed uint64)) {
+func inSimulation(t *testing.T, f func(t *testing.T, seed uint64)) {
 	t.Helper()
 	for i := range long(1, 20) {
 		seed := rand.Uint64()
@@ -237,8 +237,8 @@ func bubble(t *testing.T, f func(t *testing.T, seed uint64)) {
 // P8: with 5 % of the peers coming, leaving and crashing each minute, two crashes at most
 // between repairs, no key and no acknowledged write is lost.
 func TestChurn(t *testing.T) {
-	bubble(t, func(t *testing.T, seed uint64) {
-		f := newFabric(t, seed)
+	inSimulation(t, func(t *testing.T, seed uint64) {
+		f := newSimNetwork(t, seed)
 		peers := long(24, 64)
 		var nodes []*Table
 		born := 0
@@ -251,7 +251,7 @@ func TestChurn(t *testing.T) {
 		for range peers {
 			arrive()
 		}
-		f.await(5 * time.Minute)
+		f.awaitWhole(5 * time.Minute)
 		reader := f.add("leech", 16)
 		written := map[string]string{} // acknowledged
 		pick := func() *Table {
@@ -279,7 +279,7 @@ func TestChurn(t *testing.T) {
 					}
 					f.crash(left)
 				default:
-					f.await(5 * time.Minute)
+					f.awaitWhole(5 * time.Minute)
 					for range 1 + f.rand(2) {
 						n := f.rand(len(nodes))
 						f.crash(nodes[n])
@@ -304,7 +304,7 @@ func TestChurn(t *testing.T) {
 			}
 			time.Sleep(time.Duration(f.rand(200)) * time.Millisecond)
 		}
-		f.await(5 * time.Minute)
+		f.awaitWhole(5 * time.Minute)
 		for key, want := range written {
 			for _, n := range []*Table{reader, nodes[f.rand(len(nodes))]} {
 				if got, err := n.Get(ctx, key); err != nil || got != want {
@@ -319,13 +319,13 @@ func TestChurn(t *testing.T) {
 // Who leaves and has not heard of some that have come finds them.
 func TestUnjoinWithOldHints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFabric(t, 7)
+		f := newSimNetwork(t, 7)
 		var nodes []*Table
 		for i := range 20 {
 			nodes = append(nodes, f.add(fmt.Sprintf("peer%d", i), 16))
 			f.join(nodes[i])
 		}
-		f.await(5 * time.Minute)
+		f.awaitWhole(5 * time.Minute)
 		ctx := context.Background()
 		for i := range 300 {
 			if err := nodes[0].Set(ctx, fmt.Sprintf("key%d", i), i); err != nil {

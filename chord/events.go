@@ -22,8 +22,8 @@ type Task string
 
 // The tasks.
 const (
-	TaskFill     Task = "fill"      // getting what this peer has become a home for
-	TaskHandOver Task = "hand-over" // giving away what it stores, to leave
+	TaskBackfill Task = "fill"      // getting what this peer has become a home for
+	TaskHandOff  Task = "hand-over" // giving away what it stores, to leave
 )
 
 // ErrLagged ends a subscriber that did not keep up with what happened.

@@ -28,14 +28,14 @@ func TestGrowth(t *testing.T) {
 func grow(t *testing.T, seed uint64, n int) {
 	const k, keys = 20, 20
 	ctx := context.Background()
-	f := newFabric(t, seed)
+	f := newSimNetwork(t, seed)
 	var nodes []*Table
 	for i := range n {
 		node := f.add(fmt.Sprintf("peer%d", i), k)
 		f.join(node)
 		nodes = append(nodes, node)
 	}
-	f.await(10 * time.Minute)
+	f.awaitWhole(10 * time.Minute)
 	joining := float64(f.questions("")) / float64(n)
 	time.Sleep(2 * time.Minute)
 
@@ -74,7 +74,7 @@ func grow(t *testing.T, seed uint64, n int) {
 }
 
 // questions is how many there were of one peer, or of all.
-func (f *fabric) questions(of peer.ID) int {
+func (f *simNetwork) questions(of peer.ID) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if of == "" {

@@ -103,14 +103,14 @@ func madeUp() peer.ID { return peer.ID(fmt.Sprint("nobody", rand.Int())) }
 func TestHostileMembers(t *testing.T) {
 	for name, lie := range lies {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, seed uint64) {
-				f := newFabric(t, seed)
+			inSimulation(t, func(t *testing.T, seed uint64) {
+				f := newSimNetwork(t, seed)
 				var nodes []*Table
 				for i := range 14 {
 					nodes = append(nodes, f.add(fmt.Sprint("peer", i), 10))
 					f.join(nodes[i])
 				}
-				f.await(time.Minute)
+				f.awaitWhole(time.Minute)
 				reader := f.add("reader", 10)
 				for _, liar := range nodes[:2] {
 					f.lie(liar.node.id, lie)
@@ -177,7 +177,7 @@ func TestHostileBytes(t *testing.T) {
 			"garbage": {{0xff, 1, 2, 3}}, "a million in a list": {million}, "in the name of another": {foreign},
 			"off the circle": {hello, outside}, "before the greeting": {early}, "empty": {{}},
 		} {
-			m := l.hostile()
+			m := l.hostilePeer()
 			for range 12 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 				s, err := m.Service("hostile").NewStream(ctx, l.Hosts[0].ID(), Protocol)
@@ -204,7 +204,7 @@ func TestHostileBytes(t *testing.T) {
 			m.Close()
 			time.Sleep(11 * time.Minute) // until it may come again
 		}
-		m := l.hostile()
+		m := l.hostilePeer()
 		for range 200 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			if s, err := m.Service("hostile").NewStream(ctx, l.Hosts[0].ID(), Protocol); err == nil {
@@ -234,7 +234,7 @@ func TestHostileBytes(t *testing.T) {
 }
 
 // hostile makes the last host a member that has no table.
-func (l *lab) hostile() *mesh.Mesh {
+func (l *lab) hostilePeer() *mesh.Mesh {
 	l.t.Helper()
 	m := l.Join(3, "lab", nil)
 	l.Connect(3, 0)

@@ -168,7 +168,7 @@ func (j *joiner) unjoin(ctx context.Context) error {
 		left := len(j.node.allKeys())
 		if left == 0 {
 			n := uint64(len(keys))
-			j.emit(Event{Kind: EventProgress, Task: TaskHandOver, Done: n, Total: n, Over: true})
+			j.emit(Event{Kind: EventProgress, Task: TaskHandOff, Done: n, Total: n, Over: true})
 			return nil
 		}
 		select {
@@ -196,7 +196,7 @@ func (j *joiner) depart(ctx context.Context) {
 func (j *joiner) report(total int) func(done uint64) {
 	return func(done uint64) {
 		if done%home.MaxPage == 0 {
-			j.emit(Event{Kind: EventProgress, Task: TaskHandOver, Done: done, Total: uint64(total)})
+			j.emit(Event{Kind: EventProgress, Task: TaskHandOff, Done: done, Total: uint64(total)})
 		}
 	}
 }

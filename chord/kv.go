@@ -32,11 +32,11 @@ func (t *Table) Get(ctx context.Context, key string) (any, error) {
 
 // An Item is a key with its value, and who wrote it.
 type Item struct {
-	Key     string
-	Value   any
-	Writer  string   // peer ID, as the writer says itself
-	Version uint64   // raised with each write
-	Homes   []string // peers that keep it
+	Key      string
+	Value    any
+	Writer   string   // peer ID, as the writer says itself
+	Version  uint64   // raised with each write
+	Replicas []string // peers that keep it
 }
 
 // Item returns a key with all there is to know of it. Trace, which may be nil, is told of
@@ -65,7 +65,7 @@ func (r *readResult) item(key string) (Item, error) {
 	}
 	it := Item{Key: key, Value: v, Writer: writerText(r.Writer), Version: r.Counter}
 	for _, replica := range r.replicas {
-		it.Homes = append(it.Homes, peer.ID(replica.Peer).String())
+		it.Replicas = append(it.Replicas, peer.ID(replica.Peer).String())
 	}
 	return it, nil
 }

@@ -210,7 +210,7 @@ func (n *node) status(s *Status) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Stores, s.Slot, s.Known, s.Upkept = n.ring.Stores(), uint64(n.ring.Self().Slot), len(n.ring.Known()), n.ring.Upkept()
-	s.Filling, s.Failed = n.schedule.Lacking(), n.storage.failed
+	s.Backfilling, s.Failed = n.schedule.Lacking(), n.storage.failed
 	s.Keys = n.storage.store.Alive()
 	s.Bytes, s.MaxBytes = n.storage.store.Bytes()
 	s.Questions = n.questions.Load()

@@ -59,11 +59,11 @@ func (t *Table) Ring(ctx context.Context) (Ring, error) {
 			n.Share = float64(k.Distance(v.Self.Slot, next)) / float64(uint64(1)<<k)
 		}
 		for _, s := range v.Succs {
-			n.Behind = append(n.Behind, peer.ID(s.Peer).String())
+			n.Successors = append(n.Successors, peer.ID(s.Peer).String())
 		}
 		wg.Go(func() {
 			if a, err := t.client.ask(ctx, p, &wire.Question{Kind: wire.AskCount}); err == nil && a.Kind == wire.SayCount {
-				n.Keys, n.Filling = a.Count, a.Backfilling
+				n.Keys, n.Backfilling = a.Count, a.Backfilling
 			}
 		})
 	}

@@ -78,7 +78,7 @@ func (l *lab) joinRing(i int) {
 // settle waits until nobody lacks anything.
 func (l *lab) settle() {
 	l.t.Helper()
-	f := fabric{tables: map[peer.ID]*Table{}}
+	f := simNetwork{tables: map[peer.ID]*Table{}}
 	for _, t := range l.tables {
 		if t != nil && !t.life.Sealed() {
 			f.tables[t.node.id] = t
@@ -466,14 +466,14 @@ func TestRingsMerge(t *testing.T) {
 // Of concurrent writers one stands, everywhere; deltas are all there; and what is popped,
 // is popped once.
 func TestConcurrentWriters(t *testing.T) {
-	bubble(t, func(t *testing.T, seed uint64) {
-		f := newFabric(t, seed)
+	inSimulation(t, func(t *testing.T, seed uint64) {
+		f := newSimNetwork(t, seed)
 		var nodes []*Table
 		for i := range 9 {
 			nodes = append(nodes, f.add(fmt.Sprint("peer", i), 8))
 			f.join(nodes[i])
 		}
-		f.await(time.Minute)
+		f.awaitWhole(time.Minute)
 		ctx := context.Background()
 		var wg sync.WaitGroup
 		for i, n := range nodes {
@@ -536,14 +536,14 @@ func TestConcurrentWriters(t *testing.T) {
 
 // Who watches hears of each write once.
 func TestWatch(t *testing.T) {
-	bubble(t, func(t *testing.T, seed uint64) {
-		f := newFabric(t, seed)
+	inSimulation(t, func(t *testing.T, seed uint64) {
+		f := newSimNetwork(t, seed)
 		var nodes []*Table
 		for i := range 7 {
 			nodes = append(nodes, f.add(fmt.Sprint("peer", i), 8))
 			f.join(nodes[i])
 		}
-		f.await(time.Minute)
+		f.awaitWhole(time.Minute)
 		leech := f.add("leech", 8)
 		ctx, cancel := context.WithCancel(context.Background())
 		var got []string

@@ -55,7 +55,7 @@ func (t *transfer) backfillOnce(ctx context.Context) error {
 	f := &fetches{under: map[string]home.Version{}}
 	var got, seen atomic.Uint64
 	report := t.paced(func() Event {
-		return Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: seen.Load()}
+		return Event{Kind: EventProgress, Task: TaskBackfill, Done: got.Load(), Total: seen.Load()}
 	})
 	for _, part := range t.node.k.Missing(b.Self.Slot, b.Have, b.Target) {
 		inParallel(sourceWidth, sources, func(p peer.ID) {
@@ -77,7 +77,7 @@ func (t *transfer) backfillOnce(ctx context.Context) error {
 		return err
 	}
 	t.log.Info("filled", "keys", got.Load(), "of", seen.Load(), "peers", len(sources))
-	t.emit(Event{Kind: EventProgress, Task: TaskFill, Done: got.Load(), Total: got.Load(), Over: true})
+	t.emit(Event{Kind: EventProgress, Task: TaskBackfill, Done: got.Load(), Total: got.Load(), Over: true})
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (s *chordRoutes) ring(ctx context.Context, _ struct{}) (Ring, error) {
 	}
 	out := Ring{K: r.K, Nodes: []RingNode{}, Fingers: []Finger{}}
 	for _, n := range r.Nodes {
-		out.Nodes = append(out.Nodes, RingNode{n.Peer, n.Slot, n.Self, n.Keys, n.Share, n.Filling, append([]string{}, n.Behind...)})
+		out.Nodes = append(out.Nodes, RingNode{n.Peer, n.Slot, n.Self, n.Keys, n.Share, n.Backfilling, append([]string{}, n.Successors...)})
 	}
 	for _, f := range r.Fingers {
 		out.Fingers = append(out.Fingers, Finger{f.Goal, f.Slot, f.Peer})
@@ -36,13 +36,13 @@ func (s *chordRoutes) ring(ctx context.Context, _ struct{}) (Ring, error) {
 }
 
 func (s *chordRoutes) join(w http.ResponseWriter, r *http.Request, _ struct{}) {
-	s.runTask(w, r, chord.TaskFill, s.store.table.Join, func() TaskLine {
+	s.runTask(w, r, chord.TaskBackfill, s.store.table.Join, func() TaskLine {
 		return TaskLine{Event: string(chord.EventJoined), Slot: s.store.table.Status().Slot}
-	}, func() bool { return s.store.table.Status().Filling })
+	}, func() bool { return s.store.table.Status().Backfilling })
 }
 
 func (s *chordRoutes) leave(w http.ResponseWriter, r *http.Request, _ struct{}) {
-	s.runTask(w, r, chord.TaskHandOver, s.store.table.Unjoin, func() TaskLine {
+	s.runTask(w, r, chord.TaskHandOff, s.store.table.Unjoin, func() TaskLine {
 		return TaskLine{Event: string(chord.EventLeft)}
 	}, func() bool { return false })
 }
