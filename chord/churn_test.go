@@ -236,7 +236,7 @@ func inSimulation(t *testing.T, f func(t *testing.T, seed uint64)) {
 
 // P8: with 5 % of the peers coming, leaving and crashing each minute, two crashes at most
 // between repairs, no key and no acknowledged write is lost.
-func TestChurn(t *testing.T) {
+func TestTable_ChurnLosesNoWrite(t *testing.T) {
 	inSimulation(t, func(t *testing.T, seed uint64) {
 		f := newSimNetwork(t, seed)
 		peers := long(24, 64)
@@ -317,7 +317,7 @@ func TestChurn(t *testing.T) {
 }
 
 // Who leaves and has not heard of some that have come finds them.
-func TestUnjoinWithOldHints(t *testing.T) {
+func TestUnjoin_StaleCacheFindsReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newSimNetwork(t, 7)
 		var nodes []*Table

@@ -15,7 +15,7 @@ import (
 
 // What a table costs each of its peers as it grows. With GO2P_LONG=1 it shows the figures
 // of docs/bench.md.
-func TestGrowth(t *testing.T) {
+func TestTable_CostAsItGrows(t *testing.T) {
 	for _, n := range long([]int{20, 60}, []int{20, 100, 500}) {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(n, "peers"), func(t *testing.T) {

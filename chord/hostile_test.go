@@ -100,7 +100,7 @@ func madeUp() peer.ID { return peer.ID(fmt.Sprint("nobody", rand.Int())) }
 
 // P10: whatever two of fourteen that store answer, the others read and write what is not
 // theirs to lie about, and each operation ends.
-func TestHostileMembers(t *testing.T) {
+func TestTable_LyingMembersHarmNoOthers(t *testing.T) {
 	for name, lie := range lies {
 		t.Run(name, func(t *testing.T) {
 			inSimulation(t, func(t *testing.T, seed uint64) {
@@ -156,7 +156,7 @@ func TestHostileMembers(t *testing.T) {
 
 // P10: what is no question ends the stream, and who goes on is outside; the others notice
 // nothing.
-func TestHostileBytes(t *testing.T) {
+func TestStream_HostileBytesEndIt(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 4)
 		for i := range 3 {

@@ -136,7 +136,7 @@ func (l *lab) happened(i int, kind EventKind) (found []Event) {
 
 // All there is to do with a table, on whole hosts: six store, of which each is connected
 // to a neighbour or two at first, and one more reads and writes only.
-func TestTable(t *testing.T) {
+func TestTable_OperationsOnWholeHosts(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 7)
 		for i := range 6 {
@@ -267,7 +267,7 @@ func TestTable(t *testing.T) {
 
 // With five that store, or six, two die at once: every key is still readable at every
 // survivor, and has as many homes as before, or as there are peers, within a minute.
-func TestTwoDie(t *testing.T) {
+func TestTable_TwoCrashesKeepKeys(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 8)
 		l.openAll(nil)
@@ -328,7 +328,7 @@ func TestTwoDie(t *testing.T) {
 
 // One that stores is a table, two are, and who stores for nobody is told that there is
 // none.
-func TestFewPeers(t *testing.T) {
+func TestTable_OneOrTwoPeersAreEnough(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3)
 		leech := l.open(2, nil)
@@ -373,7 +373,7 @@ func TestFewPeers(t *testing.T) {
 }
 
 // At k=2 four can store. The fifth is told, and reads and writes all the same.
-func TestRingFull(t *testing.T) {
+func TestJoin_FullRingIsTold(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 5)
 		for i := range 5 {
@@ -401,7 +401,7 @@ func TestRingFull(t *testing.T) {
 }
 
 // Two with different k have nothing to do with each other, and both are told.
-func TestOtherK(t *testing.T) {
+func TestOpen_OtherKIsRefused(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2)
 		l.open(0, &Options{K: 6})
@@ -433,7 +433,7 @@ func TestOtherK(t *testing.T) {
 
 // Two rings that did not know of each other become one when one meets one, and the higher
 // version stays.
-func TestRingsMerge(t *testing.T) {
+func TestTable_MergedRingsKeepHigherVersion(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 12)
 		for i := range 12 {
@@ -465,7 +465,7 @@ func TestRingsMerge(t *testing.T) {
 
 // Of concurrent writers one stands, everywhere; deltas are all there; and what is popped,
 // is popped once.
-func TestConcurrentWriters(t *testing.T) {
+func TestTable_ConcurrentWritersAgree(t *testing.T) {
 	inSimulation(t, func(t *testing.T, seed uint64) {
 		f := newSimNetwork(t, seed)
 		var nodes []*Table
@@ -535,7 +535,7 @@ func TestConcurrentWriters(t *testing.T) {
 }
 
 // Who watches hears of each write once.
-func TestWatch(t *testing.T) {
+func TestWatch_TellsEachWriteOnce(t *testing.T) {
 	inSimulation(t, func(t *testing.T, seed uint64) {
 		f := newSimNetwork(t, seed)
 		var nodes []*Table
@@ -588,7 +588,7 @@ func TestWatch(t *testing.T) {
 }
 
 // What was set where there is a directory, is there after everybody was away at once.
-func TestRestart(t *testing.T) {
+func TestEngine_KeysSurviveRestart(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3)
 		disks := []*vfs.MemFS{vfs.NewMem(), vfs.NewMem(), vfs.NewMem()}
@@ -627,7 +627,7 @@ func TestRestart(t *testing.T) {
 }
 
 // What was left for longer than deletions are remembered, is not taken up again.
-func TestOldDisk(t *testing.T) {
+func TestEngine_OldStoreIsDropped(t *testing.T) {
 	files, now := vfs.NewMem(), time.Now()
 	log := slog.New(slog.DiscardHandler)
 	for _, c := range []struct {

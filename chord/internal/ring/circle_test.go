@@ -27,7 +27,7 @@ func vectors(t *testing.T, into any) {
 
 var methods = []string{"sha1", "sha224", "sha256", "sha384", "sha512"}
 
-func TestPositions(t *testing.T) {
+func TestCircle_PositionsOfOriginal(t *testing.T) {
 	var v struct {
 		KeyPositions []struct {
 			Key, Method string
@@ -59,7 +59,7 @@ func TestPositions(t *testing.T) {
 
 // Whatever the ring, fingers that have met everybody find the owner of any position in at
 // most k hops, each of which comes nearer.
-func TestHopsAreBounded(t *testing.T) {
+func TestFingers_LookupTakesAtMostKHops(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := Circle(rapid.IntRange(1, 12).Draw(t, "k"))
 		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Slot {
@@ -98,7 +98,7 @@ func TestHopsAreBounded(t *testing.T) {
 }
 
 // A peer asks for every slot once.
-func TestProbe(t *testing.T) {
+func TestCircle_ProbeMeetsEverySlotOnce(t *testing.T) {
 	for k := Circle(1); k <= 10; k++ {
 		seen := map[Slot]bool{}
 		for s := range k.Probe("12D3KooW") {
@@ -115,7 +115,7 @@ func TestProbe(t *testing.T) {
 
 // With five nodes or more a key has five homes, with fewer all, in whatever order the
 // nodes joined.
-func TestHomes(t *testing.T) {
+func TestReplicas_AreFiveOrAllNodes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := Circle(rapid.IntRange(3, 16).Draw(t, "k"))
 		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Slot {

@@ -11,7 +11,7 @@ import (
 
 // A ring of ten thousand, with the lists and fingers that upkeep arrives at and no hints:
 // a lookup takes at most k hops, and on average half of log2 n, or one more.
-func TestTenThousand(t *testing.T) {
+func TestLookup_HopsInLargeRing(t *testing.T) {
 	const k = Circle(20)
 	for _, n := range []int{100, long(2000, 10000)} {
 		rng := rand.New(rand.NewPCG(1, uint64(n)))
@@ -57,7 +57,7 @@ func TestTenThousand(t *testing.T) {
 }
 
 // Hints are the nodes that were learnt last, one for each slot and each peer.
-func TestHints(t *testing.T) {
+func TestCache_IsBounded(t *testing.T) {
 	h := newCache(16)
 	for i := range 3 * MaxCached {
 		h.learn(Node{Slot(i * 7 % (1 << 16)), fmt.Sprint("peer", i%(2*MaxCached))})

@@ -389,7 +389,7 @@ func long[T any](short, long T) T {
 // P8, the ring: whatever joins, leaves and crashes, of these two at most before the lists
 // are repaired, Zave's invariant holds after every step. What a partition has done is
 // repaired on both sides, and the two rings become one when those meet again.
-func TestStorm(t *testing.T) {
+func TestRing_StormKeepsInvariant(t *testing.T) {
 	for seed := range uint64(long(3, 200)) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { storm(t, seed, long(5000, 50000)) })
 	}

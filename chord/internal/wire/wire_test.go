@@ -54,7 +54,7 @@ func replies(now time.Time) []*Reply {
 }
 
 // Every question and answer is read as it was written.
-func TestWire(t *testing.T) {
+func TestWire_ReadsWhatItWrites(t *testing.T) {
 	now := time.UnixMilli(1e12)
 	for _, want := range questions(now) {
 		id, got, err := ScanQuestion(want.Append(nil, 5, now), now)
