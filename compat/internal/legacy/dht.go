@@ -183,8 +183,8 @@ func (t *DHT) advance(now time.Time) {
 	}
 }
 
-// sound tells whether a message about the table has the right form.
-func (t *DHT) sound(m *wire.Message, flooded bool) (ok, mine bool) {
+// validate tells whether a message about the table has the right form.
+func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 	args := m.Args()
 	text := func(n int) bool {
 		for i := range n {

@@ -24,30 +24,19 @@ func (n *Node) sendAs(now time.Time, m *wire.Message, tag string) (sent bool, er
 		if m.Body, err = wire.Encode(m); err != nil {
 			return false, err
 		}
-		if n.seen.Add(now, m.ID) {
+		if n.history.add(now, m.ID) {
 			break
 		}
-		before := n.senders[m.ID]
+		before := n.history.sender(m.ID)
 		if m.Version.Typed() || before == m.Sender || before == tag || m.Time > first+int64(window.Seconds()) {
 			return false, nil // another bridge was first
 		}
 	}
-	n.sentBy(m, tag)
+	n.history.addSender(m, tag)
 	for _, s := range n.sessions() {
 		s.forward(now, m)
 	}
 	return true, nil
-}
-
-// sentBy notes who has sent a broadcast, where IDs do not tell.
-func (n *Node) sentBy(m *wire.Message, sender string) {
-	if m.Version.Typed() {
-		return
-	}
-	if len(n.senders) >= maxSeen {
-		clear(n.senders)
-	}
-	n.senders[m.ID] = sender
 }
 
 // WhisperAs whispers packets to one node on behalf of a sender. Errors: those of Whisper.
@@ -113,23 +102,19 @@ func (d *SyncMap) say(now time.Time, key string, e Entry) (int64, error) {
 	}
 }
 
-// quietTime is how long an old node that has just written is not dialled: py fails if it
-// writes while it tells one that has connected all that it has, and may lose others for it.
-const quietTime = 2 * time.Second
-
 // visit tells it to the owner that is not connected: nobody passes a broadcast on to whom
 // it is from. A delete is not worth it, as the owner gives what it has to who connects.
 func (d *SyncMap) visit(now time.Time, key string, e Entry) {
 	if IsGhost(e.Owner) || d.node.table[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
 		return
 	}
-	if len(d.node.requests) >= maxRequests {
+	if d.node.postbox.full() {
 		d.node.Drop(DropNoWay)
 		return
 	}
 	m := wire.New(d.node.net.Version, wire.Whisper, wire.Store, []byte(key), e.Value)
 	m.Sender, m.SenderBin = e.Owner, !e.OwnerText
-	d.node.requests = append(d.node.requests, request{wanted: e.Owner, m: m, since: now})
+	d.node.postbox.add(parked{to: e.Owner, m: m, since: now})
 }
 
 // WouldAccept reports whether old nodes accept a write of an owner at some time, whenever it reaches them.

@@ -65,16 +65,16 @@ func TestMessagesThatWait(t *testing.T) {
 			t.Errorf("%s: the others are due at %v", v, due)
 		}
 		c.gather(c.Advance(frozen.Add(requestTime)))
-		if len(c.requests) != 0 || c.dropped[DropNoWay] != 3 {
-			t.Errorf("%s: %d wait, dropped %v", v, len(c.requests), c.dropped)
+		if len(c.postbox.parked) != 0 || c.dropped[DropNoWay] != 3 {
+			t.Errorf("%s: %d wait, dropped %v", v, len(c.postbox.parked), c.dropped)
 		}
-		for range maxRequests {
+		for range maxParked {
 			if err := c.whisperAs("3author", "7nowhere", []any{[]byte("x")}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := c.whisperAs("3author", "7nowhere", []any{[]byte("x")}); err == nil {
-			t.Errorf("%s: more than %d wait", v, maxRequests)
+			t.Errorf("%s: more than %d wait", v, maxParked)
 		}
 	}
 }
@@ -106,8 +106,8 @@ func TestSaying(t *testing.T) {
 			}
 		}
 		var waits []string
-		for _, r := range c.requests {
-			waits = append(waits, r.m.Sender+" to "+r.wanted)
+		for _, r := range c.postbox.parked {
+			waits = append(waits, r.m.Sender+" to "+r.to)
 		}
 		if !slices.Equal(waits, []string{"5far to 5far", "6far to 6far"}) {
 			t.Errorf("%s: %q wait", v, waits)
@@ -140,7 +140,7 @@ func TestSaying(t *testing.T) {
 			t.Errorf("%s: it asks %d times where they are, and is due at %v", v, n, c.Deadline())
 		}
 		d.visit(frozen, "key 0", Entry{Value: DeleteValue(v), Owner: "7far"})
-		if len(c.requests) != 2 {
+		if len(c.postbox.parked) != 2 {
 			t.Errorf("%s: a delete waits", v)
 		}
 		for _, change := range c.look().Changes {

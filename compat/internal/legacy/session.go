@@ -163,7 +163,7 @@ func (s *Session) forward(now time.Time, m *wire.Message) {
 			s.node.Drop(DropEncoding)
 			return
 		}
-		s.node.seen.Add(now, copied.ID)
+		s.node.history.add(now, copied.ID)
 	}
 	if method := wire.Choose(s.node.methods, s.methods); method != 0 && m.Sub() != wire.Handshake {
 		packed, err := wire.Compress(method, body)

@@ -117,8 +117,8 @@ func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
 	s.send(now, wire.Whisper, wire.Store, []byte(key), e.Value, owner, when)
 }
 
-// sound tells whether a store or delta is one that no node closes on, whatever it has.
-func (d *SyncMap) sound(m *wire.Message, flooded bool) (ok, mine bool) {
+// validate tells whether a store or delta is one that no node closes on, whatever it has.
+func (d *SyncMap) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 	args := m.Args()
 	switch m.Sub() {
 	case wire.Store:
