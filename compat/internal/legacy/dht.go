@@ -9,15 +9,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-const (
-	maxWaiting = 4096    // questions of others that wait for an answer
-	maxCopies  = 1 << 20 // stored here
-	maxKeys    = 1 << 20 // known to be in the table
-	maxStored  = 256 << 20
-	maxBacklog = 1 << 16
-
-	answerPause = 20 * time.Millisecond // of answers to py, which asks first and then waits
-)
+const maxKeys = 1 << 20 // known to be in the table
 
 // A DHT is a chord node's part of the table.
 type DHT struct {
@@ -27,35 +19,17 @@ type DHT struct {
 	self   *big.Int
 	stores bool
 
-	copies  map[place]any
-	bytes   int
+	copies  copies
 	keys    map[string]bool // of which it was said that they are in the table
 	lookups []*Lookup
 	asked   map[place][]question
 	answers []pending // to py, the first due first
 }
 
-// A pending is an answer to a question that is not sent yet.
-type pending struct {
-	due  time.Time
-	to   *Session
-	sub  wire.Flag
-	args []any
-}
-
-// A question is who waits for a copy: a lookup of this node, or another node.
-type question struct {
-	l     *Lookup
-	index int
-	from  *Session
-	args  []any // method and key as the other has written them
-	since time.Time
-}
-
 // NewDHT makes a node of a chord network.
 func NewDHT(cfg Config) (*Node, *DHT) {
 	n := NewNode(cfg)
-	t := &DHT{node: n, ring: ringBits, copies: map[place]any{}, keys: map[string]bool{}, asked: map[place][]question{}}
+	t := &DHT{node: n, ring: ringBits, copies: copies{at: map[place]any{}}, keys: map[string]bool{}, asked: map[place][]question{}}
 	id, _ := wire.ParseBase58(n.id) // its own
 	if t.narrow() {
 		t.ring = ring(cfg.K)
@@ -109,31 +83,6 @@ func (t *DHT) at(pl place) (s *Session, known bool) {
 	return t.find(n)
 }
 
-// enter tells a node that has come whether this one stores, and which keys there are.
-func (t *DHT) enter(now time.Time, s *Session) {
-	if t.narrow() {
-		t.handOver(now, s)
-		return
-	}
-	if t.stores || !s.outgoing {
-		s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
-		s.backlog = sortedKeys(t.keys)
-		s.backlog = s.backlog[:min(len(s.backlog), maxBacklog)]
-	}
-}
-
-func (t *DHT) introduce(now time.Time, s *Session, key string) {
-	s.send(now, wire.Whisper, wire.Notify, []byte(key))
-}
-
-// leeching is what a node says of itself.
-func (t *DHT) leeching() string {
-	if t.stores {
-		return "0"
-	}
-	return "1"
-}
-
 // leave asks another node for what the one that has left was asked.
 func (t *DHT) leave(now time.Time, s *Session) {
 	for _, l := range t.lookups {
@@ -180,276 +129,6 @@ func (t *DHT) advance(now time.Time) {
 		if t.asked[pl] = list; len(list) == 0 {
 			delete(t.asked, pl)
 		}
-	}
-}
-
-// validate tells whether a message about the table has the right form.
-func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
-	args := m.Args()
-	text := func(n int) bool {
-		for i := range n {
-			if len(args) <= i {
-				return false
-			}
-			if _, ok := wire.Text(args[i]); !ok {
-				return false
-			}
-		}
-		return true
-	}
-	switch sub := m.Sub(); {
-	case sub == wire.Handshake && len(args) == 1:
-		return text(1) && !flooded, true
-	case sub == wire.Notify:
-		return len(args) <= 2 && text(1), true
-	case sub == wire.Retrieve:
-		return len(args) == 2 && text(2) && !flooded, true
-	case sub == wire.Store, sub == wire.Retrieved, sub == wire.Response && t.narrow():
-		return len(args) == 3 && text(2) && !flooded, true
-	case sub == wire.Request && len(args) == 2 && t.narrow():
-		return text(2), true
-	case sub == wire.Delta:
-		if len(args) != 3 || flooded {
-			return false, true
-		}
-		_, isMap := args[2].(wire.Map)
-		return text(2) && isMap, true
-	}
-	return false, false
-}
-
-// refuses withholds what a node would close on: py of 0.5 on news of a deleted key.
-func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
-	if t.node.net.Version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
-		return DropDelete
-	}
-	return 0
-}
-
-func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
-	args := m.Args()
-	switch sub := m.Sub(); {
-	case sub == wire.Handshake:
-		t.hear(now, s, args[0])
-	case sub == wire.Notify:
-		key, _ := wire.Text(args[0])
-		t.node.out.Notices = append(t.node.out.Notices, KeyNotice{Key: key, Deleted: len(args) == 2})
-		t.announce(key, len(args) == 2)
-	case sub == wire.Retrieve:
-		t.retrieve(now, s, args)
-	case sub == wire.Retrieved, sub == wire.Response && t.narrow():
-		t.retrieved(now, placeOf(args), args[2])
-	case sub == wire.Store:
-		t.put(now, s, placeOf(args), args[2])
-	case sub == wire.Delta:
-		t.delta(now, s, placeOf(args), args[2].(wire.Map))
-	case sub == wire.Request && len(args) == 2 && t.narrow(): // whose answer no node has ever survived
-	default:
-		return false
-	}
-	return true
-}
-
-func placeOf(args []any) place {
-	method, _ := wire.Text(args[0])
-	key, _ := wire.Text(args[1])
-	return place{method, key}
-}
-
-// hear takes whether another node stores.
-func (t *DHT) hear(now time.Time, s *Session, leeching any) {
-	text, _ := wire.Text(leeching)
-	stores := text == "0"
-	if stores == s.stores {
-		return
-	}
-	s.stores = stores
-	s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
-	if stores && t.stores {
-		t.handOver(now, s)
-	}
-}
-
-// handOver gives a node that stores from now on what is nearer to it. This one keeps it,
-// too.
-func (t *DHT) handOver(now time.Time, s *Session) {
-	id, err := wire.ParseBase58(s.peer.ID)
-	if err != nil || !t.stores {
-		return
-	}
-	for _, pl := range t.places() {
-		n, err := wire.ParseBase58(pl.key)
-		if err == nil && t.ring.distance(id, n).Cmp(t.ring.distance(t.self, n)) < 0 {
-			t.tellStore(now, s, pl, t.copies[pl])
-		}
-	}
-}
-
-// places are those of what is stored here, in an order.
-func (t *DHT) places() []place {
-	list := make([]place, 0, len(t.copies))
-	for pl := range t.copies {
-		list = append(list, pl)
-	}
-	slices.SortFunc(list, func(a, b place) int {
-		if a.method+a.key < b.method+b.key {
-			return -1
-		}
-		return 1
-	})
-	return list
-}
-
-// announce notes a key that is in the table, or is no more.
-func (t *DHT) announce(key string, gone bool) {
-	switch {
-	case gone && t.keys[key]:
-		delete(t.keys, key)
-		t.node.emit(Event{Kind: EventDelete, Key: key})
-	case !gone && !t.keys[key] && len(t.keys) < maxKeys:
-		t.keys[key] = true
-		t.node.emit(Event{Kind: EventAdd, Key: key})
-	}
-}
-
-// words are a method and key as a node has them: py bytes where js has text.
-func (t *DHT) words(s *Session, pl place) (method, key any) {
-	switch {
-	case t.node.net.Version < wire.V6, t.node.net.Version == wire.V6 && s.peer.Language == wire.Python:
-		return []byte(pl.method), []byte(pl.key)
-	case s.peer.Language == wire.Python:
-		return []byte(pl.method), pl.key
-	}
-	return pl.method, pl.key
-}
-
-func (t *DHT) tellStore(now time.Time, s *Session, pl place, v any) {
-	method, key := t.words(s, pl)
-	s.send(now, wire.Whisper, wire.Store, method, key, v)
-}
-
-// retrieve answers a question, or passes it on.
-func (t *DHT) retrieve(now time.Time, s *Session, args []any) {
-	pl := placeOf(args)
-	if target, known := t.at(pl); known && target != nil && target != s {
-		t.ask(now, pl, question{from: s, args: args, since: now})
-		if t.node.net.Version == wire.V7 {
-			t.answer(now, s, args, nil)
-		}
-		return
-	}
-	t.answer(now, s, args, t.copies[pl])
-}
-
-// answer answers a question of another node, in its words. In 0.6 nothing is said where
-// there is nothing. A py node that has an answer before it has noted that it has asked
-// waits for ever, so that it gets it a little later.
-func (t *DHT) answer(now time.Time, s *Session, args []any, v any) {
-	sub := wire.Retrieved
-	if t.narrow() {
-		sub = wire.Response
-	}
-	if v == nil && t.node.net.Version == wire.V6 {
-		return
-	}
-	if v == nil && t.node.net.Version < wire.V6 {
-		v = []byte{}
-	}
-	if s.peer.Language == wire.Python && len(t.answers) < maxWaiting {
-		t.answers = append(t.answers, pending{due: now.Add(answerPause), to: s, sub: sub, args: []any{args[0], args[1], v}})
-		return
-	}
-	s.send(now, wire.Whisper, sub, args[0], args[1], v)
-}
-
-// ask asks who has it for a copy.
-func (t *DHT) ask(now time.Time, pl place, q question) {
-	target, known := t.at(pl)
-	switch {
-	case known && target == nil, !known:
-		if q.l != nil {
-			q.l.answer(q.index, t.copies[pl])
-		}
-	case len(t.asked) < maxWaiting:
-		t.asked[pl] = append(t.asked[pl], q)
-		method, key := t.words(target, pl)
-		target.send(now, wire.Whisper, wire.Retrieve, method, key)
-	}
-}
-
-// retrieved takes a copy, for all who wait for it. Nothing is not final in 0.7.
-func (t *DHT) retrieved(now time.Time, pl place, v any) {
-	if Absent(t.node.net.Version, v) {
-		v = nil
-	}
-	for _, q := range t.asked[pl] {
-		if q.l != nil && v == nil {
-			q.l.answer(q.index, t.copies[pl]) // who has left the ring may have given it to this node
-		} else if q.l != nil {
-			q.l.answer(q.index, v)
-		} else if v != nil || t.node.net.Version != wire.V7 {
-			t.answer(now, q.from, q.args, v)
-		}
-	}
-	if v != nil || t.node.net.Version != wire.V7 {
-		delete(t.asked, pl)
-	}
-	t.advance(now)
-}
-
-// Absent reports whether a copy, as it travels, says that there is none.
-func Absent(v wire.Version, copy any) bool {
-	if v == wire.V7 {
-		return copy == nil
-	}
-	text, ok := wire.Text(copy)
-	return copy == nil || ok && text == ""
-}
-
-// Storable reports whether a value, as it travels, can be in a table: py of 0.6 cannot look up lists and maps.
-func Storable(v wire.Version, value any) bool {
-	_, isList := value.([]any)
-	_, isMap := value.(wire.Map)
-	return !Absent(v, value) && !(v == wire.V6 && (isList || isMap))
-}
-
-// put stores a copy, deletes it, or passes it on.
-func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
-	target, known := t.at(pl)
-	if known && target != nil && target != from {
-		t.tellStore(now, target, pl, v)
-		return
-	}
-	if !t.stores {
-		return
-	}
-	old, held := t.copies[pl]
-	size := 128 + weight(v)
-	if held {
-		t.bytes -= 128 + weight(old)
-		delete(t.copies, pl)
-	}
-	if Absent(t.node.net.Version, v) {
-		return
-	}
-	if len(t.copies) >= maxCopies || t.bytes+size > maxStored {
-		t.node.Drop(DropFull)
-		return
-	}
-	t.bytes += size
-	t.copies[pl] = v
-}
-
-// delta merges a map into a copy that is one.
-func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
-	target, known := t.at(pl)
-	if known && target != nil && target != from {
-		method, key := t.words(target, pl)
-		target.send(now, wire.Whisper, wire.Delta, method, key, delta)
-		return
-	}
-	if base, isMap := t.copies[pl].(wire.Map); isMap {
-		t.put(now, from, pl, mergeMaps(base, delta))
 	}
 }
 
@@ -540,45 +219,91 @@ func (t *DHT) Keys() []string { return sortedKeys(t.keys) }
 // Announced reports whether it was said that a key is in the table.
 func (t *DHT) Announced(key string) bool { return t.keys[key] }
 
-// Join has this node store.
-func (t *DHT) Join(now time.Time) Effects {
-	if t.stores {
-		return Effects{}
-	}
-	t.stores = true
-	if t.narrow() {
-		for s := range t.node.pending {
-			s.speak(now)
+// validate tells whether a message about the table has the right form.
+func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
+	args := m.Args()
+	text := func(n int) bool {
+		for i := range n {
+			if len(args) <= i {
+				return false
+			}
+			if _, ok := wire.Text(args[i]); !ok {
+				return false
+			}
 		}
-		return t.node.take()
+		return true
 	}
-	for _, s := range t.node.sessions() {
-		s.send(now, wire.Whisper, wire.Peers, t.node.net.Version.PeersArg(t.node.listed(s)))
-		s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
+	switch sub := m.Sub(); {
+	case sub == wire.Handshake && len(args) == 1:
+		return text(1) && !flooded, true
+	case sub == wire.Notify:
+		return len(args) <= 2 && text(1), true
+	case sub == wire.Retrieve:
+		return len(args) == 2 && text(2) && !flooded, true
+	case sub == wire.Store, sub == wire.Retrieved, sub == wire.Response && t.narrow():
+		return len(args) == 3 && text(2) && !flooded, true
+	case sub == wire.Request && len(args) == 2 && t.narrow():
+		return text(2), true
+	case sub == wire.Delta:
+		if len(args) != 3 || flooded {
+			return false, true
+		}
+		_, isMap := args[2].(wire.Map)
+		return text(2) && isMap, true
 	}
-	return t.node.take()
+	return false, false
 }
 
-// Unjoin has it store no more, and gives what it has to others. Error: ErrNoPeers.
-func (t *DHT) Unjoin(now time.Time) (Effects, error) {
-	if !t.stores {
-		return Effects{}, nil
+// refuses withholds what a node would close on: py of 0.5 on news of a deleted key.
+func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
+	if t.node.net.Version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
+		return DropDelete
 	}
-	t.stores = false
-	for _, pl := range t.places() {
-		if _, known := t.at(pl); !known {
-			t.stores = true
-			return Effects{}, ErrNoPeers
-		}
+	return 0
+}
+
+func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
+	args := m.Args()
+	switch sub := m.Sub(); {
+	case sub == wire.Handshake:
+		t.hear(now, s, args[0])
+	case sub == wire.Notify:
+		key, _ := wire.Text(args[0])
+		t.node.out.Notices = append(t.node.out.Notices, KeyNotice{Key: key, Deleted: len(args) == 2})
+		t.announce(key, len(args) == 2)
+	case sub == wire.Retrieve:
+		t.retrieve(now, s, args)
+	case sub == wire.Retrieved, sub == wire.Response && t.narrow():
+		t.retrieved(now, placeOf(args), args[2])
+	case sub == wire.Store:
+		t.put(now, s, placeOf(args), args[2])
+	case sub == wire.Delta:
+		t.delta(now, s, placeOf(args), args[2].(wire.Map))
+	case sub == wire.Request && len(args) == 2 && t.narrow(): // whose answer no node has ever survived
+	default:
+		return false
 	}
-	for _, s := range t.node.sessions() {
-		if !t.narrow() {
-			s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
-		}
+	return true
+}
+
+func placeOf(args []any) place {
+	method, _ := wire.Text(args[0])
+	key, _ := wire.Text(args[1])
+	return place{method, key}
+}
+
+// words are a method and key as a node has them: py bytes where js has text.
+func (t *DHT) words(s *Session, pl place) (method, key any) {
+	switch {
+	case t.node.net.Version < wire.V6, t.node.net.Version == wire.V6 && s.peer.Language == wire.Python:
+		return []byte(pl.method), []byte(pl.key)
+	case s.peer.Language == wire.Python:
+		return []byte(pl.method), pl.key
 	}
-	for _, pl := range t.places() {
-		t.put(now, nil, pl, t.copies[pl])
-	}
-	t.copies, t.bytes = map[place]any{}, 0
-	return t.node.take(), nil
+	return pl.method, pl.key
+}
+
+func (t *DHT) tellStore(now time.Time, s *Session, pl place, v any) {
+	method, key := t.words(s, pl)
+	s.send(now, wire.Whisper, wire.Store, method, key, v)
 }

@@ -441,7 +441,7 @@ func TestWideRing(t *testing.T) {
 			continue
 		}
 		for _, key := range r.HandOver.Held {
-			sp.copies[place{"sha1", key}] = []byte("v")
+			sp.copies.at[place{"sha1", key}] = []byte("v")
 		}
 		s := c.meet(t, r.HandOver.Peer, wire.Python)
 		sp.handOver(frozen, s)

@@ -1,14 +1,10 @@
 package legacy
 
 import (
-	"slices"
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
-
-// Lease is how long a key belongs to the node that has written it.
-const Lease = time.Hour
 
 const (
 	maxEntries   = 1 << 20
@@ -47,33 +43,6 @@ func (e Entry) is(b Entry) bool {
 }
 
 func (e Entry) size() int { return 64 + len(e.Owner) + weight(e.Value) }
-
-// accepts tells whether an entry takes the place of what is there: the rule that all
-// nodes of a version apply, each by its own clock.
-func (d *SyncMap) accepts(now time.Time, key string, b Entry, delta bool) bool {
-	a, held := d.entries[key]
-	switch {
-	case !held, a.Owner == b.Owner:
-		return true
-	case a.Time < now.Add(-Lease).Unix():
-		return true
-	case a.Time == b.Time && a.Owner > b.Owner:
-		return true
-	case d.node.net.Version == wire.V4:
-		return !d.leasing || a.Time > b.Time // an older one wins, which is how 0.4 is
-	default:
-		return !d.leasing && (delta || a.Time < b.Time)
-	}
-}
-
-// surely tells whether old nodes accept an entry also if it does not come at the same time
-// as what is there, where that decides: js of 0.5 does not take it then, and a message
-// gets another time if others have said the same.
-func (d *SyncMap) surely(now time.Time, key string, b Entry) bool {
-	later := b
-	later.Time = max(b.Time, d.entries[key].Time+1)
-	return d.accepts(now, key, b, false) && d.accepts(now, key, later, false)
-}
 
 // Deletes reports whether a value, as it travels, says that its key is gone.
 func Deletes(v wire.Version, value any) bool {
@@ -306,41 +275,6 @@ func (d *SyncMap) keep(key string, e Entry) bool {
 	return true
 }
 
-// merge takes a delta, if the rule allows it and there is a map or nothing.
-func (d *SyncMap) merge(now time.Time, key string, delta wire.Map, e Entry) bool {
-	old, held := d.entries[key]
-	base, isMap := old.Value.(wire.Map)
-	if held && !isMap || !d.accepts(now, key, e, true) {
-		return false
-	}
-	e.Value = mergeMaps(base, delta)
-	d.put(key, e)
-	return true
-}
-
-// mergeMaps is a map with the keys of another.
-func mergeMaps(base, delta wire.Map) wire.Map {
-	merged := slices.Clone(base)
-	for _, p := range delta {
-		if i := slices.IndexFunc(merged, func(q wire.Pair) bool { return sameKey(p.Key, q.Key) }); i >= 0 {
-			merged[i].Value = p.Value
-		} else {
-			merged = append(merged, p)
-		}
-	}
-	return merged
-}
-
-// sameKey compares keys of maps, of which py2 has bytes where others have text.
-func sameKey(a, b any) bool {
-	x, isText := wire.Text(a)
-	y, alsoText := wire.Text(b)
-	if isText || alsoText {
-		return isText && alsoText && x == y
-	}
-	return SameValue(a, b)
-}
-
 // Write has this node write a key, or delete it if the value says so. Errors: a *LeaseError, ErrTooLarge.
 func (d *SyncMap) Write(now time.Time, key string, value any) (Effects, error) {
 	err := d.write(now, key, value)
@@ -367,28 +301,6 @@ func (d *SyncMap) Delete(now time.Time, key string) (Effects, error) {
 	return d.Write(now, key, DeleteValue(d.node.net.Version))
 }
 
-// WriteDelta has this node merge a map into that of a key. Errors: ErrNoMap, and those of Write.
-func (d *SyncMap) WriteDelta(now time.Time, key string, delta wire.Map) (Effects, error) {
-	err := d.writeDelta(now, key, delta)
-	return d.node.take(), err
-}
-
-func (d *SyncMap) writeDelta(now time.Time, key string, delta wire.Map) error {
-	if err := d.mine(now, key, true); err != nil {
-		return err
-	}
-	old, held := d.entries[key]
-	if _, isMap := old.Value.(wire.Map); held && !isMap {
-		return ErrNoMap
-	}
-	m, err := d.node.broadcast(d.after(now, key), wire.Delta, []byte(key), delta)
-	if err != nil {
-		return err
-	}
-	d.merge(now, key, delta, Entry{Owner: d.node.id, OwnerText: true, Time: m.Time})
-	return nil
-}
-
 // Entry returns what the node holds under a key, and whether there is anything.
 func (d *SyncMap) Entry(key string) (e Entry, held bool) {
 	e, held = d.entries[key]
@@ -397,21 +309,3 @@ func (d *SyncMap) Entry(key string) (e Entry, held bool) {
 
 // Keys returns the keys, in order.
 func (d *SyncMap) Keys() []string { return sortedKeys(d.entries) }
-
-// after is a time at which a write of this node is later than what others have written
-// where that decides: py compares the owners of equal times, and not all of them survive it.
-func (d *SyncMap) after(now time.Time, key string) time.Time {
-	if e, held := d.entries[key]; held && e.Owner != d.node.id && e.Time >= now.Unix() && !d.leasing {
-		return time.Unix(e.Time+1, 0)
-	}
-	return now
-}
-
-// mine tells why this node may not write a key.
-func (d *SyncMap) mine(now time.Time, key string, delta bool) error {
-	e, held := d.entries[key]
-	if !held || d.accepts(now, key, Entry{Owner: d.node.id, OwnerText: true, Time: d.after(now, key).Unix()}, delta) && (e.Owner == d.node.id || e.Time != now.Unix() || !d.leasing) {
-		return nil
-	}
-	return &LeaseError{Key: key, Owner: e.Owner, Until: time.Unix(e.Time, 0).Add(Lease).UTC()}
-}

@@ -1,0 +1,96 @@
+package legacy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+const (
+	maxCopies = 1 << 20
+	maxStored = 256 << 20 // bytes
+)
+
+// copies are those that are stored at a node of a table.
+type copies struct {
+	at    map[place]any
+	bytes int
+}
+
+// set stores a copy, or removes it if it is absent. It reports false if there is no room.
+func (c *copies) set(v wire.Version, pl place, value any) bool {
+	if old, held := c.at[pl]; held {
+		c.bytes -= 128 + weight(old)
+		delete(c.at, pl)
+	}
+	if Absent(v, value) {
+		return true
+	}
+	size := 128 + weight(value)
+	if len(c.at) >= maxCopies || c.bytes+size > maxStored {
+		return false
+	}
+	c.bytes += size
+	c.at[pl] = value
+	return true
+}
+
+// places are those of what is stored here, in an order.
+func (c *copies) places() []place {
+	list := make([]place, 0, len(c.at))
+	for pl := range c.at {
+		list = append(list, pl)
+	}
+	slices.SortFunc(list, func(a, b place) int {
+		if a.method+a.key < b.method+b.key {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Absent reports whether a copy, as it travels, says that there is none.
+func Absent(v wire.Version, copy any) bool {
+	if v == wire.V7 {
+		return copy == nil
+	}
+	text, ok := wire.Text(copy)
+	return copy == nil || ok && text == ""
+}
+
+// Storable reports whether a value, as it travels, can be in a table: py of 0.6 cannot look up lists and maps.
+func Storable(v wire.Version, value any) bool {
+	_, isList := value.([]any)
+	_, isMap := value.(wire.Map)
+	return !Absent(v, value) && !(v == wire.V6 && (isList || isMap))
+}
+
+// put stores a copy, deletes it, or passes it on.
+func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
+	target, known := t.at(pl)
+	if known && target != nil && target != from {
+		t.tellStore(now, target, pl, v)
+		return
+	}
+	if !t.stores {
+		return
+	}
+	if !t.copies.set(t.node.net.Version, pl, v) {
+		t.node.Drop(DropFull)
+	}
+}
+
+// delta merges a map into a copy that is one.
+func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
+	target, known := t.at(pl)
+	if known && target != nil && target != from {
+		method, key := t.words(target, pl)
+		target.send(now, wire.Whisper, wire.Delta, method, key, delta)
+		return
+	}
+	if base, isMap := t.copies.at[pl].(wire.Map); isMap {
+		t.put(now, from, pl, mergeMaps(base, delta))
+	}
+}

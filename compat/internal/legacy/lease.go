@@ -1,0 +1,55 @@
+package legacy
+
+import (
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// Lease is how long a key belongs to the node that has written it.
+const Lease = time.Hour
+
+// accepts tells whether an entry takes the place of what is there: the rule that all
+// nodes of a version apply, each by its own clock.
+func (d *SyncMap) accepts(now time.Time, key string, b Entry, delta bool) bool {
+	a, held := d.entries[key]
+	switch {
+	case !held, a.Owner == b.Owner:
+		return true
+	case a.Time < now.Add(-Lease).Unix():
+		return true
+	case a.Time == b.Time && a.Owner > b.Owner:
+		return true
+	case d.node.net.Version == wire.V4:
+		return !d.leasing || a.Time > b.Time // an older one wins, which is how 0.4 is
+	default:
+		return !d.leasing && (delta || a.Time < b.Time)
+	}
+}
+
+// surely tells whether old nodes accept an entry also if it does not come at the same time
+// as what is there, where that decides: js of 0.5 does not take it then, and a message
+// gets another time if others have said the same.
+func (d *SyncMap) surely(now time.Time, key string, b Entry) bool {
+	later := b
+	later.Time = max(b.Time, d.entries[key].Time+1)
+	return d.accepts(now, key, b, false) && d.accepts(now, key, later, false)
+}
+
+// after is a time at which a write of this node is later than what others have written
+// where that decides: py compares the owners of equal times, and not all of them survive it.
+func (d *SyncMap) after(now time.Time, key string) time.Time {
+	if e, held := d.entries[key]; held && e.Owner != d.node.id && e.Time >= now.Unix() && !d.leasing {
+		return time.Unix(e.Time+1, 0)
+	}
+	return now
+}
+
+// mine tells why this node may not write a key.
+func (d *SyncMap) mine(now time.Time, key string, delta bool) error {
+	e, held := d.entries[key]
+	if !held || d.accepts(now, key, Entry{Owner: d.node.id, OwnerText: true, Time: d.after(now, key).Unix()}, delta) && (e.Owner == d.node.id || e.Time != now.Unix() || !d.leasing) {
+		return nil
+	}
+	return &LeaseError{Key: key, Owner: e.Owner, Until: time.Unix(e.Time, 0).Add(Lease).UTC()}
+}
