@@ -106,7 +106,7 @@ func TestCaptures(t *testing.T) {
 			now := frozen
 			s, _ := node.Open(now, dir == "b->a", "")
 			for i, body := range bodies {
-				if m, err := s.decode(body); err == nil {
+				if m, err := s.decode(node.net.Version, node.methods, body); err == nil {
 					now = time.Unix(m.Time, 0)
 				}
 				node.gather(node.Receive(now, s, body))

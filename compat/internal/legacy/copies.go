@@ -87,7 +87,7 @@ func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
 		method, key := t.words(target, pl)
-		target.send(now, wire.Whisper, wire.Delta, method, key, delta)
+		t.node.send(now, target, wire.Whisper, wire.Delta, method, key, delta)
 		return
 	}
 	if base, isMap := t.copies.at[pl].(wire.Map); isMap {

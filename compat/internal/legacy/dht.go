@@ -37,7 +37,8 @@ func NewDHT(cfg Config) (*Node, *DHT) {
 		n.id = wire.Base58(id.Bytes())
 	}
 	t.self = id
-	n.ext = t
+	n.extend(t)
+	n.anonymous = t.narrow()
 	return n, t
 }
 
@@ -70,8 +71,6 @@ func (t *DHT) find(p *big.Int) (s *Session, known bool) {
 
 // narrow tells whether it is the ring of 0.4, on which only those greet that store.
 func (t *DHT) narrow() bool { return t.node.net.Version == wire.V4 }
-
-func (t *DHT) anonymous() bool { return t.narrow() }
 
 func (t *DHT) asks() bool { return t.narrow() && !t.stores }
 
@@ -114,7 +113,7 @@ func (t *DHT) advance(now time.Time) {
 		a := t.answers[0]
 		t.answers = t.answers[1:]
 		if !a.to.over {
-			a.to.send(now, wire.Whisper, a.sub, a.args...)
+			t.node.send(now, a.to, wire.Whisper, a.sub, a.args...)
 		}
 	}
 	t.lookups = slices.DeleteFunc(t.lookups, func(l *Lookup) bool {
@@ -305,5 +304,5 @@ func (t *DHT) words(s *Session, pl place) (method, key any) {
 
 func (t *DHT) tellStore(now time.Time, s *Session, pl place, v any) {
 	method, key := t.words(s, pl)
-	s.send(now, wire.Whisper, wire.Store, method, key, v)
+	t.node.send(now, s, wire.Whisper, wire.Store, method, key, v)
 }

@@ -32,10 +32,3 @@ type Ending struct {
 	Session *Session
 	Why     error
 }
-
-// take returns what has gathered during a call.
-func (n *Node) take() Effects {
-	out := n.out
-	n.out = Effects{}
-	return out
-}

@@ -8,8 +8,7 @@ import (
 
 // An extension is what a node of a kind does beyond a mesh node.
 type extension interface {
-	// anonymous reports whether others need not say who they are: on the ring of 0.4 only those do that store.
-	anonymous() bool
+	filter
 	// asks reports whether this node need not say who it is.
 	asks() bool
 	enter(now time.Time, s *Session)
@@ -18,10 +17,6 @@ type extension interface {
 	introduce(now time.Time, s *Session, key string)
 	// validate reports whether all nodes survive a message, and whether the message is one of the extension's own.
 	validate(m *wire.Message, flooded bool) (ok, mine bool)
-	// refuses says why one node would not survive a message, if it would not.
-	refuses(s *Session, m *wire.Message) Drop
-	// note says that a node is told a message.
-	note(s *Session, m *wire.Message)
 	handle(now time.Time, s *Session, m *wire.Message) bool
 	deadline() time.Time
 	advance(now time.Time)
@@ -30,7 +25,6 @@ type extension interface {
 // plain extends a mesh node: it adds nothing.
 type plain struct{}
 
-func (plain) anonymous() bool                                { return false }
 func (plain) asks() bool                                     { return false }
 func (plain) enter(time.Time, *Session)                      {}
 func (plain) leave(time.Time, *Session)                      {}

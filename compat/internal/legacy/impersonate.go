@@ -34,7 +34,7 @@ func (n *Node) sendAs(now time.Time, m *wire.Message, tag string) (sent bool, er
 	}
 	n.history.addSender(m, tag)
 	for _, s := range n.sessions() {
-		s.forward(now, m)
+		n.forward(now, s, m)
 	}
 	return true, nil
 }
@@ -50,7 +50,7 @@ func (n *Node) WhisperAs(now time.Time, sender, to string, packets []any) (Effec
 // Announce tells other bridges of this one, by a broadcast that says nothing to old nodes. On the ring of 0.4 nobody
 // passes a broadcast on.
 func (n *Node) Announce(now time.Time, p Presence) Effects {
-	if n.ext.anonymous() {
+	if n.anonymous {
 		return Effects{}
 	}
 	if _, err := n.broadcast(now, wire.Ping, n.text(Mark), n.text(p.Tag), n.text(p.Bridge)); err != nil {
@@ -105,7 +105,7 @@ func (d *SyncMap) say(now time.Time, key string, e Entry) (int64, error) {
 // visit tells it to the owner that is not connected: nobody passes a broadcast on to whom
 // it is from. A delete is not worth it, as the owner gives what it has to who connects.
 func (d *SyncMap) visit(now time.Time, key string, e Entry) {
-	if IsGhost(e.Owner) || d.node.table[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
+	if IsGhost(e.Owner) || d.node.members[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
 		return
 	}
 	if d.node.postbox.full() {

@@ -567,7 +567,7 @@ func TestRelay(t *testing.T) {
 			c.meet(t, "3aaaaaaaaaaaaaaa", language)
 			c.meet(t, "4bbbbbbbbbbbbbbb", language)
 		}
-		a, b := c.table["3aaaaaaaaaaaaaaa"], c.table["4bbbbbbbbbbbbbbb"]
+		a, b := c.members["3aaaaaaaaaaaaaaa"], c.members["4bbbbbbbbbbbbbbb"]
 		c.drain(t, a)
 		c.drain(t, b)
 		if r.Sends == "" {
@@ -639,7 +639,7 @@ func TestHandingOnWhatIsTooLarge(t *testing.T) {
 			t.Fatalf("%s: it is not taken: %v", v, c.dropped)
 		}
 		late := c.meet(t, "2b", wire.Python)
-		late.introduce(frozen)
+		c.introduce(frozen, late)
 		if c.dropped[DropEncoding] != 1 || late.over {
 			t.Errorf("%s: %v", v, c.dropped)
 		}
@@ -653,15 +653,15 @@ func TestHandingOnWhatIsTooLarge(t *testing.T) {
 func TestSilent(t *testing.T) {
 	c := newRig(t, "0.7", Mesh)
 	s := c.open(false)
-	s.advance(frozen.Add(2 * time.Second))
+	c.advanceSession(frozen.Add(2*time.Second), s)
 	if !s.spoken {
 		t.Error("it says nothing to who says nothing")
 	}
-	s.advance(frozen.Add(GreetTime - time.Second))
+	c.advanceSession(frozen.Add(GreetTime-time.Second), s)
 	if s.over {
 		t.Error("over too early")
 	}
-	s.advance(frozen.Add(GreetTime))
+	c.advanceSession(frozen.Add(GreetTime), s)
 	if !s.over || c.look().Endings[0].Why != ErrSilent {
 		t.Errorf("a silent one: %v", c.done.Endings)
 	}

@@ -59,7 +59,7 @@ func (t *DHT) answer(now time.Time, s *Session, args []any, v any) {
 		t.answers = append(t.answers, pending{due: now.Add(answerPause), to: s, sub: sub, args: []any{args[0], args[1], v}})
 		return
 	}
-	s.send(now, wire.Whisper, sub, args[0], args[1], v)
+	t.node.send(now, s, wire.Whisper, sub, args[0], args[1], v)
 }
 
 // ask asks who has it for a copy.
@@ -73,7 +73,7 @@ func (t *DHT) ask(now time.Time, pl place, q question) {
 	case len(t.asked) < maxWaiting:
 		t.asked[pl] = append(t.asked[pl], q)
 		method, key := t.words(target, pl)
-		target.send(now, wire.Whisper, wire.Retrieve, method, key)
+		t.node.send(now, target, wire.Whisper, wire.Retrieve, method, key)
 	}
 }
 

@@ -3,70 +3,10 @@ package legacy
 import (
 	"crypto/sha512"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
-
-const (
-	maxParked   = 256 // messages that wait for the way to a node
-	requestTime = 30 * time.Second
-	quietTime   = 2 * time.Second // see visit
-)
-
-// A parked message waits until it is known where its receiver is.
-type parked struct {
-	question string // the ID of the question where that is; empty while that has time
-	to       string
-	m        *wire.Message
-	since    time.Time
-}
-
-// A postbox holds parked messages, the oldest first.
-type postbox struct{ parked []parked }
-
-func (p *postbox) full() bool { return len(p.parked) >= maxParked }
-
-func (p *postbox) add(m parked) { p.parked = append(p.parked, m) }
-
-// take removes the messages to a node, and returns them in order.
-func (p *postbox) take(to string) (list []*wire.Message) {
-	p.parked = slices.DeleteFunc(p.parked, func(m parked) bool {
-		if m.to == to {
-			list = append(list, m.m)
-		}
-		return m.to == to
-	})
-	return list
-}
-
-// expire removes the messages that have waited too long, and returns how many these were.
-func (p *postbox) expire(now time.Time) (n int) {
-	for n < len(p.parked) && now.Sub(p.parked[n].since) >= requestTime {
-		n++
-	}
-	p.parked = p.parked[n:]
-	return n
-}
-
-// awaits reports whether a message waits for the answer to a question where a node is.
-func (p *postbox) awaits(question, to string) bool {
-	return slices.ContainsFunc(p.parked, func(m parked) bool { return m.question == question && m.to == to })
-}
-
-// deadline returns when a question is due, or a message has waited too long.
-func (p *postbox) deadline() (first time.Time) {
-	for i, m := range p.parked {
-		if i == 0 {
-			first = m.since.Add(requestTime)
-		}
-		if d := m.since.Add(quietTime); m.question == "" && d.Before(first) {
-			first = d
-		}
-	}
-	return first
-}
 
 // Whisper sends packets to one node. Errors: ErrNoPeers, ErrFull, ErrTooLarge.
 func (n *Node) Whisper(now time.Time, to string, packets []any) (Effects, error) {
@@ -77,11 +17,11 @@ func (n *Node) Whisper(now time.Time, to string, packets []any) (Effects, error)
 // whisper sends a message to one node. If it is not connected, others are asked where it
 // is, and it is dialled.
 func (n *Node) whisper(now time.Time, to string, m *wire.Message) error {
-	if s := n.table[to]; s != nil {
-		s.sendSigned(now, m)
+	if s := n.members[to]; s != nil {
+		n.sendSigned(now, s, m)
 		return nil
 	}
-	if len(n.table) == 0 {
+	if len(n.members) == 0 {
 		return ErrNoPeers
 	}
 	if n.postbox.full() {
@@ -116,11 +56,11 @@ func (n *Node) ask(now time.Time, wanted string) (id string, err error) {
 func (n *Node) locate(now time.Time, s *Session, m *wire.Message) {
 	id, _ := wire.Text(m.Args()[0])
 	wanted, _ := wire.Text(m.Args()[1])
-	target := n.table[wanted]
+	target := n.members[wanted]
 	if target == nil || target.peer.Addr.Host == "" || s.peer.Language == wire.JavaScript && n.net.Version.Typed() {
 		return
 	}
-	s.send(now, wire.Broadcast, wire.Response, n.text(id), n.net.Version.ListedArg(target.listed()))
+	n.send(now, s, wire.Broadcast, wire.Response, n.text(id), n.net.Version.ListedArg(target.listed()))
 }
 
 // located is where somebody is to whom a message is to go.

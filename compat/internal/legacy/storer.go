@@ -16,13 +16,13 @@ func (t *DHT) Join(now time.Time) Effects {
 	t.stores = true
 	if t.narrow() {
 		for s := range t.node.pending {
-			s.speak(now)
+			t.node.sendHandshake(now, s)
 		}
 		return t.node.take()
 	}
 	for _, s := range t.node.sessions() {
-		s.send(now, wire.Whisper, wire.Peers, t.node.net.Version.PeersArg(t.node.listed(s)))
-		s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
+		t.node.send(now, s, wire.Whisper, wire.Peers, t.node.net.Version.PeersArg(t.node.listed(s)))
+		t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 	}
 	return t.node.take()
 }
@@ -41,7 +41,7 @@ func (t *DHT) Unjoin(now time.Time) (Effects, error) {
 	}
 	for _, s := range t.node.sessions() {
 		if !t.narrow() {
-			s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
+			t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 		}
 	}
 	for _, pl := range t.copies.places() {
@@ -59,7 +59,7 @@ func (t *DHT) hear(now time.Time, s *Session, leeching any) {
 		return
 	}
 	s.stores = stores
-	s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
+	t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 	if stores && t.stores {
 		t.handOver(now, s)
 	}
@@ -72,14 +72,14 @@ func (t *DHT) enter(now time.Time, s *Session) {
 		return
 	}
 	if t.stores || !s.outgoing {
-		s.send(now, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
+		t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 		s.backlog = sortedKeys(t.keys)
 		s.backlog = s.backlog[:min(len(s.backlog), maxBacklog)]
 	}
 }
 
 func (t *DHT) introduce(now time.Time, s *Session, key string) {
-	s.send(now, wire.Whisper, wire.Notify, []byte(key))
+	t.node.send(now, s, wire.Whisper, wire.Notify, []byte(key))
 }
 
 // leeching is what a node says of itself.

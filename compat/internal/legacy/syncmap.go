@@ -25,7 +25,7 @@ type SyncMap struct {
 func NewSyncMap(cfg Config) (*Node, *SyncMap) {
 	n := NewNode(cfg)
 	d := &SyncMap{node: n, leasing: !cfg.NoLeasing, entries: map[string]Entry{}}
-	n.ext = d
+	n.extend(d)
 	return n, d
 }
 
@@ -83,7 +83,7 @@ func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
 	if d.node.net.Version.Typed() && e.OwnerText {
 		owner = e.Owner
 	}
-	s.send(now, wire.Whisper, wire.Store, []byte(key), e.Value, owner, when)
+	d.node.send(now, s, wire.Whisper, wire.Store, []byte(key), e.Value, owner, when)
 }
 
 // validate tells whether a store or delta is one that no node closes on, whatever it has.
