@@ -2,7 +2,6 @@ package legacy
 
 import (
 	"slices"
-	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
@@ -65,32 +64,4 @@ func Storable(v wire.Version, value any) bool {
 	_, isList := value.([]any)
 	_, isMap := value.(wire.Map)
 	return !Absent(v, value) && !(v == wire.V6 && (isList || isMap))
-}
-
-// put stores a copy, deletes it, or passes it on.
-func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
-	target, known := t.at(pl)
-	if known && target != nil && target != from {
-		t.tellStore(now, target, pl, v)
-		return
-	}
-	if !t.stores {
-		return
-	}
-	if !t.copies.set(t.node.net.Version, pl, v) {
-		t.node.Drop(DropFull)
-	}
-}
-
-// delta merges a map into a copy that is one.
-func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
-	target, known := t.at(pl)
-	if known && target != nil && target != from {
-		method, key := t.words(target, pl)
-		t.node.send(now, target, wire.Whisper, wire.Delta, method, key, delta)
-		return
-	}
-	if base, isMap := t.copies.at[pl].(wire.Map); isMap {
-		t.put(now, from, pl, mergeMaps(base, delta))
-	}
 }

@@ -7,28 +7,6 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// WriteDelta has this node merge a map into that of a key. Errors: ErrNoMap, and those of Write.
-func (d *SyncMap) WriteDelta(now time.Time, key string, delta wire.Map) (Effects, error) {
-	err := d.writeDelta(now, key, delta)
-	return d.node.take(), err
-}
-
-func (d *SyncMap) writeDelta(now time.Time, key string, delta wire.Map) error {
-	if err := d.mine(now, key, true); err != nil {
-		return err
-	}
-	old, held := d.entries[key]
-	if _, isMap := old.Value.(wire.Map); held && !isMap {
-		return ErrNoMap
-	}
-	m, err := d.node.broadcast(d.after(now, key), wire.Delta, []byte(key), delta)
-	if err != nil {
-		return err
-	}
-	d.merge(now, key, delta, Entry{Owner: d.node.id, OwnerText: true, Time: m.Time})
-	return nil
-}
-
 // merge takes a delta, if the rule allows it and there is a map or nothing.
 func (d *SyncMap) merge(now time.Time, key string, delta wire.Map, e Entry) bool {
 	old, held := d.entries[key]

@@ -207,3 +207,17 @@ func (n *Node) offered(list []wire.Listed) {
 		}
 	}
 }
+
+// heardBridge takes the Presence of another bridge.
+func (n *Node) heardBridge(m *wire.Message) {
+	args := m.Args()
+	if len(args) != 3 {
+		return
+	}
+	name, _ := wire.Text(args[0])
+	tag, _ := wire.Text(args[1])
+	bridge, ok := wire.Text(args[2])
+	if ok && name == Mark && len(bridge) <= idLength {
+		n.out.Presences = append(n.out.Presences, Presence{Tag: tag, Bridge: bridge})
+	}
+}

@@ -133,3 +133,10 @@ func (n *Node) renegotiate(s *Session, m *wire.Message) {
 		s.announce(methods)
 	}
 }
+
+// Hello returns the first words of the node, encoded.
+func (n *Node) Hello(now time.Time) ([]byte, error) {
+	m := wire.New(n.net.Version, wire.Whisper, wire.Handshake, n.greeting()...)
+	err := n.sign(now, m)
+	return m.Body, err
+}

@@ -3,7 +3,6 @@ package legacy
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
@@ -65,11 +64,4 @@ func Recognize(body []byte) (v wire.Version, g wire.Greeting, ok bool) {
 		}
 	}
 	return 0, wire.Greeting{}, false
-}
-
-// Hello returns the first words of the node, encoded.
-func (n *Node) Hello(now time.Time) ([]byte, error) {
-	m := wire.New(n.net.Version, wire.Whisper, wire.Handshake, n.greeting()...)
-	err := n.sign(now, m)
-	return m.Body, err
 }

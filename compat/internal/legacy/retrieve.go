@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/p2p-today/go2p/compat/internal/wire"
@@ -26,6 +27,25 @@ type question struct {
 	from  *Session
 	args  []any // method and key as the other has written them
 	since time.Time
+}
+
+// Lookup begins a lookup of a key, or of all its copies. Error: ErrNoPeers.
+func (t *DHT) Lookup(now, until time.Time, key string, all bool) (*Lookup, Effects, error) {
+	l, err := t.look(now, until, key, all)
+	return l, t.node.take(), err
+}
+
+func (t *DHT) look(now, until time.Time, key string, all bool) (*Lookup, error) {
+	l := &Lookup{places: t.ring.places(key), all: all, until: until}
+	for i, pl := range l.places {
+		if _, known := t.at(pl); !known {
+			return nil, ErrNoPeers
+		}
+		t.ask(now, pl, question{l: l, index: i, since: now})
+	}
+	t.lookups = append(t.lookups, l)
+	t.advance(now)
+	return l, nil
 }
 
 // retrieve answers a question, or passes it on.
@@ -95,4 +115,53 @@ func (t *DHT) retrieved(now time.Time, pl place, v any) {
 		delete(t.asked, pl)
 	}
 	t.advance(now)
+}
+
+// leave asks another node for what the one that has left was asked.
+func (t *DHT) leave(now time.Time, s *Session) {
+	for _, l := range t.lookups {
+		for i, pl := range l.places {
+			if !l.said[i] {
+				t.ask(now, pl, question{l: l, index: i, since: now})
+			}
+		}
+	}
+	for pl, list := range t.asked {
+		t.asked[pl] = slices.DeleteFunc(list, func(q question) bool { return q.from == s })
+	}
+}
+
+func (t *DHT) deadline() (first time.Time) {
+	if len(t.answers) > 0 {
+		first = t.answers[0].due
+	}
+	for _, l := range t.lookups {
+		if d := l.deadline(); first.IsZero() || d.Before(first) {
+			first = d
+		}
+	}
+	return first
+}
+
+func (t *DHT) advance(now time.Time) {
+	for len(t.answers) > 0 && !now.Before(t.answers[0].due) {
+		a := t.answers[0]
+		t.answers = t.answers[1:]
+		if !a.to.over {
+			t.node.send(now, a.to, wire.Whisper, a.sub, a.args...)
+		}
+	}
+	t.lookups = slices.DeleteFunc(t.lookups, func(l *Lookup) bool {
+		if !l.advance(now, t.node.net.Version) {
+			return false
+		}
+		t.node.out.Found = append(t.node.out.Found, l)
+		return true
+	})
+	for pl, list := range t.asked {
+		list = slices.DeleteFunc(list, func(q question) bool { return now.Sub(q.since) >= LookupTime || q.l != nil && q.l.over })
+		if t.asked[pl] = list; len(list) == 0 {
+			delete(t.asked, pl)
+		}
+	}
 }

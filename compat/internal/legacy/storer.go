@@ -6,8 +6,6 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-const maxBacklog = 1 << 16 // keys that a node is told when it connects
-
 // Join has this node store.
 func (t *DHT) Join(now time.Time) Effects {
 	if t.stores {
@@ -65,31 +63,6 @@ func (t *DHT) hear(now time.Time, s *Session, leeching any) {
 	}
 }
 
-// enter tells a node that has come whether this one stores, and which keys there are.
-func (t *DHT) enter(now time.Time, s *Session) {
-	if t.narrow() {
-		t.handOver(now, s)
-		return
-	}
-	if t.stores || !s.outgoing {
-		t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
-		s.backlog = sortedKeys(t.keys)
-		s.backlog = s.backlog[:min(len(s.backlog), maxBacklog)]
-	}
-}
-
-func (t *DHT) introduce(now time.Time, s *Session, key string) {
-	t.node.send(now, s, wire.Whisper, wire.Notify, []byte(key))
-}
-
-// leeching is what a node says of itself.
-func (t *DHT) leeching() string {
-	if t.stores {
-		return "0"
-	}
-	return "1"
-}
-
 // handOver gives a node that stores from now on what is nearer to it. This one keeps it,
 // too.
 func (t *DHT) handOver(now time.Time, s *Session) {
@@ -102,17 +75,5 @@ func (t *DHT) handOver(now time.Time, s *Session) {
 		if err == nil && t.ring.distance(id, n).Cmp(t.ring.distance(t.self, n)) < 0 {
 			t.tellStore(now, s, pl, t.copies.at[pl])
 		}
-	}
-}
-
-// announce notes a key that is in the table, or is no more.
-func (t *DHT) announce(key string, gone bool) {
-	switch {
-	case gone && t.keys[key]:
-		delete(t.keys, key)
-		t.node.emit(Event{Kind: EventDelete, Key: key})
-	case !gone && !t.keys[key] && len(t.keys) < maxKeys:
-		t.keys[key] = true
-		t.node.emit(Event{Kind: EventAdd, Key: key})
 	}
 }

@@ -1,0 +1,101 @@
+package legacy
+
+import (
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+const maxBacklog = 1 << 16 // keys that a node is told when it connects
+
+// validate tells whether a message about the table has the right form.
+func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
+	args := m.Args()
+	text := func(n int) bool {
+		for i := range n {
+			if len(args) <= i {
+				return false
+			}
+			if _, ok := wire.Text(args[i]); !ok {
+				return false
+			}
+		}
+		return true
+	}
+	switch sub := m.Sub(); {
+	case sub == wire.Handshake && len(args) == 1:
+		return text(1) && !flooded, true
+	case sub == wire.Notify:
+		return len(args) <= 2 && text(1), true
+	case sub == wire.Retrieve:
+		return len(args) == 2 && text(2) && !flooded, true
+	case sub == wire.Store, sub == wire.Retrieved, sub == wire.Response && t.narrow():
+		return len(args) == 3 && text(2) && !flooded, true
+	case sub == wire.Request && len(args) == 2 && t.narrow():
+		return text(2), true
+	case sub == wire.Delta:
+		if len(args) != 3 || flooded {
+			return false, true
+		}
+		_, isMap := args[2].(wire.Map)
+		return text(2) && isMap, true
+	}
+	return false, false
+}
+
+// refuses withholds what a node would close on: py of 0.5 on news of a deleted key.
+func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
+	if t.node.net.Version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
+		return DropDelete
+	}
+	return 0
+}
+
+func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
+	args := m.Args()
+	switch sub := m.Sub(); {
+	case sub == wire.Handshake:
+		t.hear(now, s, args[0])
+	case sub == wire.Notify:
+		key, _ := wire.Text(args[0])
+		t.node.out.Notices = append(t.node.out.Notices, KeyNotice{Key: key, Deleted: len(args) == 2})
+		t.announce(key, len(args) == 2)
+	case sub == wire.Retrieve:
+		t.retrieve(now, s, args)
+	case sub == wire.Retrieved, sub == wire.Response && t.narrow():
+		t.retrieved(now, placeOf(args), args[2])
+	case sub == wire.Store:
+		t.put(now, s, placeOf(args), args[2])
+	case sub == wire.Delta:
+		t.delta(now, s, placeOf(args), args[2].(wire.Map))
+	case sub == wire.Request && len(args) == 2 && t.narrow(): // whose answer no node has ever survived
+	default:
+		return false
+	}
+	return true
+}
+
+// enter tells a node that has come whether this one stores, and which keys there are.
+func (t *DHT) enter(now time.Time, s *Session) {
+	if t.narrow() {
+		t.handOver(now, s)
+		return
+	}
+	if t.stores || !s.outgoing {
+		t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
+		s.backlog = sortedKeys(t.keys)
+		s.backlog = s.backlog[:min(len(s.backlog), maxBacklog)]
+	}
+}
+
+func (t *DHT) introduce(now time.Time, s *Session, key string) {
+	t.node.send(now, s, wire.Whisper, wire.Notify, []byte(key))
+}
+
+// leeching is what a node says of itself.
+func (t *DHT) leeching() string {
+	if t.stores {
+		return "0"
+	}
+	return "1"
+}

@@ -1,0 +1,179 @@
+package legacy
+
+import (
+	"time"
+
+	"github.com/p2p-today/go2p/compat/internal/wire"
+)
+
+// enter gives a node that has come all that there is.
+func (d *SyncMap) enter(_ time.Time, s *Session) { s.backlog = sortedKeys(d.entries) }
+
+func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
+	e, held := d.entries[key]
+	if !held {
+		return // it is gone again
+	}
+	var owner, when any = []byte(e.Owner), []byte(wire.TimeText(e.Time))
+	switch {
+	case d.node.net.Version == wire.V7:
+		when = e.Time
+	case d.node.net.Version == wire.V6 && s.peer.Language != wire.Python:
+		when = wire.TimeText(e.Time)
+	}
+	if d.node.net.Version.Typed() && e.OwnerText {
+		owner = e.Owner
+	}
+	d.node.send(now, s, wire.Whisper, wire.Store, []byte(key), e.Value, owner, when)
+}
+
+// validate tells whether a store or delta is one that no node closes on, whatever it has.
+func (d *SyncMap) validate(m *wire.Message, flooded bool) (ok, mine bool) {
+	args := m.Args()
+	switch m.Sub() {
+	case wire.Store:
+		if len(args) == 0 {
+			return false, true
+		}
+		if _, ok := wire.Text(args[0]); !ok {
+			return false, true
+		}
+		if len(args) == 4 {
+			_, _, ok := d.snapshot(args)
+			return ok && !flooded, true
+		}
+		return len(args) == 2, true
+	case wire.Delta:
+		if len(args) != 2 {
+			return false, true
+		}
+		_, isKey := wire.Text(args[0])
+		_, isMap := args[1].(wire.Map)
+		return isKey && isMap, true
+	}
+	return false, false
+}
+
+// snapshot reads an entry that is told to a node that has come.
+func (d *SyncMap) snapshot(args []any) (key string, e Entry, ok bool) {
+	key, _ = wire.Text(args[0])
+	e.Value = args[1]
+	if e.Owner, ok = wire.Text(args[2]); !ok {
+		return
+	}
+	_, e.OwnerText = args[2].(string)
+	if e.Time, ok = wire.Int(args[3]); ok {
+		return key, e, e.Time > 0
+	}
+	text, ok := wire.Text(args[3])
+	if !ok {
+		return
+	}
+	var err error
+	e.Time, err = wire.ParseTime(text)
+	return key, e, err == nil
+}
+
+// refuses withholds a delete from whom it would end: py has to have the key, and js of 0.7
+// takes none. Nor does py survive a delta for what is no map, or a write of the same second
+// as what is there if one is of py and the other of js: it compares the owners.
+func (d *SyncMap) refuses(s *Session, m *wire.Message) Drop {
+	args := m.Args()
+	if len(args) < 2 {
+		return 0
+	}
+	key, _ := wire.Text(args[0])
+	e, held := d.entries[key]
+	_, isMap := e.Value.(wire.Map)
+	short := len(args) == 2 && (m.Sub() == wire.Store || m.Sub() == wire.Delta)
+	switch sub := m.Sub(); {
+	case sub == wire.Delta && held && !isMap:
+		return DropDelta
+	case short && held && d.node.net.Version.Typed() && s.peer.Language == wire.Python && e.Time == m.Time && e.OwnerText == m.SenderBin:
+		return DropContest
+	case sub != wire.Store || !Deletes(d.node.net.Version, args[1]):
+	case d.node.net.Version == wire.V7 && s.peer.Language == wire.JavaScript:
+		return DropDelete
+	case s.peer.Language == wire.Python && !s.knows[key]:
+		return DropDelete
+	}
+	return 0
+}
+
+// note follows which keys a node has, from what it tells or is told.
+func (d *SyncMap) note(s *Session, m *wire.Message) {
+	args := m.Args()
+	if m.Sub() != wire.Store && m.Sub() != wire.Delta || len(args) < 2 {
+		return
+	}
+	key, _ := wire.Text(args[0])
+	if m.Sub() == wire.Store && Deletes(d.node.net.Version, args[1]) {
+		delete(s.knows, key)
+	} else if len(s.knows) < MaxKnown {
+		s.knows[key] = true
+	}
+}
+
+// handle takes what another node says of the dictionary.
+func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
+	args := m.Args()
+	switch sub := m.Sub(); {
+	case sub == wire.Store && len(args) == 4:
+		d.note(s, m)
+		key, e, _ := d.snapshot(args)
+		switch old, held := d.entries[key]; {
+		case (!held || falsy(old.Value)) && !Deletes(d.node.net.Version, e.Value) && d.accepts(now, key, e, false):
+			d.put(key, e)
+		case held && e.Owner != old.Owner && !SameValue(e.Value, old.Value):
+			d.lost(key, e)
+		}
+	case sub == wire.Store:
+		d.note(s, m)
+		key, _ := wire.Text(args[0])
+		e := Entry{Value: args[1], Owner: m.Sender, OwnerText: !m.SenderBin, Time: m.Time}
+		if d.accepts(now, key, e, false) {
+			d.put(key, e)
+		} else {
+			d.lost(key, e)
+		}
+	case sub == wire.Delta:
+		d.note(s, m)
+		key, _ := wire.Text(args[0])
+		if e := (Entry{Owner: m.Sender, OwnerText: !m.SenderBin, Time: m.Time}); !d.merge(now, key, args[1].(wire.Map), e) {
+			d.lost(key, e)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// lost tells of a write that was not accepted.
+func (d *SyncMap) lost(key string, e Entry) {
+	if !IsGhost(e.Owner) {
+		d.node.out.Conflicts = append(d.node.out.Conflicts, WriteConflict{Key: key, Sender: e.Owner, SenderText: e.OwnerText, Value: ToGo(e.Value), Time: e.Time})
+	}
+}
+
+// falsy tells whether py takes a value for nothing.
+func falsy(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case int64:
+		return v == 0
+	case float64:
+		return v == 0
+	case string:
+		return v == ""
+	case []byte:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	case wire.Map:
+		return len(v) == 0
+	}
+	return false
+}
