@@ -15,7 +15,7 @@ func (d *SyncMap) merge(now time.Time, key string, delta wire.Map, e Entry) bool
 		return false
 	}
 	e.Value = mergeMaps(base, delta)
-	d.put(key, e)
+	d.apply(key, e)
 	return true
 }
 

@@ -92,8 +92,8 @@ func placeOf(args []any) place {
 	return place{method, key}
 }
 
-// words are a method and key as a node has them: py bytes where js has text.
-func (t *DHT) words(s *Session, pl place) (method, key any) {
+// encodePlace are a method and key as a node has them: py bytes where js has text.
+func (t *DHT) encodePlace(s *Session, pl place) (method, key any) {
 	switch {
 	case t.node.net.Version < wire.V6, t.node.net.Version == wire.V6 && s.peer.Language == wire.Python:
 		return []byte(pl.method), []byte(pl.key)
@@ -103,8 +103,8 @@ func (t *DHT) words(s *Session, pl place) (method, key any) {
 	return pl.method, pl.key
 }
 
-func (t *DHT) tellStore(now time.Time, s *Session, pl place, v any) {
-	method, key := t.words(s, pl)
+func (t *DHT) sendStore(now time.Time, s *Session, pl place, v any) {
+	method, key := t.encodePlace(s, pl)
 	t.node.send(now, s, wire.Whisper, wire.Store, method, key, v)
 }
 
@@ -112,7 +112,7 @@ func (t *DHT) tellStore(now time.Time, s *Session, pl place, v any) {
 func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
-		t.tellStore(now, target, pl, v)
+		t.sendStore(now, target, pl, v)
 		return
 	}
 	if !t.stores {
@@ -127,7 +127,7 @@ func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
 func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
-		method, key := t.words(target, pl)
+		method, key := t.encodePlace(target, pl)
 		t.node.send(now, target, wire.Whisper, wire.Delta, method, key, delta)
 		return
 	}
@@ -136,8 +136,8 @@ func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
 	}
 }
 
-// announce notes a key that is in the table, or is no more.
-func (t *DHT) announce(key string, gone bool) {
+// noteKey notes a key that is in the table, or is no more.
+func (t *DHT) noteKey(key string, gone bool) {
 	switch {
 	case gone && t.keys[key]:
 		delete(t.keys, key)

@@ -55,11 +55,11 @@ func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
 	args := m.Args()
 	switch sub := m.Sub(); {
 	case sub == wire.Handshake:
-		t.hear(now, s, args[0])
+		t.noteStores(now, s, args[0])
 	case sub == wire.Notify:
 		key, _ := wire.Text(args[0])
 		t.node.out.Notices = append(t.node.out.Notices, KeyNotice{Key: key, Deleted: len(args) == 2})
-		t.announce(key, len(args) == 2)
+		t.noteKey(key, len(args) == 2)
 	case sub == wire.Retrieve:
 		t.retrieve(now, s, args)
 	case sub == wire.Retrieved, sub == wire.Response && t.narrow():
@@ -75,8 +75,8 @@ func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
 	return true
 }
 
-// enter tells a node that has come whether this one stores, and which keys there are.
-func (t *DHT) enter(now time.Time, s *Session) {
+// joined tells a node that has come whether this one stores, and which keys there are.
+func (t *DHT) joined(now time.Time, s *Session) {
 	if t.narrow() {
 		t.handOver(now, s)
 		return

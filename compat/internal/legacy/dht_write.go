@@ -34,7 +34,7 @@ func (t *DHT) added(now time.Time, key string) error {
 	if t.narrow() {
 		return nil
 	}
-	t.announce(key, false)
+	t.noteKey(key, false)
 	_, err := t.node.broadcast(now, wire.Notify, []byte(key))
 	return err
 }
@@ -49,7 +49,7 @@ func (t *DHT) Delete(now time.Time, key string, l *Lookup) (Effects, error) {
 	if t.narrow() {
 		return t.node.take(), nil
 	}
-	t.announce(key, true)
+	t.noteKey(key, true)
 	_, err := t.node.broadcast(now, wire.Notify, []byte(key), t.node.text("del"))
 	return t.node.take(), err
 }

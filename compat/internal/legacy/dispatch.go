@@ -63,7 +63,7 @@ func (n *Node) Closed(now time.Time, s *Session, why error) Effects {
 	if n.members[s.peer.ID] == s {
 		delete(n.members, s.peer.ID)
 		n.emit(Event{Kind: EventDisconnect, Peer: s.Peer(), Err: why})
-		n.ext.leave(now, s)
+		n.ext.left(now, s)
 	}
 	return n.take()
 }
@@ -115,7 +115,7 @@ func (n *Node) receiveFrame(now time.Time, s *Session, body []byte) {
 	if s.over {
 		return
 	}
-	s.told++
+	s.frames++
 	m, err := s.decode(n.net.Version, n.methods, body)
 	switch {
 	case err != nil && s.greeted && inStep(n.net.Version, err):
@@ -125,7 +125,7 @@ func (n *Node) receiveFrame(now time.Time, s *Session, body []byte) {
 	case err != nil:
 		n.refuse(now, s, body, err)
 	case isGreeting(m):
-		n.hear(now, s, m)
+		n.receiveHandshake(now, s, m)
 	case m.Main() == wire.Renegotiate:
 		n.renegotiate(s, m)
 	case !s.greeted && !n.anonymous:
@@ -166,20 +166,20 @@ func (n *Node) handle(now time.Time, s *Session, m *wire.Message) {
 	case sub == wire.Peers:
 		n.out.Answered = append(n.out.Answered, s)
 		if list, err := n.net.Version.ParsePeers(args[0]); err == nil {
-			n.offered(list)
+			n.dialListed(list)
 		}
 	case sub == wire.Request && len(args) == 1:
 		// This library asks behind some frames, to know when they were read; py of 0.4 never stops.
-		if now.Sub(s.answered) >= starPause || s.told > 1 && n.net.Version > wire.V4 {
-			s.answered, s.told = now, 0
+		if now.Sub(s.answered) >= starPause || s.frames > 1 && n.net.Version > wire.V4 {
+			s.answered, s.frames = now, 0
 			n.send(now, s, wire.Whisper, wire.Peers, n.net.Version.PeersArg(n.listed(s)))
 		}
 	case sub == wire.Request:
-		n.locate(now, s, m)
+		n.answerWhere(now, s, m)
 	case sub == wire.Response:
-		n.located(m)
+		n.dialFound(m)
 	case sub == wire.Ping && m.Main() != wire.Whisper:
-		n.heardBridge(m)
+		n.receivePresence(m)
 	case sub == wire.Broadcast, sub == wire.Whisper:
 		kind := KindBroadcast
 		if m.Main() != wire.Broadcast && m.Main() != wire.Waterfall {
@@ -189,8 +189,8 @@ func (n *Node) handle(now time.Time, s *Session, m *wire.Message) {
 	}
 }
 
-// offered are peers of another node, which it dials if it may and has few.
-func (n *Node) offered(list []wire.Listed) {
+// dialListed are peers of another node, which it dials if it may and has few.
+func (n *Node) dialListed(list []wire.Listed) {
 	if !n.autodial {
 		return
 	}
@@ -208,8 +208,8 @@ func (n *Node) offered(list []wire.Listed) {
 	}
 }
 
-// heardBridge takes the Presence of another bridge.
-func (n *Node) heardBridge(m *wire.Message) {
+// receivePresence takes the Presence of another bridge.
+func (n *Node) receivePresence(m *wire.Message) {
 	args := m.Args()
 	if len(args) != 3 {
 		return

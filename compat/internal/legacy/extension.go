@@ -11,8 +11,8 @@ type extension interface {
 	filter
 	// asks reports whether this node need not say who it is.
 	asks() bool
-	enter(now time.Time, s *Session)
-	leave(now time.Time, s *Session)
+	joined(now time.Time, s *Session)
+	left(now time.Time, s *Session)
 	// introduce tells a node one key of its backlog.
 	introduce(now time.Time, s *Session, key string)
 	// validate reports whether all nodes survive a message, and whether the message is one of the extension's own.
@@ -26,12 +26,12 @@ type extension interface {
 type plain struct{}
 
 func (plain) asks() bool                                     { return false }
-func (plain) enter(time.Time, *Session)                      {}
-func (plain) leave(time.Time, *Session)                      {}
+func (plain) joined(time.Time, *Session)                      {}
+func (plain) left(time.Time, *Session)                      {}
 func (plain) introduce(time.Time, *Session, string)          {}
 func (plain) validate(*wire.Message, bool) (ok, mine bool)   { return false, false }
 func (plain) refuses(*Session, *wire.Message) Drop           { return 0 }
-func (plain) note(*Session, *wire.Message)                   {}
+func (plain) noteSent(*Session, *wire.Message)                   {}
 func (plain) handle(time.Time, *Session, *wire.Message) bool { return false }
 func (plain) deadline() time.Time                            { return time.Time{} }
 func (plain) advance(time.Time)                              {}

@@ -47,8 +47,8 @@ func (n *Node) refuse(now time.Time, s *Session, body []byte, err error) {
 	n.shut(now, s, Identify(v, g))
 }
 
-// hear takes the handshake of the other.
-func (n *Node) hear(now time.Time, s *Session, m *wire.Message) {
+// receiveHandshake takes the handshake of the other.
+func (n *Node) receiveHandshake(now time.Time, s *Session, m *wire.Message) {
 	g, err := n.net.Version.ParseGreeting(m.Args())
 	switch {
 	case err != nil:
@@ -67,24 +67,24 @@ func (n *Node) hear(now time.Time, s *Session, m *wire.Message) {
 		n.shut(now, s, fmt.Errorf("%w: it changes its ID", ErrWire))
 	case s.greeted:
 		s.peer = g
-		s.announce(g.Methods) // js 0.6 and 0.7 say it twice
-	case n.wins(now, s, g):
+		s.setMethods(g.Methods) // js 0.6 and 0.7 say it twice
+	case n.prefersNew(now, s, g):
 		s.peer, s.greeted = g, true
-		s.announce(g.Methods)
+		s.setMethods(g.Methods)
 		if !s.spoken {
 			n.sendHandshake(now, s)
 		}
-		n.enter(now, s)
+		n.admit(now, s)
 	default:
 		s.peer = g
 		n.shut(now, s, ErrTwice)
 	}
 }
 
-// wins decides between two connections with one node. Old py nodes keep the one that the
+// prefersNew decides between two connections with one node. Old py nodes keep the one that the
 // node with the larger ID has dialled; js nodes, and those that have not had this node's
 // handshake, know of the first only.
-func (n *Node) wins(now time.Time, s *Session, g wire.Greeting) bool {
+func (n *Node) prefersNew(now time.Time, s *Session, g wire.Greeting) bool {
 	old := n.members[g.ID]
 	if old == nil {
 		return true
@@ -110,14 +110,14 @@ func larger(a, b string) bool {
 	return x.Cmp(y) > 0
 }
 
-// enter takes a node that has greeted into the table.
-func (n *Node) enter(now time.Time, s *Session) {
+// admit takes a node that has greeted into the table.
+func (n *Node) admit(now time.Time, s *Session) {
 	delete(n.pending, s)
 	n.members[s.peer.ID] = s
 	n.ready(s)
 	n.emit(Event{Kind: EventConnect, Peer: s.Peer()})
 	n.send(now, s, wire.Whisper, wire.Peers, n.net.Version.PeersArg(n.listed(s)))
-	n.ext.enter(now, s)
+	n.ext.joined(now, s)
 	for _, m := range n.postbox.take(s.peer.ID) {
 		n.sendSigned(now, s, m)
 	}
@@ -130,7 +130,7 @@ func (n *Node) renegotiate(s *Session, m *wire.Message) {
 		return
 	}
 	if methods, err := n.net.Version.ParseMethods(m.Args()[0]); err == nil {
-		s.announce(methods)
+		s.setMethods(methods)
 	}
 }
 

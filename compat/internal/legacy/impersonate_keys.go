@@ -6,12 +6,12 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// say writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
+// writeAs writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
 // time of that. On behalf of old nodes that is a second in which none of them has written:
 // owners that travel as text have the even ones, so that py need not compare them with others.
 // What was said before has a later time, or nobody would hear it: it has been overwritten;
 // unless it was said so often that there is none left within the minute.
-func (d *SyncMap) say(now time.Time, key string, e Entry) (int64, error) {
+func (d *SyncMap) writeAs(now time.Time, key string, e Entry) (int64, error) {
 	step := int64(1)
 	if !IsGhost(e.Owner) && d.node.net.Version.Typed() {
 		step = 2
@@ -35,9 +35,9 @@ func (d *SyncMap) say(now time.Time, key string, e Entry) (int64, error) {
 	}
 }
 
-// visit tells it to the owner that is not connected: nobody passes a broadcast on to whom
+// sendToOwner tells it to the owner that is not connected: nobody passes a broadcast on to whom
 // it is from. A delete is not worth it, as the owner gives what it has to who connects.
-func (d *SyncMap) visit(now time.Time, key string, e Entry) {
+func (d *SyncMap) sendToOwner(now time.Time, key string, e Entry) {
 	if IsGhost(e.Owner) || d.node.members[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
 		return
 	}
@@ -52,7 +52,7 @@ func (d *SyncMap) visit(now time.Time, key string, e Entry) {
 
 // WouldAccept reports whether old nodes accept a write of an owner at some time, whenever it reaches them.
 func (d *SyncMap) WouldAccept(now time.Time, key, owner string, at int64) bool {
-	return d.surely(now, key, Entry{Owner: owner, Time: at})
+	return d.acceptsLater(now, key, Entry{Owner: owner, Time: at})
 }
 
 // Mirror writes an entry at this node, for which it is no news, and at others on behalf of its owner. It visits the
@@ -64,7 +64,7 @@ func (d *SyncMap) Mirror(now time.Time, key string, was, e Entry) (Effects, erro
 	_, held := d.entries[key]
 	err := d.mirror(now, key, e)
 	if err == nil && held {
-		d.visit(now, key, e)
+		d.sendToOwner(now, key, e)
 	}
 	return d.node.take(), err
 }
@@ -76,18 +76,18 @@ func (d *SyncMap) Overwrite(now time.Time, key string, e Entry) (Effects, error)
 }
 
 func (d *SyncMap) mirror(now time.Time, key string, e Entry) error {
-	at, err := d.say(now, key, e)
+	at, err := d.writeAs(now, key, e)
 	if err == nil {
 		e.Time = at
-		d.keep(key, e)
+		d.store(key, e)
 	}
 	return err
 }
 
 // Repeat writes an entry at other nodes only, on behalf of its owner, and visits that.
 func (d *SyncMap) Repeat(now time.Time, key string, e Entry) (Effects, error) {
-	_, err := d.say(now, key, e)
-	d.visit(now, key, e)
+	_, err := d.writeAs(now, key, e)
+	d.sendToOwner(now, key, e)
 	return d.node.take(), err
 }
 

@@ -92,7 +92,7 @@ func TestSaying(t *testing.T) {
 			if err := d.mirror(frozen, key, e); err != nil {
 				t.Fatal(err)
 			}
-			d.visit(frozen, key, e)
+			d.sendToOwner(frozen, key, e)
 			m := c.drain(t, near)[0]
 			if m.Sender != e.Owner || v.Typed() && m.SenderBin == e.OwnerText || d.entries[key].Time != m.Time {
 				t.Errorf("%s: %+v", v, m)
@@ -117,7 +117,7 @@ func TestSaying(t *testing.T) {
 		}
 		silent := 0
 		for i := range 200 {
-			if _, err := d.say(frozen, "again", Entry{Value: []byte("x"), Owner: "6far", OwnerText: true, Time: frozen.Unix()}); err != nil {
+			if _, err := d.writeAs(frozen, "again", Entry{Value: []byte("x"), Owner: "6far", OwnerText: true, Time: frozen.Unix()}); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(c.drain(t, near)); i < 10 && n != 1 || i > 100 && n != 0 {
@@ -139,7 +139,7 @@ func TestSaying(t *testing.T) {
 		if n := len(c.drain(t, near)); n != map[bool]int{false: 2, true: 4}[v.Typed()] || !c.Deadline().Equal(frozen.Add(requestTime)) {
 			t.Errorf("%s: it asks %d times where they are, and is due at %v", v, n, c.Deadline())
 		}
-		d.visit(frozen, "key 0", Entry{Value: DeleteValue(v), Owner: "7far"})
+		d.sendToOwner(frozen, "key 0", Entry{Value: DeleteValue(v), Owner: "7far"})
 		if len(c.postbox.parked) != 2 {
 			t.Errorf("%s: a delete waits", v)
 		}
@@ -155,7 +155,7 @@ func TestLost(t *testing.T) {
 		c := newRig(t, v.String(), Sync)
 		d := c.dict
 		s := c.meet(t, "4near", wire.Python)
-		d.put("key", Entry{Value: []byte("x"), Owner: GhostID("native", c.net.Subnet), Time: frozen.Unix()})
+		d.apply("key", Entry{Value: []byte("x"), Owner: GhostID("native", c.net.Subnet), Time: frozen.Unix()})
 		at := any([]byte(wire.TimeText(frozen.Unix() + 7)))
 		if v == wire.V7 {
 			at = frozen.Unix() + 7
@@ -190,8 +190,8 @@ func TestSameSecond(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Sync)
 		d := c.dict
-		d.put("key", Entry{Value: []byte("x"), Owner: "3py", Time: frozen.Unix()})
-		d.put("map", Entry{Value: wire.Map{}, Owner: "3py", Time: frozen.Unix()})
+		d.apply("key", Entry{Value: []byte("x"), Owner: "3py", Time: frozen.Unix()})
+		d.apply("map", Entry{Value: wire.Map{}, Owner: "3py", Time: frozen.Unix()})
 		writes := []*wire.Message{wire.New(v, wire.Broadcast, wire.Store, []byte("key"), []byte("y"))}
 		if v == wire.V7 {
 			writes = append(writes, wire.New(v, wire.Broadcast, wire.Delta, []byte("map"), wire.Map{}))

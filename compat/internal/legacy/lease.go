@@ -27,28 +27,28 @@ func (d *SyncMap) accepts(now time.Time, key string, b Entry, delta bool) bool {
 	}
 }
 
-// surely tells whether old nodes accept an entry also if it does not come at the same time
+// acceptsLater tells whether old nodes accept an entry also if it does not come at the same time
 // as what is there, where that decides: js of 0.5 does not take it then, and a message
 // gets another time if others have said the same.
-func (d *SyncMap) surely(now time.Time, key string, b Entry) bool {
+func (d *SyncMap) acceptsLater(now time.Time, key string, b Entry) bool {
 	later := b
 	later.Time = max(b.Time, d.entries[key].Time+1)
 	return d.accepts(now, key, b, false) && d.accepts(now, key, later, false)
 }
 
-// after is a time at which a write of this node is later than what others have written
+// writeTime is a time at which a write of this node is later than what others have written
 // where that decides: py compares the owners of equal times, and not all of them survive it.
-func (d *SyncMap) after(now time.Time, key string) time.Time {
+func (d *SyncMap) writeTime(now time.Time, key string) time.Time {
 	if e, held := d.entries[key]; held && e.Owner != d.node.id && e.Time >= now.Unix() && !d.leasing {
 		return time.Unix(e.Time+1, 0)
 	}
 	return now
 }
 
-// mine tells why this node may not write a key.
-func (d *SyncMap) mine(now time.Time, key string, delta bool) error {
+// checkOwner tells why this node may not write a key.
+func (d *SyncMap) checkOwner(now time.Time, key string, delta bool) error {
 	e, held := d.entries[key]
-	if !held || d.accepts(now, key, Entry{Owner: d.node.id, OwnerText: true, Time: d.after(now, key).Unix()}, delta) && (e.Owner == d.node.id || e.Time != now.Unix() || !d.leasing) {
+	if !held || d.accepts(now, key, Entry{Owner: d.node.id, OwnerText: true, Time: d.writeTime(now, key).Unix()}, delta) && (e.Owner == d.node.id || e.Time != now.Unix() || !d.leasing) {
 		return nil
 	}
 	return &LeaseError{Key: key, Owner: e.Owner, Until: time.Unix(e.Time, 0).Add(Lease).UTC()}

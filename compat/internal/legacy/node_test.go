@@ -228,7 +228,7 @@ func TestLeaseRule(t *testing.T) {
 				d.handle(time.Unix(file.Now, 0), s, m)
 			}
 			if r.Existing != nil {
-				d.put("key", Entry{Value: []byte("old"), Owner: r.Existing.Owner, Time: r.Existing.Time})
+				d.apply("key", Entry{Value: []byte("old"), Owner: r.Existing.Owner, Time: r.Existing.Time})
 			}
 			var value any = []byte("new")
 			switch r.Incoming.Data {
@@ -609,11 +609,11 @@ func TestDialsOfOthers(t *testing.T) {
 	for i := range 20 {
 		list = append(list, wire.Listed{Addr: wire.Addr{Host: "10.0.0.1", Port: 1 + i}, ID: fmt.Sprint("2id", i)})
 	}
-	if c.offered(list); len(c.out.Dials) != 0 {
+	if c.dialListed(list); len(c.out.Dials) != 0 {
 		t.Errorf("%d dials that nobody has asked for", len(c.out.Dials))
 	}
 	c.autodial = true
-	if c.offered(list); len(c.out.Dials) != maxOutgoing {
+	if c.dialListed(list); len(c.out.Dials) != maxOutgoing {
 		t.Errorf("%d dials", len(c.out.Dials))
 	}
 }

@@ -92,7 +92,7 @@ func (t *DHT) ask(now time.Time, pl place, q question) {
 		}
 	case len(t.asked) < maxWaiting:
 		t.asked[pl] = append(t.asked[pl], q)
-		method, key := t.words(target, pl)
+		method, key := t.encodePlace(target, pl)
 		t.node.send(now, target, wire.Whisper, wire.Retrieve, method, key)
 	}
 }
@@ -117,8 +117,8 @@ func (t *DHT) retrieved(now time.Time, pl place, v any) {
 	t.advance(now)
 }
 
-// leave asks another node for what the one that has left was asked.
-func (t *DHT) leave(now time.Time, s *Session) {
+// left asks another node for what the one that has left was asked.
+func (t *DHT) left(now time.Time, s *Session) {
 	for _, l := range t.lookups {
 		for i, pl := range l.places {
 			if !l.said[i] {

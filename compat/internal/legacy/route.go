@@ -51,9 +51,9 @@ func (n *Node) ask(now time.Time, wanted string) (id string, err error) {
 	return id, err
 }
 
-// locate answers where a node is that is connected. The answer is a broadcast, as nobody
+// answerWhere answers where a node is that is connected. The answer is a broadcast, as nobody
 // knows how the question came here. A js node does not survive it.
-func (n *Node) locate(now time.Time, s *Session, m *wire.Message) {
+func (n *Node) answerWhere(now time.Time, s *Session, m *wire.Message) {
 	id, _ := wire.Text(m.Args()[0])
 	wanted, _ := wire.Text(m.Args()[1])
 	target := n.members[wanted]
@@ -63,8 +63,8 @@ func (n *Node) locate(now time.Time, s *Session, m *wire.Message) {
 	n.send(now, s, wire.Broadcast, wire.Response, n.text(id), n.net.Version.ListedArg(target.listed()))
 }
 
-// located is where somebody is to whom a message is to go.
-func (n *Node) located(m *wire.Message) {
+// dialFound is where somebody is to whom a message is to go.
+func (n *Node) dialFound(m *wire.Message) {
 	id, _ := wire.Text(m.Args()[0])
 	p, err := n.net.Version.ParseListed(m.Args()[1])
 	if err == nil && n.postbox.awaits(id, p.ID) {

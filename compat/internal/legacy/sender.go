@@ -13,8 +13,8 @@ const maxWebSocket = 2<<20 - 4
 type filter interface {
 	// refuses says why a node would not survive a message, if it would not.
 	refuses(s *Session, m *wire.Message) Drop
-	// note says that a node is told a message.
-	note(s *Session, m *wire.Message)
+	// noteSent says that a node is told a message.
+	noteSent(s *Session, m *wire.Message)
 }
 
 // A sender makes the frames that a node sends. It gathers the effects of each call of the node.
@@ -79,7 +79,7 @@ func (n *sender) forward(now time.Time, s *Session, m *wire.Message) {
 		n.Drop(why)
 		return
 	}
-	n.filter.note(s, m)
+	n.filter.noteSent(s, m)
 	body := m.Body
 	if !n.net.Version.Typed() && !wire.SameForJS(m.Packets) {
 		// py and js have another id for it, and a wrong one is the end of a js node.

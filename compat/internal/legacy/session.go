@@ -27,7 +27,7 @@ type Session struct {
 	used    []wire.Method // that it has ever announced: it may go on with them
 
 	answered time.Time       // the last request for peers
-	told     int             // frames until now since then
+	frames     int             // frames until now since then
 	knows    map[string]bool // keys of the dictionary that the other has
 	backlog  []string        // keys that it has to be told
 	stores   bool            // on a ring: it stores
@@ -61,9 +61,9 @@ func (s *Session) decode(v wire.Version, methods []wire.Method, body []byte) (*w
 	return wire.Decode(v, body)
 }
 
-// announce takes which methods the other takes. Behind the news that it is none, py of 0.7
+// setMethods takes which methods the other takes. Behind the news that it is none, py of 0.7
 // sends what it has compressed before.
-func (s *Session) announce(methods []wire.Method) {
+func (s *Session) setMethods(methods []wire.Method) {
 	s.methods = methods
 	for _, m := range methods {
 		if !slices.Contains(s.used, m) {

@@ -49,8 +49,8 @@ func (t *DHT) Unjoin(now time.Time) (Effects, error) {
 	return t.node.take(), nil
 }
 
-// hear takes whether another node stores.
-func (t *DHT) hear(now time.Time, s *Session, leeching any) {
+// noteStores takes whether another node stores.
+func (t *DHT) noteStores(now time.Time, s *Session, leeching any) {
 	text, _ := wire.Text(leeching)
 	stores := text == "0"
 	if stores == s.stores {
@@ -73,7 +73,7 @@ func (t *DHT) handOver(now time.Time, s *Session) {
 	for _, pl := range t.copies.places() {
 		n, err := wire.ParseBase58(pl.key)
 		if err == nil && t.ring.distance(id, n).Cmp(t.ring.distance(t.self, n)) < 0 {
-			t.tellStore(now, s, pl, t.copies.at[pl])
+			t.sendStore(now, s, pl, t.copies.at[pl])
 		}
 	}
 }

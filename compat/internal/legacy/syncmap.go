@@ -65,9 +65,9 @@ func DeleteValue(v wire.Version) any {
 	return []byte{}
 }
 
-// put stores an entry, or removes it if it says so, and tells of it.
-func (d *SyncMap) put(key string, e Entry) {
-	if !d.keep(key, e) {
+// apply stores an entry, or removes it if it says so, and tells of it.
+func (d *SyncMap) apply(key string, e Entry) {
+	if !d.store(key, e) {
 		return
 	}
 	c := Change{Key: key, Owner: e.Owner, Time: time.Unix(e.Time, 0).UTC(), Deleted: Deletes(d.node.net.Version, e.Value)}
@@ -77,8 +77,8 @@ func (d *SyncMap) put(key string, e Entry) {
 	d.node.out.Changes = append(d.node.out.Changes, c)
 }
 
-// keep does so, and tells whether that is a change.
-func (d *SyncMap) keep(key string, e Entry) bool {
+// store does so, and tells whether that is a change.
+func (d *SyncMap) store(key string, e Entry) bool {
 	old, held := d.entries[key]
 	if Deletes(d.node.net.Version, e.Value) {
 		if held {

@@ -6,8 +6,8 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// enter gives a node that has come all that there is.
-func (d *SyncMap) enter(_ time.Time, s *Session) { s.backlog = sortedKeys(d.entries) }
+// joined gives a node that has come all that there is.
+func (d *SyncMap) joined(_ time.Time, s *Session) { s.backlog = sortedKeys(d.entries) }
 
 func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
 	e, held := d.entries[key]
@@ -100,8 +100,8 @@ func (d *SyncMap) refuses(s *Session, m *wire.Message) Drop {
 	return 0
 }
 
-// note follows which keys a node has, from what it tells or is told.
-func (d *SyncMap) note(s *Session, m *wire.Message) {
+// noteSent follows which keys a node has, from what it tells or is told.
+func (d *SyncMap) noteSent(s *Session, m *wire.Message) {
 	args := m.Args()
 	if m.Sub() != wire.Store && m.Sub() != wire.Delta || len(args) < 2 {
 		return
@@ -119,28 +119,28 @@ func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
 	args := m.Args()
 	switch sub := m.Sub(); {
 	case sub == wire.Store && len(args) == 4:
-		d.note(s, m)
+		d.noteSent(s, m)
 		key, e, _ := d.snapshot(args)
 		switch old, held := d.entries[key]; {
 		case (!held || falsy(old.Value)) && !Deletes(d.node.net.Version, e.Value) && d.accepts(now, key, e, false):
-			d.put(key, e)
+			d.apply(key, e)
 		case held && e.Owner != old.Owner && !SameValue(e.Value, old.Value):
-			d.lost(key, e)
+			d.conflict(key, e)
 		}
 	case sub == wire.Store:
-		d.note(s, m)
+		d.noteSent(s, m)
 		key, _ := wire.Text(args[0])
 		e := Entry{Value: args[1], Owner: m.Sender, OwnerText: !m.SenderBin, Time: m.Time}
 		if d.accepts(now, key, e, false) {
-			d.put(key, e)
+			d.apply(key, e)
 		} else {
-			d.lost(key, e)
+			d.conflict(key, e)
 		}
 	case sub == wire.Delta:
-		d.note(s, m)
+		d.noteSent(s, m)
 		key, _ := wire.Text(args[0])
 		if e := (Entry{Owner: m.Sender, OwnerText: !m.SenderBin, Time: m.Time}); !d.merge(now, key, args[1].(wire.Map), e) {
-			d.lost(key, e)
+			d.conflict(key, e)
 		}
 	default:
 		return false
@@ -148,8 +148,8 @@ func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
 	return true
 }
 
-// lost tells of a write that was not accepted.
-func (d *SyncMap) lost(key string, e Entry) {
+// conflict tells of a write that was not accepted.
+func (d *SyncMap) conflict(key string, e Entry) {
 	if !IsGhost(e.Owner) {
 		d.node.out.Conflicts = append(d.node.out.Conflicts, WriteConflict{Key: key, Sender: e.Owner, SenderText: e.OwnerText, Value: ToGo(e.Value), Time: e.Time})
 	}

@@ -27,14 +27,14 @@ func TestSurely(t *testing.T) {
 		for _, version := range strings.Fields(c.versions) {
 			d := newRig(t, version, Sync).dict
 			d.leasing = !c.free
-			if !d.surely(now, "key", c.e) {
+			if !d.acceptsLater(now, "key", c.e) {
 				t.Errorf("%s: %s: it is not taken where nothing is", name, version)
 			}
-			d.put("key", held)
-			if got := d.surely(now, "key", c.e); got != c.want {
+			d.apply("key", held)
+			if got := d.acceptsLater(now, "key", c.e); got != c.want {
 				t.Errorf("%s: %s: %v", name, version, got)
 			}
-			if !d.surely(now.Add(2*Lease), "key", c.e) {
+			if !d.acceptsLater(now.Add(2*Lease), "key", c.e) {
 				t.Errorf("%s: %s: it is not taken when the lease is over", name, version)
 			}
 		}

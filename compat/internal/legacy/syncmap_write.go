@@ -13,14 +13,14 @@ func (d *SyncMap) Write(now time.Time, key string, value any) (Effects, error) {
 }
 
 func (d *SyncMap) write(now time.Time, key string, value any) error {
-	if err := d.mine(now, key, false); err != nil {
+	if err := d.checkOwner(now, key, false); err != nil {
 		return err
 	}
-	m, err := d.node.broadcast(d.after(now, key), wire.Store, []byte(key), value)
+	m, err := d.node.broadcast(d.writeTime(now, key), wire.Store, []byte(key), value)
 	if err != nil {
 		return err
 	}
-	d.put(key, Entry{Value: value, Owner: d.node.id, OwnerText: true, Time: m.Time})
+	d.apply(key, Entry{Value: value, Owner: d.node.id, OwnerText: true, Time: m.Time})
 	return nil
 }
 
@@ -39,14 +39,14 @@ func (d *SyncMap) WriteDelta(now time.Time, key string, delta wire.Map) (Effects
 }
 
 func (d *SyncMap) writeDelta(now time.Time, key string, delta wire.Map) error {
-	if err := d.mine(now, key, true); err != nil {
+	if err := d.checkOwner(now, key, true); err != nil {
 		return err
 	}
 	old, held := d.entries[key]
 	if _, isMap := old.Value.(wire.Map); held && !isMap {
 		return ErrNoMap
 	}
-	m, err := d.node.broadcast(d.after(now, key), wire.Delta, []byte(key), delta)
+	m, err := d.node.broadcast(d.writeTime(now, key), wire.Delta, []byte(key), delta)
 	if err != nil {
 		return err
 	}
