@@ -6,13 +6,13 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// Broadcast sends packets to all nodes of the network.
+// Broadcast sends packets to all nodes of the network. Error: ErrTooLarge.
 func (n *Node) Broadcast(now time.Time, packets []any) (Effects, error) {
 	_, err := n.broadcast(now, wire.Broadcast, packets...)
 	return n.take(), err
 }
 
-// broadcast sends a message of this node to all.
+// broadcast signs a message and sends it to all nodes in the table.
 func (n *Node) broadcast(now time.Time, sub wire.Flag, args ...any) (*wire.Message, error) {
 	m := wire.New(n.net.Version, wire.Broadcast, sub, args...)
 	if err := n.sign(now, m); err != nil {
@@ -24,7 +24,7 @@ func (n *Node) broadcast(now time.Time, sub wire.Flag, args ...any) (*wire.Messa
 	return m, nil
 }
 
-// relay passes a broadcast on to all but its sender and whom it came from.
+// relay passes a broadcast on to all nodes in the table, except its sender and the node that it came from.
 func (n *Node) relay(now time.Time, from *Session, m *wire.Message) {
 	if n.net.Version == wire.V4 && m.Main() == wire.Broadcast {
 		copied := *m

@@ -8,16 +8,16 @@ import (
 
 const (
 	maxCopies = 1 << 20
-	maxStored = 256 << 20 // bytes
+	maxStored = 256 << 20 // bytes of them
 )
 
-// copies are those that are stored at a node of a table.
+// copies holds the copies that this node stores.
 type copies struct {
 	at    map[place]any
 	bytes int
 }
 
-// set stores a copy, or removes it if it is absent. It reports false if there is no room.
+// set stores a copy, or removes it if value is absent. It reports whether there was room.
 func (c *copies) set(v wire.Version, pl place, value any) bool {
 	if old, held := c.at[pl]; held {
 		c.bytes -= 128 + weight(old)
@@ -35,7 +35,7 @@ func (c *copies) set(v wire.Version, pl place, value any) bool {
 	return true
 }
 
-// places are those of what is stored here, in an order.
+// places returns the places of all copies, sorted.
 func (c *copies) places() []place {
 	list := make([]place, 0, len(c.at))
 	for pl := range c.at {
@@ -59,7 +59,7 @@ func Absent(v wire.Version, copy any) bool {
 	return copy == nil || ok && text == ""
 }
 
-// Storable reports whether a value, as it travels, can be in a table: py of 0.6 cannot look up lists and maps.
+// Storable reports whether a table can hold a value, as it travels. In 0.6, py cannot look up lists and maps.
 func Storable(v wire.Version, value any) bool {
 	_, isList := value.([]any)
 	_, isMap := value.(wire.Map)

@@ -7,7 +7,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// merge takes a delta, if the rule allows it and there is a map or nothing.
+// merge applies a delta, if the lease rule accepts it and the key holds a map or nothing. It reports whether it did.
 func (d *SyncMap) merge(now time.Time, key string, delta wire.Map, e Entry) bool {
 	old, held := d.entries[key]
 	base, isMap := old.Value.(wire.Map)
@@ -19,7 +19,7 @@ func (d *SyncMap) merge(now time.Time, key string, delta wire.Map, e Entry) bool
 	return true
 }
 
-// mergeMaps is a map with the keys of another.
+// mergeMaps returns base with the keys of delta.
 func mergeMaps(base, delta wire.Map) wire.Map {
 	merged := slices.Clone(base)
 	for _, p := range delta {
@@ -32,7 +32,7 @@ func mergeMaps(base, delta wire.Map) wire.Map {
 	return merged
 }
 
-// sameKey compares keys of maps, of which py2 has bytes where others have text.
+// sameKey reports whether two keys of maps are equal. py 2 has bytes where other nodes have text.
 func sameKey(a, b any) bool {
 	x, isText := wire.Text(a)
 	y, alsoText := wire.Text(b)

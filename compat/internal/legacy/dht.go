@@ -7,9 +7,10 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-const maxKeys = 1 << 20 // known to be in the table
+const maxKeys = 1 << 20 // announced keys that are remembered
 
-// A DHT is a chord node's part of the table.
+// A DHT is one node's part of the table of a chord network, which holds five copies of each key. It extends a Node,
+// and is serialized with it.
 type DHT struct {
 	plain
 	node   *Node
@@ -18,7 +19,7 @@ type DHT struct {
 	stores bool
 
 	copies  copies
-	keys    map[string]bool // of which it was said that they are in the table
+	keys    map[string]bool // that nodes have announced
 	lookups []*Lookup
 	asked   map[place][]question
 	answers []pending // to py, the first due first
@@ -28,7 +29,7 @@ type DHT struct {
 func NewDHT(cfg Config) (*Node, *DHT) {
 	n := NewNode(cfg)
 	t := &DHT{node: n, ring: ringBits, copies: copies{at: map[place]any{}}, keys: map[string]bool{}, asked: map[place][]question{}}
-	id, _ := wire.ParseBase58(n.id) // its own
+	id, _ := wire.ParseBase58(n.id) // which NodeID has made
 	if t.narrow() {
 		t.ring = ring(cfg.K)
 		id = t.ring.reduce(id)
@@ -40,8 +41,8 @@ func NewDHT(cfg Config) (*Node, *DHT) {
 	return n, t
 }
 
-// find is who stores what is at a position: a node, or this one if s is nil. It is false
-// if nobody does.
+// find returns the session with the node that stores position p, or nil if this node does. It reports false if no node
+// is known to store.
 func (t *DHT) find(p *big.Int) (s *Session, known bool) {
 	var nodes []*big.Int
 	var sessions []*Session
@@ -57,7 +58,7 @@ func (t *DHT) find(p *big.Int) (s *Session, known bool) {
 	if i := t.ring.nearest(nodes, p); i >= 0 {
 		return sessions[i], true
 	}
-	if t.narrow() { // who does not store has no finger, and asks anybody
+	if t.narrow() { // a node that does not store has no fingers, and asks any node
 		for s := range t.node.pending {
 			if s.outgoing {
 				return s, true
@@ -67,11 +68,12 @@ func (t *DHT) find(p *big.Int) (s *Session, known bool) {
 	return nil, false
 }
 
-// narrow tells whether it is the ring of 0.4, on which only those greet that store.
+// narrow reports whether the ring is that of 0.4, on which only nodes that store say who they are.
 func (t *DHT) narrow() bool { return t.node.net.Version == wire.V4 }
 
 func (t *DHT) asks() bool { return t.narrow() && !t.stores }
 
+// at does so for the position of a copy.
 func (t *DHT) at(pl place) (s *Session, known bool) {
 	n, err := wire.ParseBase58(pl.key)
 	if err != nil {
@@ -80,19 +82,20 @@ func (t *DHT) at(pl place) (s *Session, known bool) {
 	return t.find(n)
 }
 
-// Keys returns the keys of which it was said that they are in the table, in order. In 0.4, nobody says so.
+// Keys returns the keys that nodes have announced, sorted. In 0.4 no node announces keys.
 func (t *DHT) Keys() []string { return sortedKeys(t.keys) }
 
-// Announced reports whether it was said that a key is in the table.
+// Announced reports whether a node has announced a key.
 func (t *DHT) Announced(key string) bool { return t.keys[key] }
 
+// placeOf returns the place that the first two packets of a message name.
 func placeOf(args []any) place {
 	method, _ := wire.Text(args[0])
 	key, _ := wire.Text(args[1])
 	return place{method, key}
 }
 
-// encodePlace are a method and key as a node has them: py bytes where js has text.
+// encodePlace returns the method and key of a place as another node has them. py has bytes where js has text.
 func (t *DHT) encodePlace(s *Session, pl place) (method, key any) {
 	switch {
 	case t.node.net.Version < wire.V6, t.node.net.Version == wire.V6 && s.peer.Language == wire.Python:
@@ -103,12 +106,13 @@ func (t *DHT) encodePlace(s *Session, pl place) (method, key any) {
 	return pl.method, pl.key
 }
 
+// sendStore asks another node to store a copy.
 func (t *DHT) sendStore(now time.Time, s *Session, pl place, v any) {
 	method, key := t.encodePlace(s, pl)
 	t.node.send(now, s, wire.Whisper, wire.Store, method, key, v)
 }
 
-// put stores a copy, deletes it, or passes it on.
+// put stores or removes a copy here, or passes it on to the node that stores its place.
 func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
@@ -123,7 +127,7 @@ func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
 	}
 }
 
-// delta merges a map into a copy that is one.
+// delta merges a map into a copy that is a map, here or at the node that stores its place.
 func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
 	target, known := t.at(pl)
 	if known && target != nil && target != from {
@@ -136,7 +140,7 @@ func (t *DHT) delta(now time.Time, from *Session, pl place, delta wire.Map) {
 	}
 }
 
-// noteKey notes a key that is in the table, or is no more.
+// noteKey notes that a key was written or deleted, and emits an event if that is news.
 func (t *DHT) noteKey(key string, gone bool) {
 	switch {
 	case gone && t.keys[key]:

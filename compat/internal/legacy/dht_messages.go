@@ -8,7 +8,7 @@ import (
 
 const maxBacklog = 1 << 16 // keys that a node is told when it connects
 
-// validate tells whether a message about the table has the right form.
+// validate reports whether a message about the table has the right form, and whether it is about the table.
 func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 	args := m.Args()
 	text := func(n int) bool {
@@ -43,7 +43,7 @@ func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 	return false, false
 }
 
-// refuses withholds what a node would close on: py of 0.5 on news of a deleted key.
+// refuses withholds the news of a deleted key from 0.5, where py closes the connection on it.
 func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
 	if t.node.net.Version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
 		return DropDelete
@@ -51,6 +51,7 @@ func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
 	return 0
 }
 
+// handle handles a message about the table. It reports whether it was one.
 func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
 	args := m.Args()
 	switch sub := m.Sub(); {
@@ -68,14 +69,14 @@ func (t *DHT) handle(now time.Time, s *Session, m *wire.Message) bool {
 		t.put(now, s, placeOf(args), args[2])
 	case sub == wire.Delta:
 		t.delta(now, s, placeOf(args), args[2].(wire.Map))
-	case sub == wire.Request && len(args) == 2 && t.narrow(): // whose answer no node has ever survived
+	case sub == wire.Request && len(args) == 2 && t.narrow(): // no node has ever survived the answer
 	default:
 		return false
 	}
 	return true
 }
 
-// joined tells a node that has come whether this one stores, and which keys there are.
+// joined tells a new node whether this one stores, and queues the keys that it must be told.
 func (t *DHT) joined(now time.Time, s *Session) {
 	if t.narrow() {
 		t.handOver(now, s)
@@ -88,11 +89,12 @@ func (t *DHT) joined(now time.Time, s *Session) {
 	}
 }
 
+// introduce tells a new node of one key.
 func (t *DHT) introduce(now time.Time, s *Session, key string) {
 	t.node.send(now, s, wire.Whisper, wire.Notify, []byte(key))
 }
 
-// leeching is what a node says of itself.
+// leeching returns "1" if this node stores nothing, and "0" if it stores.
 func (t *DHT) leeching() string {
 	if t.stores {
 		return "0"

@@ -29,7 +29,7 @@ func (t *DHT) write(now time.Time, key string, v any) error {
 	return t.added(now, key)
 }
 
-// added tells all that a key is in the table.
+// added announces that a key is in the table.
 func (t *DHT) added(now time.Time, key string) error {
 	if t.narrow() {
 		return nil
@@ -39,7 +39,8 @@ func (t *DHT) added(now time.Time, key string) error {
 	return err
 }
 
-// Delete deletes the copies of a key that a lookup of all has found: py closes when it has none.
+// Delete deletes the copies of a key that a lookup of all copies has found. py closes the connection if it holds none.
+// Error: ErrTooLarge.
 func (t *DHT) Delete(now time.Time, key string, l *Lookup) (Effects, error) {
 	for i, pl := range l.places {
 		if l.values[i] != nil {
@@ -54,7 +55,7 @@ func (t *DHT) Delete(now time.Time, key string, l *Lookup) (Effects, error) {
 	return t.node.take(), err
 }
 
-// Merge merges a map into those copies of a key that are maps and that a lookup of all has found. Errors: ErrNoMap,
+// Merge merges a map into the copies of a key that are maps, which a lookup of all copies has found. Errors: ErrNoMap,
 // ErrTooLarge.
 func (t *DHT) Merge(now time.Time, key string, l *Lookup, delta wire.Map) (Effects, error) {
 	if _, isMap := l.value.(wire.Map); !isMap {

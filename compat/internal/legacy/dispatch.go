@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	maxOutgoing = 4               // nodes that a node dials by itself
-	starPause   = 5 * time.Second // between two answers to requests for peers with nothing else between them
+	maxOutgoing = 4               // nodes that are dialled for Autodial
+	starPause   = 5 * time.Second // between two answers to requests for peers, if nothing else comes between them
 )
 
-// Open begins a session on a connection that this node has dialled, or accepted.
+// Open begins a session on a connection that this node has dialled (outgoing) or accepted.
 func (n *Node) Open(now time.Time, outgoing bool, remote string) (*Session, Effects) {
 	s := &Session{outgoing: outgoing, remote: remote, since: now, speaks: n.net.Version, knows: map[string]bool{}}
 	n.pending[s] = true
@@ -24,19 +24,19 @@ func (n *Node) Open(now time.Time, outgoing bool, remote string) (*Session, Effe
 	return s, n.take()
 }
 
-// Receive takes a frame of the other.
+// Receive handles a frame of another node.
 func (n *Node) Receive(now time.Time, s *Session, body []byte) Effects {
 	n.receiveFrame(now, s, body)
 	return n.take()
 }
 
-// Introduce tells a node a part of what it has to be told, and reports whether there was any left.
+// Introduce tells another node a part of the keys that it must be told. It reports whether there were any.
 func (n *Node) Introduce(now time.Time, s *Session) (Effects, bool) {
 	more := n.introduce(now, s)
 	return n.take(), more
 }
 
-// Shut ends a session, and has an old py node do so, too.
+// Shut ends a session, and has an old py node close it, too.
 func (n *Node) Shut(now time.Time, s *Session, why error) Effects {
 	n.shut(now, s, why)
 	return n.take()
@@ -68,7 +68,7 @@ func (n *Node) Closed(now time.Time, s *Session, why error) Effects {
 	return n.take()
 }
 
-// Deadline returns when Advance wants to be called next; zero is never.
+// Deadline returns when Advance must be called next. Zero is never.
 func (n *Node) Deadline() (first time.Time) {
 	due := func(d time.Time) {
 		if !d.IsZero() && (first.IsZero() || d.Before(first)) {
@@ -100,7 +100,7 @@ func (n *Node) Advance(now time.Time) Effects {
 	return n.take()
 }
 
-// introduce tells a part of the backlog of a session, and reports whether there was any.
+// introduce sends up to 64 keys of a session's backlog. It reports whether there were any.
 func (n *Node) introduce(now time.Time, s *Session) bool {
 	part := s.backlog[:min(len(s.backlog), 64)]
 	s.backlog = s.backlog[len(part):]
@@ -110,7 +110,7 @@ func (n *Node) introduce(now time.Time, s *Session) bool {
 	return len(part) > 0
 }
 
-// receiveFrame takes a frame of a session.
+// receiveFrame decodes a frame, and hands on what it says.
 func (n *Node) receiveFrame(now time.Time, s *Session, body []byte) {
 	if s.over {
 		return
@@ -121,7 +121,7 @@ func (n *Node) receiveFrame(now time.Time, s *Session, body []byte) {
 	case err != nil && s.greeted && inStep(n.net.Version, err):
 		n.Drop(DropForm)
 	case err != nil && s.greeted:
-		n.shut(now, s, fmt.Errorf("%w: %w", ErrWire, err)) // the stream is out of step, or never was in it
+		n.shut(now, s, fmt.Errorf("%w: %w", ErrWire, err)) // the frames of the stream are lost
 	case err != nil:
 		n.refuse(now, s, body, err)
 	case isGreeting(m):
@@ -135,7 +135,7 @@ func (n *Node) receiveFrame(now time.Time, s *Session, body []byte) {
 	}
 }
 
-// receive takes a message of a node in the table.
+// receive relays and handles a message of a node in the table, if it is new and all nodes survive it.
 func (n *Node) receive(now time.Time, s *Session, m *wire.Message) {
 	flooded := m.Main() == wire.Broadcast || m.Main() == wire.Waterfall
 	if flooded {
@@ -158,7 +158,7 @@ func (n *Node) receive(now time.Time, s *Session, m *wire.Message) {
 	n.handle(now, s, m)
 }
 
-// handle takes what a message says.
+// handle handles a message that is for this node, too.
 func (n *Node) handle(now time.Time, s *Session, m *wire.Message) {
 	args := m.Args()
 	switch sub := m.Sub(); {
@@ -169,7 +169,7 @@ func (n *Node) handle(now time.Time, s *Session, m *wire.Message) {
 			n.dialListed(list)
 		}
 	case sub == wire.Request && len(args) == 1:
-		// This library asks behind some frames, to know when they were read; py of 0.4 never stops.
+		// This library asks behind some frames, to know when they were read. py of 0.4 never stops asking.
 		if now.Sub(s.answered) >= starPause || s.frames > 1 && n.net.Version > wire.V4 {
 			s.answered, s.frames = now, 0
 			n.send(now, s, wire.Whisper, wire.Peers, n.net.Version.PeersArg(n.listed(s)))
@@ -189,7 +189,7 @@ func (n *Node) handle(now time.Time, s *Session, m *wire.Message) {
 	}
 }
 
-// dialListed are peers of another node, which it dials if it may and has few.
+// dialListed dials nodes that another node has listed, if Autodial is set and few are dialled.
 func (n *Node) dialListed(list []wire.Listed) {
 	if !n.autodial {
 		return
@@ -208,7 +208,7 @@ func (n *Node) dialListed(list []wire.Listed) {
 	}
 }
 
-// receivePresence takes the Presence of another bridge.
+// receivePresence handles the presence of another bridge.
 func (n *Node) receivePresence(m *wire.Message) {
 	args := m.Args()
 	if len(args) != 3 {

@@ -6,13 +6,14 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// nowhere is the network of who leaves. No network has this ID, which is not one in base 58.
+// nowhere is the subnet of a goodbye. No network has this ID, since it is not in base 58.
 const nowhere = Mark + " is leaving"
 
-// Goodbye is a handshake of another network, on which old nodes close by themselves. An old
-// py node that loses a connection instead asks all others for their peers, in a way that py 3
-// does not survive in 0.6 and 0.7: each of them ends the connection, and asks all others. It
-// is nil for js, which need not be told, and may not survive it.
+// Goodbye returns a handshake of another network, on which an old node closes the connection by itself. It is nil for
+// js, which does not need it and may not survive it.
+//
+// An old py node that loses a connection instead asks all others for their peers. In 0.6 and 0.7, py 3 does not
+// survive that: each node that is asked ends the connection, and asks all others.
 func Goodbye(v wire.Version, to wire.Language, id string, now time.Time) []byte {
 	if to == wire.JavaScript {
 		return nil

@@ -9,9 +9,10 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
+// GreetTime is how long a node may take to say who it is.
 const GreetTime = 10 * time.Second // for a handshake
 
-// deadline returns when something is due with a session because nothing has come.
+// sessionDeadline returns when something is due with a session from which nothing has come. Zero is never.
 func (n *Node) sessionDeadline(s *Session) time.Time {
 	switch {
 	case s.greeted || s.over || n.anonymous:
@@ -24,19 +25,19 @@ func (n *Node) sessionDeadline(s *Session) time.Time {
 	return s.since.Add(GreetTime)
 }
 
-// advanceSession does what is due with a session.
+// advanceSession does what is due with a session: it says who this node is, or ends the session.
 func (n *Node) advanceSession(now time.Time, s *Session) {
 	d := n.sessionDeadline(s)
 	switch {
 	case d.IsZero() || now.Before(d):
 	case !s.spoken && (s.outgoing || !n.mute()):
-		n.sendHandshake(now, s) // old nodes would have spoken: it is one of this library, or somebody else
+		n.sendHandshake(now, s) // the other is no old node, which would have spoken
 	default:
 		n.shut(now, s, ErrSilent)
 	}
 }
 
-// refuse ends the connection with who does not speak as this node does.
+// refuse ends a session with a node that does not speak the version of this node.
 func (n *Node) refuse(now time.Time, s *Session, body []byte, err error) {
 	v, g, ok := Recognize(body)
 	if !ok {
@@ -47,7 +48,7 @@ func (n *Node) refuse(now time.Time, s *Session, body []byte, err error) {
 	n.shut(now, s, Identify(v, g))
 }
 
-// receiveHandshake takes the handshake of the other.
+// receiveHandshake admits a node that has said who it is, or ends its session.
 func (n *Node) receiveHandshake(now time.Time, s *Session, m *wire.Message) {
 	g, err := n.net.Version.ParseGreeting(m.Args())
 	switch {
@@ -60,14 +61,14 @@ func (n *Node) receiveHandshake(now time.Time, s *Session, m *wire.Message) {
 		n.shut(now, s, Identify(n.net.Version, g, n.net.Subnet))
 	case g.ID == n.id:
 		if !s.spoken {
-			n.sendHandshake(now, s) // so that the other end sees it, too
+			n.sendHandshake(now, s) // so that the other end knows, too
 		}
 		n.shut(now, s, ErrSelf)
 	case s.greeted && g.ID != s.peer.ID:
 		n.shut(now, s, fmt.Errorf("%w: it changes its ID", ErrWire))
 	case s.greeted:
 		s.peer = g
-		s.setMethods(g.Methods) // js 0.6 and 0.7 say it twice
+		s.setMethods(g.Methods) // js of 0.6 and 0.7 sends it twice
 	case n.prefersNew(now, s, g):
 		s.peer, s.greeted = g, true
 		s.setMethods(g.Methods)
@@ -81,15 +82,15 @@ func (n *Node) receiveHandshake(now time.Time, s *Session, m *wire.Message) {
 	}
 }
 
-// prefersNew decides between two connections with one node. Old py nodes keep the one that the
-// node with the larger ID has dialled; js nodes, and those that have not had this node's
-// handshake, know of the first only.
+// prefersNew reports whether the new of two sessions with one node stays, and ends the old one then. Old py nodes keep
+// the session that the node with the larger ID has dialled. js nodes, and nodes without this node's handshake, know of
+// the first session only.
 func (n *Node) prefersNew(now time.Time, s *Session, g wire.Greeting) bool {
 	old := n.members[g.ID]
 	if old == nil {
 		return true
 	}
-	n.send(now, old, wire.Whisper, wire.Peers, n.net.Version.PeersArg(n.listed(old))) // if it is dead, that shows
+	n.send(now, old, wire.Whisper, wire.Peers, n.net.Version.PeersArg(n.listed(old))) // a dead connection shows then
 	if !s.spoken && g.Language != wire.Python {
 		return false
 	}
@@ -100,7 +101,7 @@ func (n *Node) prefersNew(now time.Time, s *Session, g wire.Greeting) bool {
 	return true
 }
 
-// larger compares IDs as the numbers that they are.
+// larger reports whether ID a is a larger number than ID b.
 func larger(a, b string) bool {
 	x, errA := wire.ParseBase58(a)
 	y, errB := wire.ParseBase58(b)
@@ -110,7 +111,7 @@ func larger(a, b string) bool {
 	return x.Cmp(y) > 0
 }
 
-// admit takes a node that has greeted into the table.
+// admit moves a session into the table, and sends what has waited for the node.
 func (n *Node) admit(now time.Time, s *Session) {
 	delete(n.pending, s)
 	n.members[s.peer.ID] = s
@@ -123,8 +124,8 @@ func (n *Node) admit(now time.Time, s *Session) {
 	}
 }
 
-// renegotiate takes which compression the other wants, and never answers: old nodes answer
-// each other without end, or not at all.
+// renegotiate notes which compression the other node wants. It never answers: old nodes answer each other without end,
+// or not at all.
 func (n *Node) renegotiate(s *Session, m *wire.Message) {
 	if m.Sub() != wire.Compression || len(m.Args()) == 0 {
 		return
@@ -134,7 +135,7 @@ func (n *Node) renegotiate(s *Session, m *wire.Message) {
 	}
 }
 
-// Hello returns the first words of the node, encoded.
+// Hello returns the handshake of this node, encoded. Error: ErrTooLarge.
 func (n *Node) Hello(now time.Time) ([]byte, error) {
 	m := wire.New(n.net.Version, wire.Whisper, wire.Handshake, n.greeting()...)
 	err := n.sign(now, m)

@@ -14,7 +14,8 @@ const (
 	maxSeen  = 100_000
 )
 
-// A history is which broadcasts were passed on, by ID. In 0.4 and 0.5 different senders may have broadcasts of one ID.
+// A history holds the IDs of the broadcasts that were passed on. In 0.4 and 0.5, broadcasts of different senders may
+// have one ID.
 type history struct {
 	seen    *ttlset.Set
 	senders map[string]string // by ID, in 0.4 and 0.5

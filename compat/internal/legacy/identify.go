@@ -7,14 +7,15 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// usual are names of networks that are tried on a node that was refused.
+// usual are the names of networks that Identify and Candidates try in any case.
 var usual = []string{"mesh", "sync", "chord", "ford", "bootstrap", ""}
 
-// Identify finds a network that a node could be of, among some names and the usual ones.
+// Identify returns an error that names the network of a refused node, if the network has one of some names or a usual
+// one.
 func Identify(v wire.Version, g wire.Greeting, names ...string) *RefusedError {
 	versions := []wire.Version{v}
 	e := &RefusedError{ID: g.ID, SubnetID: g.SubnetID, Version: v.String()}
-	if v.Typed() { // the messages of both are alike
+	if v.Typed() { // messages of 0.6 and 0.7 have one form
 		versions = append(versions, wire.V6+wire.V7-v)
 		e.Version = fmt.Sprintf("%s or %s", wire.V6, wire.V7)
 	}
@@ -31,7 +32,7 @@ func Identify(v wire.Version, g wire.Greeting, names ...string) *RefusedError {
 	return e
 }
 
-// Candidates returns the networks that may have one of some names, or one of the usual ones. They have no transport.
+// Candidates returns the networks with one of some names, or a usual one. They have no transport.
 func Candidates(v wire.Version, names ...string) (list []Network) {
 	for _, name := range slices.Concat(names, usual) {
 		list = append(list, variants(v, name)...)
@@ -39,7 +40,7 @@ func Candidates(v wire.Version, names ...string) (list []Network) {
 	return list
 }
 
-// variants returns the networks that may have a name.
+// variants returns the networks with a name.
 func variants(v wire.Version, name string) []Network {
 	list := []Network{
 		{Kind: Mesh, Version: v, Subnet: name}, {Kind: Sync, Version: v, Subnet: name}, {Kind: Sync, Version: v, Subnet: name, NoLeasing: true},
@@ -52,7 +53,7 @@ func variants(v wire.Version, name string) []Network {
 	return list
 }
 
-// Recognize reads first words, of whatever version they are.
+// Recognize decodes a handshake of any version. It reports false if body is none.
 func Recognize(body []byte) (v wire.Version, g wire.Greeting, ok bool) {
 	for _, v := range wire.Versions {
 		m, err := wire.Decode(v, body)

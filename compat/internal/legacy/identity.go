@@ -14,17 +14,17 @@ type identity struct {
 	addr     wire.Addr
 	methods  []wire.Method // that others may compress with
 
-	anonymous bool // others need not say who they are: on the ring of 0.4 only those do that store
+	anonymous bool // others may stay nameless: on the ring of 0.4 only nodes that store say who they are
 }
 
-// greeting returns the packets of the handshake.
+// greeting returns the packets of the handshake. The order of the methods tells this library from js.
 func (i *identity) greeting() []any {
 	methods := slices.Clone(i.methods)
-	slices.Reverse(methods) // which tells it from js
+	slices.Reverse(methods)
 	return i.net.Version.GreetingArgs(wire.Greeting{ID: i.id, SubnetID: i.subnetID, Addr: i.addr, Methods: methods})
 }
 
-// text is text as it travels.
+// text returns a text as it travels.
 func (i *identity) text(s string) any {
 	if i.net.Version.Typed() {
 		return s
@@ -32,9 +32,8 @@ func (i *identity) text(s string) any {
 	return []byte(s)
 }
 
-// mute reports whether nodes of this kind wait until they are spoken to. All others speak at
-// once, whoever has dialled, so that this node first listens: what speaks another version
-// might not survive what this one says.
+// mute reports whether nodes of this kind are silent until they are spoken to. All others speak at once, whoever has
+// dialled. This node therefore listens first: a node of another version might not survive what it says.
 func (i *identity) mute() bool {
 	return i.net.Transport == WebSocket || i.net.Version == wire.V4 && i.net.Kind == Chord
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// BroadcastAs broadcasts packets on behalf of a sender, and reports whether they are news. A tag tells messages apart
-// that say the same within a second.
+// BroadcastAs broadcasts packets on behalf of a sender, and reports whether they are news. The tag tells messages
+// apart that say the same within a second. Errors: those of encoding.
 func (n *Node) BroadcastAs(now time.Time, sender string, at int64, tag string, packets []any) (out Effects, news bool, err error) {
 	m := wire.New(n.net.Version, wire.Broadcast, wire.Broadcast, packets...)
 	m.Sender, m.Time, m.Tail = sender, at, []byte(tag)
@@ -16,8 +16,8 @@ func (n *Node) BroadcastAs(now time.Time, sender string, at int64, tag string, p
 	return n.take(), news, err
 }
 
-// sendAs sends a broadcast on behalf of its sender, and tells whether it is news. In 0.4
-// and 0.5 others may have the same ID: then it gets a later time.
+// sendAs sends a broadcast on behalf of its sender, and reports whether it is news. In 0.4 and 0.5, a message of
+// another sender may have the same ID; then this one gets a later time.
 func (n *Node) sendAs(now time.Time, m *wire.Message, tag string) (sent bool, err error) {
 	m.Aligned = true
 	for first := m.Time; ; m.Time++ {
@@ -47,8 +47,8 @@ func (n *Node) WhisperAs(now time.Time, sender, to string, packets []any) (Effec
 	return n.take(), err
 }
 
-// Announce tells other bridges of this one, by a broadcast that says nothing to old nodes. On the ring of 0.4 nobody
-// passes a broadcast on.
+// Announce tells other bridges of this one, by a broadcast that says nothing to old nodes. On the ring of 0.4 no node
+// passes a broadcast on, and Announce does nothing.
 func (n *Node) Announce(now time.Time, p Presence) Effects {
 	if n.anonymous {
 		return Effects{}
@@ -59,7 +59,7 @@ func (n *Node) Announce(now time.Time, p Presence) Effects {
 	return n.take()
 }
 
-// Tag is what tells a message from others that say the same.
+// Tag returns what tells a message from others that say the same within a second.
 func Tag(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return string(sum[:8])

@@ -6,11 +6,11 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// writeAs writes a key on behalf of an owner, or deletes it, at other nodes, and returns the
-// time of that. On behalf of old nodes that is a second in which none of them has written:
-// owners that travel as text have the even ones, so that py need not compare them with others.
-// What was said before has a later time, or nobody would hear it: it has been overwritten;
-// unless it was said so often that there is none left within the minute.
+// writeAs writes or deletes a key at other nodes on behalf of its owner, and returns the time of the write.
+//
+// On behalf of an old node, that is a second in which no old node writes: even for owners that travel as text, odd for
+// others. py need not compare the owners of equal times then. A write that was sent before gets a later time, or old
+// nodes would drop it. If there is none left within a minute, the write is dropped.
 func (d *SyncMap) writeAs(now time.Time, key string, e Entry) (int64, error) {
 	step := int64(1)
 	if !IsGhost(e.Owner) && d.node.net.Version.Typed() {
@@ -35,8 +35,8 @@ func (d *SyncMap) writeAs(now time.Time, key string, e Entry) (int64, error) {
 	}
 }
 
-// sendToOwner tells it to the owner that is not connected: nobody passes a broadcast on to whom
-// it is from. A delete is not worth it, as the owner gives what it has to who connects.
+// sendToOwner sends an entry to its owner, if that is not connected: no node passes a broadcast on to its own sender.
+// A delete is not sent, since the owner tells what it holds to any node that connects.
 func (d *SyncMap) sendToOwner(now time.Time, key string, e Entry) {
 	if IsGhost(e.Owner) || d.node.members[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
 		return
@@ -55,8 +55,8 @@ func (d *SyncMap) WouldAccept(now time.Time, key, owner string, at int64) bool {
 	return d.acceptsLater(now, key, Entry{Owner: owner, Time: at})
 }
 
-// Mirror writes an entry at this node, for which it is no news, and at others on behalf of its owner. It visits the
-// owner if that had something to lose. Error: ErrChanged if the key has been written since it was as it was.
+// Mirror writes an entry at this node, without a Change, and at others on behalf of its owner. If the key is held, the
+// entry is sent to its owner, too. Errors: ErrChanged if the entry is no longer was, and those of encoding.
 func (d *SyncMap) Mirror(now time.Time, key string, was, e Entry) (Effects, error) {
 	if !d.entries[key].is(was) {
 		return Effects{}, ErrChanged
@@ -69,12 +69,13 @@ func (d *SyncMap) Mirror(now time.Time, key string, was, e Entry) (Effects, erro
 	return d.node.take(), err
 }
 
-// Overwrite mirrors an entry whatever the key was.
+// Overwrite does what Mirror does, whatever the key holds, but does not send the entry to its owner.
 func (d *SyncMap) Overwrite(now time.Time, key string, e Entry) (Effects, error) {
 	err := d.mirror(now, key, e)
 	return d.node.take(), err
 }
 
+// mirror writes an entry at other nodes, and stores it here with the time that it has got.
 func (d *SyncMap) mirror(now time.Time, key string, e Entry) error {
 	at, err := d.writeAs(now, key, e)
 	if err == nil {
@@ -84,14 +85,14 @@ func (d *SyncMap) mirror(now time.Time, key string, e Entry) error {
 	return err
 }
 
-// Repeat writes an entry at other nodes only, on behalf of its owner, and visits that.
+// Repeat writes an entry at other nodes only, on behalf of its owner. Errors: those of encoding.
 func (d *SyncMap) Repeat(now time.Time, key string, e Entry) (Effects, error) {
 	_, err := d.writeAs(now, key, e)
 	d.sendToOwner(now, key, e)
 	return d.node.take(), err
 }
 
-// GhostKeys returns the keys that came over a bridge, in no order.
+// GhostKeys returns the keys that ghosts own, in no order.
 func (d *SyncMap) GhostKeys() (keys []string) {
 	for key, e := range d.entries {
 		if IsGhost(e.Owner) {

@@ -9,8 +9,8 @@ import (
 // Lease is how long a key belongs to the node that has written it.
 const Lease = time.Hour
 
-// accepts tells whether an entry takes the place of what is there: the rule that all
-// nodes of a version apply, each by its own clock.
+// accepts reports whether an entry replaces the one that is held. All nodes of a version apply this rule, each by its
+// own clock.
 func (d *SyncMap) accepts(now time.Time, key string, b Entry, delta bool) bool {
 	a, held := d.entries[key]
 	switch {
@@ -21,23 +21,22 @@ func (d *SyncMap) accepts(now time.Time, key string, b Entry, delta bool) bool {
 	case a.Time == b.Time && a.Owner > b.Owner:
 		return true
 	case d.node.net.Version == wire.V4:
-		return !d.leasing || a.Time > b.Time // an older one wins, which is how 0.4 is
+		return !d.leasing || a.Time > b.Time // in 0.4 the older of two wins
 	default:
 		return !d.leasing && (delta || a.Time < b.Time)
 	}
 }
 
-// acceptsLater tells whether old nodes accept an entry also if it does not come at the same time
-// as what is there, where that decides: js of 0.5 does not take it then, and a message
-// gets another time if others have said the same.
+// acceptsLater reports whether old nodes accept an entry at its time and later. The time decides between two owners in
+// one second: js of 0.5 refuses equal times, and a message may get a later time.
 func (d *SyncMap) acceptsLater(now time.Time, key string, b Entry) bool {
 	later := b
 	later.Time = max(b.Time, d.entries[key].Time+1)
 	return d.accepts(now, key, b, false) && d.accepts(now, key, later, false)
 }
 
-// writeTime is a time at which a write of this node is later than what others have written
-// where that decides: py compares the owners of equal times, and not all of them survive it.
+// writeTime returns the time of a write of this node. Without leasing it is later than that of another owner: py
+// compares the owners of equal times, and some versions do not survive that.
 func (d *SyncMap) writeTime(now time.Time, key string) time.Time {
 	if e, held := d.entries[key]; held && e.Owner != d.node.id && e.Time >= now.Unix() && !d.leasing {
 		return time.Unix(e.Time+1, 0)
@@ -45,7 +44,7 @@ func (d *SyncMap) writeTime(now time.Time, key string) time.Time {
 	return now
 }
 
-// checkOwner tells why this node may not write a key.
+// checkOwner returns a *LeaseError if this node may not write a key.
 func (d *SyncMap) checkOwner(now time.Time, key string, delta bool) error {
 	e, held := d.entries[key]
 	if !held || d.accepts(now, key, Entry{Owner: d.node.id, OwnerText: true, Time: d.writeTime(now, key).Unix()}, delta) && (e.Owner == d.node.id || e.Time != now.Unix() || !d.leasing) {

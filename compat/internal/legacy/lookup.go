@@ -9,34 +9,34 @@ import (
 const (
 	majority   = 3
 	LookupTime = 10 * time.Second
-	grace      = time.Second // for nodes of 0.7 that say first that they have nothing
+	grace      = time.Second // for nodes of 0.7, which first answer that they have nothing
 )
 
-// A Lookup asks for the five copies of a key.
+// A Lookup asks for the five copies of a key, and ends when most of them agree.
 type Lookup struct {
 	places [tables]place
-	said   [tables]bool // it has been answered
-	values [tables]any  // nil is nothing
-	all    bool         // wait for all of them
+	said   [tables]bool // a copy was answered
+	values [tables]any  // nil is no copy
+	all    bool         // wait for all five
 	until  time.Time
-	settle time.Time // when it ends though a copy may come yet; zero if there is no reason to
+	settle time.Time // when the lookup ends without more copies; zero if it need not
 
 	over  bool
 	value any
 	err   error
 }
 
-// Result returns what a lookup that is over has found. Errors: ErrNotFound, ErrNoMajority.
+// Result returns the value that a lookup has found, when it is over. Errors: ErrNotFound, ErrNoMajority.
 func (l *Lookup) Result() (value any, err error) { return l.value, l.err }
 
-// answer takes one copy.
+// answer notes a copy, or nil if there is none.
 func (l *Lookup) answer(i int, v any) {
 	if !l.said[i] || l.values[i] == nil {
 		l.said[i], l.values[i] = true, v
 	}
 }
 
-// advance ends the lookup if it is decided, and tells whether it has.
+// advance ends the lookup if it is decided, and reports whether it is over.
 func (l *Lookup) advance(now time.Time, v wire.Version) bool {
 	if l.over {
 		return true
@@ -67,7 +67,7 @@ func (l *Lookup) advance(now time.Time, v wire.Version) bool {
 	}
 	if !l.over && !now.Before(l.until) {
 		l.over, l.err = true, ErrNoMajority
-		if nothing == said && (said >= majority || v == wire.V6) { // where nobody says that there is nothing
+		if nothing == said && (said >= majority || v == wire.V6) { // in 0.6 no node answers that it has nothing
 			l.err = ErrNotFound
 		} else if count >= majority {
 			l.value, l.err = picked, nil
@@ -76,7 +76,7 @@ func (l *Lookup) advance(now time.Time, v wire.Version) bool {
 	return l.over
 }
 
-// deadline is when advance wants to be called if nothing comes.
+// deadline returns when the lookup ends if no more copies come.
 func (l *Lookup) deadline() time.Time {
 	if !l.settle.IsZero() && l.settle.Before(l.until) {
 		return l.settle
@@ -84,7 +84,7 @@ func (l *Lookup) deadline() time.Time {
 	return l.until
 }
 
-// vote is the value that most have, of those that have one, and how many.
+// vote returns the value that most copies have, and how many have it.
 func vote(values []any) (picked any, most int) {
 	counts := map[string]int{}
 	for _, v := range values {

@@ -8,43 +8,44 @@ import (
 )
 
 const (
-	MaxAsked = 2 // questions that a reader has not yet answered
+	MaxAsked = 2 // questions that a reader may have yet to answer
 
-	idleTime  = 10 * time.Second // after which a reader has read all that there was
+	idleTime  = 10 * time.Second // without a write, after which a reader has read all
 	maxAtomic = 32 << 10         // bytes of a frame that arrive at once
 	chunk     = 1024
-	maxEnds   = 192 // remembered; of frames that are multiples of eight bytes there are 128
+	maxEnds   = 192 // that are remembered; frames of multiples of eight bytes have 128
 
-	askFrames = 32 // after which the other is asked to say something
+	askFrames = 32 // after which the reader is asked
 	askBytes  = 8 << 10
 )
 
-// A Pacer keeps a stream readable for py from 0.5 on. It reads 1024 bytes at a time, and
-// takes the length of a frame for a whole one if it is all that it has got behind another:
-// if 1024 bytes end four bytes behind a frame, counted from where it last began to read,
-// which is behind any frame that it has read to the end before the next came. Where a
-// frame would end badly, another is written before it that says nothing. Frames that are
-// multiples of eight bytes long never end badly among each other.
+// A Pacer keeps a stream readable for py from 0.5 on, which reads 1024 bytes at a time. If a read ends exactly four
+// bytes past a frame, py mistakes the next length prefix for a complete frame. Reads are counted from where py last
+// began to read: after any frame that it has read before the next one came.
+//
+// Where a frame would end badly, a filler is written before it. Frames that are multiples of eight bytes long never
+// end badly among each other.
 type Pacer struct {
 	version wire.Version
 	id      string // of the writer
 	least   int    // bytes of a frame that says nothing
 
 	at   int         // bytes written, modulo 1024
-	ends [chunk]bool // where it may have begun to read
-	n    int         // of them
+	ends [chunk]bool // where the reader may have begun to read
+	n    int         // ends that are set
 	last time.Time   // something was written
 }
 
-// NewPacer makes a pacer for what a node writes.
+// NewPacer makes a pacer for what a node writes to one other.
 func NewPacer(v wire.Version, id string) *Pacer { return &Pacer{version: v, id: id} }
 
-// Restart notes that the reader has had all that was written.
+// Restart notes that the reader has read all that was written.
 func (p *Pacer) Restart() {
 	p.ends, p.n = [chunk]bool{}, 0
 	p.end()
 }
 
+// end notes that the reader may begin to read here.
 func (p *Pacer) end() {
 	if !p.ends[p.at] {
 		p.ends[p.at] = true
@@ -52,8 +53,8 @@ func (p *Pacer) end() {
 	}
 }
 
-// Filler returns the body of a frame that must be written before one of some size, or nil. It is false if none would
-// help: then the reader must be waited for.
+// Filler returns the body of the frame that must be written before one of some size, or nil if none need be. It
+// reports false if no filler helps; then the writer must wait for the reader.
 func (p *Pacer) Filler(now time.Time, size int) (body []byte, ok bool) {
 	if p.least == 0 {
 		p.least = 4 + len(p.blank(now, 1, 0))
@@ -65,8 +66,8 @@ func (p *Pacer) Filler(now time.Time, size int) (body []byte, ok bool) {
 	return p.fill(now, n), ok
 }
 
-// fill is a message that says nothing, of a size as it travels. In 0.5 the ID of a message has a digit more or less,
-// depending on what it says.
+// fill returns a filler of a size as it travels. In 0.5 the length of a message's ID depends on the content by a
+// digit.
 func (p *Pacer) fill(now time.Time, size int) (body []byte) {
 	for with := range 256 {
 		if body = p.blank(now, size-p.least+1, byte(with)); 4+len(body) == size {
@@ -76,9 +77,8 @@ func (p *Pacer) fill(now time.Time, size int) (body []byte) {
 	return body
 }
 
-// filler is how long a frame must be that is written before one of some size, at least
-// some and less than 250 bytes more; 0 if there need not be any. It is false if none would
-// help: then the reader has to be waited for.
+// filler returns the size of the filler that must precede a frame of some size, or 0 if none need. It is at least
+// least, and less than 250 bytes more. It reports false if no filler helps.
 func (p *Pacer) filler(now time.Time, size, least int) (filler int, ok bool) {
 	if now.Sub(p.last) >= idleTime {
 		p.Restart()
@@ -94,15 +94,14 @@ func (p *Pacer) filler(now time.Time, size, least int) (filler int, ok bool) {
 	return 0, false
 }
 
-// Crowded tells whether there are so many places where it may have begun to read that it
-// is better to wait until it has read all.
+// Crowded reports whether the writer should wait for the reader, since the reader may begin at too many places.
 func (p *Pacer) Crowded() bool { return p.n > maxEnds }
 
-// MustWait tells whether the reader has to be waited for behind a frame of some size: it ends
-// badly when it is read by itself, or arrives in parts, between which all may have been read.
+// MustWait reports whether the writer must wait for the reader after a frame of some size. Such a frame ends badly if
+// it is read by itself, or arrives in parts.
 func MustWait(size int) bool { return size > maxAtomic || (size+4)%chunk == 0 }
 
-// fits tells whether a frame may end at a place, wherever the reader has begun to read.
+// fits reports whether a frame may end at a position, wherever the reader has begun to read.
 func (p *Pacer) fits(end int) bool { return !p.ends[(end+4)%chunk] }
 
 // Wrote notes that a frame was written.
@@ -112,7 +111,7 @@ func (p *Pacer) Wrote(now time.Time, size int) {
 	p.end()
 }
 
-// blank is a message that says nothing, with some bytes too many: a ping, which no old node answers.
+// blank returns a ping with some bytes in it, which no old node answers.
 func (p *Pacer) blank(now time.Time, size int, with byte) []byte {
 	return p.remark(now, wire.Ping, bytes.Repeat([]byte{with}, size), false)
 }
@@ -122,7 +121,7 @@ func (p *Pacer) Question(now time.Time) []byte {
 	return p.remark(now, wire.Request, []byte("*"), true)
 }
 
-// remark is a message to one node, of a size that fits among others if it is aligned.
+// remark returns a whisper of this node with one packet. An aligned one is a multiple of eight bytes long.
 func (p *Pacer) remark(now time.Time, sub wire.Flag, packet []byte, aligned bool) []byte {
 	m := wire.New(p.version, wire.Whisper, sub, packet)
 	m.Sender, m.Time, m.Aligned = p.id, now.Unix(), aligned
@@ -133,16 +132,16 @@ func (p *Pacer) remark(now time.Time, sub wire.Flag, packet []byte, aligned bool
 	return body
 }
 
-// A Window keeps what is on its way to a reader so small that it arrives as it was written: a
-// stream that waits for room is cut anywhere. The reader is asked for its peers, which it
-// answers when it has read what came before. So it does with a handshake: that is the first
-// question, or its answer would be taken for that of another which is not read yet.
+// A Window bounds what is on its way to a reader, so that it arrives as it was written: a stream that waits for room
+// is cut anywhere. The reader is asked for its peers, and answers when it has read what came before.
+//
+// A handshake is the first question, since the reader answers it with its peers, too.
 type Window struct {
 	frames, bytes int // since the reader was last asked
 	asked         int
 }
 
-// Wrote notes that a frame was written, and reports whether to ask.
+// Wrote notes that a frame was written, and reports whether the reader should be asked.
 func (w *Window) Wrote(size int) bool {
 	w.frames++
 	w.bytes += size
@@ -155,13 +154,13 @@ func (w *Window) Ask() {
 	w.asked++
 }
 
-// Answered notes an answer. What nobody asked for may be taken for one.
+// Answered notes an answer. Peers that the reader tells of its own accord count as one, too.
 func (w *Window) Answered() { w.asked = max(0, w.asked-1) }
 
-// GiveUp notes that no more answers are expected.
+// GiveUp expects no more answers to what was asked.
 func (w *Window) GiveUp() { w.asked = 0 }
 
-// Asked returns how many questions the reader has not answered.
+// Asked returns how many questions the reader has yet to answer.
 func (w *Window) Asked() int { return w.asked }
 
 // Wants reports whether frames were written since the reader was last asked.

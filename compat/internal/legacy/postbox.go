@@ -8,14 +8,17 @@ import (
 )
 
 const (
-	maxParked   = 256 // messages that wait for the way to a node
-	requestTime = 30 * time.Second
-	quietTime   = 2 * time.Second // see visit
+	maxParked   = 256              // messages
+	requestTime = 30 * time.Second // that a message waits
+
+	// quietTime is how long a node that has just written is not asked for. py fails if it writes while it tells a new
+	// node all that it holds, and may lose other connections then.
+	quietTime = 2 * time.Second
 )
 
-// A parked message waits until it is known where its receiver is.
+// A parked message waits until a node tells where its receiver is.
 type parked struct {
-	question string // the ID of the question where that is; empty while that has time
+	question string // the ID of the question where the receiver is; empty until it is asked
 	to       string
 	m        *wire.Message
 	since    time.Time
@@ -24,8 +27,10 @@ type parked struct {
 // A postbox holds parked messages, the oldest first.
 type postbox struct{ parked []parked }
 
+// full reports whether there is no room for one more.
 func (p *postbox) full() bool { return len(p.parked) >= maxParked }
 
+// add parks a message.
 func (p *postbox) add(m parked) { p.parked = append(p.parked, m) }
 
 // take removes the messages to a node, and returns them in order.
@@ -39,7 +44,7 @@ func (p *postbox) take(to string) (list []*wire.Message) {
 	return list
 }
 
-// expire removes the messages that have waited too long, and returns how many these were.
+// expire removes the messages that have waited too long, and returns how many they were.
 func (p *postbox) expire(now time.Time) (n int) {
 	for n < len(p.parked) && now.Sub(p.parked[n].since) >= requestTime {
 		n++
@@ -53,7 +58,7 @@ func (p *postbox) awaits(question, to string) bool {
 	return slices.ContainsFunc(p.parked, func(m parked) bool { return m.question == question && m.to == to })
 }
 
-// deadline returns when a question is due, or a message has waited too long.
+// deadline returns when a question is due, or a message has waited too long. Zero is never.
 func (p *postbox) deadline() (first time.Time) {
 	for i, m := range p.parked {
 		if i == 0 {

@@ -9,10 +9,10 @@ import (
 
 const (
 	maxWaiting  = 4096                  // questions of others that wait for an answer
-	answerPause = 20 * time.Millisecond // of answers to py, which asks first and then waits
+	answerPause = 20 * time.Millisecond // of answers to py
 )
 
-// A pending is an answer to a question that is not sent yet.
+// A pending answer to another node is not sent yet.
 type pending struct {
 	due  time.Time
 	to   *Session
@@ -20,7 +20,7 @@ type pending struct {
 	args []any
 }
 
-// A question is who waits for a copy: a lookup of this node, or another node.
+// A question waits for a copy. It is that of a lookup of this node, or of another node.
 type question struct {
 	l     *Lookup
 	index int
@@ -29,7 +29,8 @@ type question struct {
 	since time.Time
 }
 
-// Lookup begins a lookup of a key, or of all its copies. Error: ErrNoPeers.
+// Lookup begins a lookup of a key. It ends when three copies agree, or with all it has five answers, or at until.
+// Error: ErrNoPeers.
 func (t *DHT) Lookup(now, until time.Time, key string, all bool) (*Lookup, Effects, error) {
 	l, err := t.look(now, until, key, all)
 	return l, t.node.take(), err
@@ -48,7 +49,7 @@ func (t *DHT) look(now, until time.Time, key string, all bool) (*Lookup, error) 
 	return l, nil
 }
 
-// retrieve answers a question, or passes it on.
+// retrieve answers the question of another node for a copy, or passes it on to the node that stores its place.
 func (t *DHT) retrieve(now time.Time, s *Session, args []any) {
 	pl := placeOf(args)
 	if target, known := t.at(pl); known && target != nil && target != s {
@@ -61,9 +62,9 @@ func (t *DHT) retrieve(now time.Time, s *Session, args []any) {
 	t.answer(now, s, args, t.copies.at[pl])
 }
 
-// answer answers a question of another node, in its words. In 0.6 nothing is said where
-// there is nothing. A py node that has an answer before it has noted that it has asked
-// waits for ever, so that it gets it a little later.
+// answer answers a question of another node, in the node's own words. In 0.6 a node does not answer that it has
+// nothing. py waits for ever if an answer comes before it has noted its question, so that it is answered a little
+// later.
 func (t *DHT) answer(now time.Time, s *Session, args []any, v any) {
 	sub := wire.Retrieved
 	if t.narrow() {
@@ -82,7 +83,7 @@ func (t *DHT) answer(now time.Time, s *Session, args []any, v any) {
 	t.node.send(now, s, wire.Whisper, sub, args[0], args[1], v)
 }
 
-// ask asks who has it for a copy.
+// ask asks the node that stores a place for its copy.
 func (t *DHT) ask(now time.Time, pl place, q question) {
 	target, known := t.at(pl)
 	switch {
@@ -97,14 +98,14 @@ func (t *DHT) ask(now time.Time, pl place, q question) {
 	}
 }
 
-// retrieved takes a copy, for all who wait for it. Nothing is not final in 0.7.
+// retrieved hands a copy to all who wait for it. In 0.7 an answer of nothing is not final.
 func (t *DHT) retrieved(now time.Time, pl place, v any) {
 	if Absent(t.node.net.Version, v) {
 		v = nil
 	}
 	for _, q := range t.asked[pl] {
 		if q.l != nil && v == nil {
-			q.l.answer(q.index, t.copies.at[pl]) // who has left the ring may have given it to this node
+			q.l.answer(q.index, t.copies.at[pl]) // a node that has left the ring may have given it to this one
 		} else if q.l != nil {
 			q.l.answer(q.index, v)
 		} else if v != nil || t.node.net.Version != wire.V7 {
@@ -117,7 +118,7 @@ func (t *DHT) retrieved(now time.Time, pl place, v any) {
 	t.advance(now)
 }
 
-// left asks another node for what the one that has left was asked.
+// left asks other nodes for what a node that has left was asked.
 func (t *DHT) left(now time.Time, s *Session) {
 	for _, l := range t.lookups {
 		for i, pl := range l.places {

@@ -11,11 +11,10 @@ import (
 
 const ringBits = 384
 
-// MaxK is the largest ring of 0.4.
+// MaxK is the largest K of a ring of 0.4.
 const MaxK = ringBits
 
-// hashes are the five tables, and how far the positions of each are shifted on the wide
-// ring.
+// hashes are the five tables. Shift is how far their positions are shifted on the wide ring.
 var hashes = [...]struct {
 	name  string
 	sum   func([]byte) []byte
@@ -30,14 +29,13 @@ var hashes = [...]struct {
 
 const tables = len(hashes)
 
-// A place is where one of the five copies of a key is. The key is a number in base 58,
-// larger than the ring.
+// A place is that of one of the five copies of a key. Its key is a number in base 58, larger than the ring.
 type place struct{ method, key string }
 
-// A ring is a ring of 2^bits positions.
+// A ring has 2^ring positions.
 type ring uint
 
-// places are where the copies of a key are.
+// places returns the places of the copies of a key.
 func (r ring) places(key string) (list [tables]place) {
 	for i, h := range hashes {
 		n := new(big.Int).SetBytes(h.sum([]byte(key)))
@@ -49,18 +47,18 @@ func (r ring) places(key string) (list [tables]place) {
 	return list
 }
 
-// distance is how far it is from a to b, clockwise.
+// distance returns how far it is from a to b, clockwise.
 func (r ring) distance(a, b *big.Int) *big.Int {
 	d := new(big.Int).Sub(b, a)
 	mask := new(big.Int).Lsh(big.NewInt(1), uint(r))
 	return d.And(d, mask.Sub(mask, big.NewInt(1)))
 }
 
-// reduce is a number as a position.
+// reduce returns a number as a position.
 func (r ring) reduce(n *big.Int) *big.Int { return r.distance(new(big.Int), n) }
 
-// nearest is the index of the node at or before a position, of which the first is taken if
-// several are as near, or -1 if there is none.
+// nearest returns the index of the last node at or before a position, the first of several. It is -1 if there is no
+// node.
 func (r ring) nearest(nodes []*big.Int, p *big.Int) int {
 	best := -1
 	var least *big.Int

@@ -14,8 +14,8 @@ func (n *Node) Whisper(now time.Time, to string, packets []any) (Effects, error)
 	return n.take(), err
 }
 
-// whisper sends a message to one node. If it is not connected, others are asked where it
-// is, and it is dialled.
+// whisper sends a message to one node. If the node is not connected, the message is parked, other nodes are asked
+// where it is, and it is dialled.
 func (n *Node) whisper(now time.Time, to string, m *wire.Message) error {
 	if s := n.members[to]; s != nil {
 		n.sendSigned(now, s, m)
@@ -35,9 +35,8 @@ func (n *Node) whisper(now time.Time, to string, m *wire.Message) error {
 	return nil
 }
 
-// ask asks everybody where a node is, once a second. py 3 has nodes of js by text, and
-// those of py by bytes. Equal questions of two nodes would be one in 0.4 and 0.5, and only one
-// of them answered.
+// ask asks all nodes where a node is, once a second. py 3 knows nodes of js by text, and nodes of py by bytes. The
+// question contains this node's ID: in 0.4 and 0.5 equal questions of two nodes would be one message.
 func (n *Node) ask(now time.Time, wanted string) (id string, err error) {
 	h := sha512.Sum384([]byte(n.id + wanted + wire.TimeText(now.Unix())))
 	id = wire.Base58(h[:])
@@ -51,8 +50,8 @@ func (n *Node) ask(now time.Time, wanted string) (id string, err error) {
 	return id, err
 }
 
-// answerWhere answers where a node is that is connected. The answer is a broadcast, as nobody
-// knows how the question came here. A js node does not survive it.
+// answerWhere answers where a node is, if it is connected. The answer is a broadcast, since no node knows which way
+// the question came. A js node does not survive the answer.
 func (n *Node) answerWhere(now time.Time, s *Session, m *wire.Message) {
 	id, _ := wire.Text(m.Args()[0])
 	wanted, _ := wire.Text(m.Args()[1])
@@ -63,7 +62,7 @@ func (n *Node) answerWhere(now time.Time, s *Session, m *wire.Message) {
 	n.send(now, s, wire.Broadcast, wire.Response, n.text(id), n.net.Version.ListedArg(target.listed()))
 }
 
-// dialFound is where somebody is to whom a message is to go.
+// dialFound dials a node that another node has located, if a message waits for it.
 func (n *Node) dialFound(m *wire.Message) {
 	id, _ := wire.Text(m.Args()[0])
 	p, err := n.net.Version.ParseListed(m.Args()[1])

@@ -9,15 +9,15 @@ import (
 
 const maxWebSocket = 2<<20 - 4
 
-// A filter says what one node must not be sent.
+// A filter says what a node must not be sent.
 type filter interface {
-	// refuses says why a node would not survive a message, if it would not.
+	// refuses returns why a node would not survive a message, or 0.
 	refuses(s *Session, m *wire.Message) Drop
-	// noteSent says that a node is told a message.
+	// noteSent is called with what a node is sent.
 	noteSent(s *Session, m *wire.Message)
 }
 
-// A sender makes the frames that a node sends. It gathers the effects of each call of the node.
+// A sender makes the frames that a node sends, and gathers the effects of each call.
 type sender struct {
 	identity
 	filter  filter
@@ -26,21 +26,21 @@ type sender struct {
 	dropped Drops
 }
 
-// take returns what has gathered during a call.
+// take returns the effects that have gathered.
 func (n *sender) take() Effects {
 	out := n.out
 	n.out = Effects{}
 	return out
 }
 
-// Drop counts something that was not passed on or taken.
+// Drop counts something that was dropped.
 func (n *sender) Drop(why Drop) { n.dropped[why]++ }
 
+// emit adds an event to the effects.
 func (n *sender) emit(ev Event) { n.out.Events = append(n.out.Events, ev) }
 
-// sign makes a message this node's, from now. What another message has said before within
-// the same second is a second younger, since nobody would hear it else. It fails if the
-// message is too large, as may be one that only hands on what another node has said.
+// sign sets the sender, if there is none, and the time of a message, and encodes it. A broadcast that was sent before
+// within the second gets a later time, or old nodes would drop it. Error: ErrTooLarge.
 func (n *sender) sign(now time.Time, m *wire.Message) error {
 	if m.Sender == "" {
 		m.Sender = n.id
@@ -64,7 +64,7 @@ func (n *sender) send(now time.Time, s *Session, main, sub wire.Flag, args ...an
 	n.sendSigned(now, s, wire.New(n.net.Version, main, sub, args...))
 }
 
-// sendSigned sends a message from now to one other. If it names no sender, it is this node's.
+// sendSigned signs a message and sends it to one other.
 func (n *sender) sendSigned(now time.Time, s *Session, m *wire.Message) {
 	if err := n.sign(now, m); err != nil {
 		n.Drop(DropEncoding)
@@ -73,7 +73,7 @@ func (n *sender) sendSigned(now time.Time, s *Session, m *wire.Message) {
 	n.forward(now, s, m)
 }
 
-// forward sends a message that the other takes, or drops and counts it.
+// forward sends a signed message to one other. It drops what the other would not survive.
 func (n *sender) forward(now time.Time, s *Session, m *wire.Message) {
 	if why := n.filter.refuses(s, m); why != 0 {
 		n.Drop(why)
@@ -82,7 +82,7 @@ func (n *sender) forward(now time.Time, s *Session, m *wire.Message) {
 	n.filter.noteSent(s, m)
 	body := m.Body
 	if !n.net.Version.Typed() && !wire.SameForJS(m.Packets) {
-		// py and js have another id for it, and a wrong one is the end of a js node.
+		// py and js compute different IDs for it, and js does not survive a wrong one.
 		copied := *m
 		copied.TextID = s.peer.Language == wire.JavaScript
 		var err error
@@ -114,7 +114,7 @@ func (n *sender) sendHandshake(now time.Time, s *Session) {
 	n.send(now, s, wire.Whisper, wire.Handshake, n.greeting()...)
 }
 
-// ready says that nobody need wait for a session any more.
+// ready says that a session can be used.
 func (n *sender) ready(s *Session) {
 	if !s.usable {
 		s.usable = true
@@ -122,7 +122,7 @@ func (n *sender) ready(s *Session) {
 	}
 }
 
-// shut ends a session, and has an old py node do so, too, if it has said who it is.
+// shut ends a session. An old py node that has said who it is closes it, too.
 func (n *sender) shut(now time.Time, s *Session, why error) {
 	if s.over {
 		return

@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// Join has this node store.
+// Join has this node store a part of the table.
 func (t *DHT) Join(now time.Time) Effects {
 	if t.stores {
 		return Effects{}
@@ -25,7 +25,7 @@ func (t *DHT) Join(now time.Time) Effects {
 	return t.node.take()
 }
 
-// Unjoin has it store no more, and gives what it has to others. Error: ErrNoPeers.
+// Unjoin has this node store nothing, and gives its copies to others. Error: ErrNoPeers if no other node stores.
 func (t *DHT) Unjoin(now time.Time) (Effects, error) {
 	if !t.stores {
 		return Effects{}, nil
@@ -49,7 +49,7 @@ func (t *DHT) Unjoin(now time.Time) (Effects, error) {
 	return t.node.take(), nil
 }
 
-// noteStores takes whether another node stores.
+// noteStores notes whether another node stores, and answers if that is news.
 func (t *DHT) noteStores(now time.Time, s *Session, leeching any) {
 	text, _ := wire.Text(leeching)
 	stores := text == "0"
@@ -63,8 +63,7 @@ func (t *DHT) noteStores(now time.Time, s *Session, leeching any) {
 	}
 }
 
-// handOver gives a node that stores from now on what is nearer to it. This one keeps it,
-// too.
+// handOver gives a node that stores from now on the copies whose places it is nearer to. This node keeps them, too.
 func (t *DHT) handOver(now time.Time, s *Session) {
 	id, err := wire.ParseBase58(s.peer.ID)
 	if err != nil || !t.stores {

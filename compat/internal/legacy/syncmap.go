@@ -11,7 +11,7 @@ const (
 	maxDictBytes = 256 << 20
 )
 
-// A SyncMap is the dictionary that the nodes of a sync network share, by the rules of their version. It extends a Node,
+// A SyncMap is the dictionary that all nodes of a sync network hold, by the rules of their version. It extends a Node,
 // and is serialized with it.
 type SyncMap struct {
 	plain
@@ -29,7 +29,7 @@ func NewSyncMap(cfg Config) (*Node, *SyncMap) {
 	return n, d
 }
 
-// An Entry is a key's value and the node that owns the key.
+// An Entry is the value of a key, and the node that owns the key.
 type Entry struct {
 	Value     any // as it travels
 	Owner     string
@@ -37,14 +37,15 @@ type Entry struct {
 	Time      int64
 }
 
-// is tells whether two are the same.
+// is reports whether two entries are equal.
 func (e Entry) is(b Entry) bool {
 	return e.Owner == b.Owner && e.Time == b.Time && SameValue(e.Value, b.Value)
 }
 
+// size returns about what an entry takes in memory.
 func (e Entry) size() int { return 64 + len(e.Owner) + weight(e.Value) }
 
-// Deletes reports whether a value, as it travels, says that its key is gone.
+// Deletes reports whether a value, as it travels, says that its key is deleted.
 func Deletes(v wire.Version, value any) bool {
 	switch v {
 	case wire.V7:
@@ -65,7 +66,7 @@ func DeleteValue(v wire.Version) any {
 	return []byte{}
 }
 
-// apply stores an entry, or removes it if it says so, and tells of it.
+// apply stores or deletes an entry, and adds the Change to the effects if there is one.
 func (d *SyncMap) apply(key string, e Entry) {
 	if !d.store(key, e) {
 		return
@@ -77,7 +78,7 @@ func (d *SyncMap) apply(key string, e Entry) {
 	d.node.out.Changes = append(d.node.out.Changes, c)
 }
 
-// store does so, and tells whether that is a change.
+// store stores or deletes an entry. It reports whether that is a change.
 func (d *SyncMap) store(key string, e Entry) bool {
 	old, held := d.entries[key]
 	if Deletes(d.node.net.Version, e.Value) {
@@ -103,11 +104,11 @@ func (d *SyncMap) store(key string, e Entry) bool {
 	return true
 }
 
-// Entry returns what the node holds under a key, and whether there is anything.
+// Entry returns what the node holds under a key. It reports false if it holds nothing.
 func (d *SyncMap) Entry(key string) (e Entry, held bool) {
 	e, held = d.entries[key]
 	return e, held
 }
 
-// Keys returns the keys, in order.
+// Keys returns the keys, sorted.
 func (d *SyncMap) Keys() []string { return sortedKeys(d.entries) }

@@ -6,13 +6,14 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// joined gives a node that has come all that there is.
+// joined queues all keys for a new node.
 func (d *SyncMap) joined(_ time.Time, s *Session) { s.backlog = sortedKeys(d.entries) }
 
+// introduce tells a new node one entry, in the form that its version and language read.
 func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
 	e, held := d.entries[key]
 	if !held {
-		return // it is gone again
+		return // it was deleted meanwhile
 	}
 	var owner, when any = []byte(e.Owner), []byte(wire.TimeText(e.Time))
 	switch {
@@ -27,7 +28,7 @@ func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
 	d.node.send(now, s, wire.Whisper, wire.Store, []byte(key), e.Value, owner, when)
 }
 
-// validate tells whether a store or delta is one that no node closes on, whatever it has.
+// validate reports whether all nodes survive a store or delta, and whether the message is one.
 func (d *SyncMap) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 	args := m.Args()
 	switch m.Sub() {
@@ -54,7 +55,7 @@ func (d *SyncMap) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 	return false, false
 }
 
-// snapshot reads an entry that is told to a node that has come.
+// snapshot reads an entry that a node tells to a new one. It reports false if it has a wrong form.
 func (d *SyncMap) snapshot(args []any) (key string, e Entry, ok bool) {
 	key, _ = wire.Text(args[0])
 	e.Value = args[1]
@@ -74,9 +75,9 @@ func (d *SyncMap) snapshot(args []any) (key string, e Entry, ok bool) {
 	return key, e, err == nil
 }
 
-// refuses withholds a delete from whom it would end: py has to have the key, and js of 0.7
-// takes none. Nor does py survive a delta for what is no map, or a write of the same second
-// as what is there if one is of py and the other of js: it compares the owners.
+// refuses withholds what would end another node. py must have a key that is deleted, and js of 0.7 survives no delete.
+// py survives no delta for a value that is no map. It compares the owners of equal times, and does not survive that if
+// one is of py and the other of js.
 func (d *SyncMap) refuses(s *Session, m *wire.Message) Drop {
 	args := m.Args()
 	if len(args) < 2 {
@@ -100,7 +101,7 @@ func (d *SyncMap) refuses(s *Session, m *wire.Message) Drop {
 	return 0
 }
 
-// noteSent follows which keys a node has, from what it tells or is told.
+// noteSent follows which keys another node has, from what it is told and what it tells.
 func (d *SyncMap) noteSent(s *Session, m *wire.Message) {
 	args := m.Args()
 	if m.Sub() != wire.Store && m.Sub() != wire.Delta || len(args) < 2 {
@@ -114,7 +115,7 @@ func (d *SyncMap) noteSent(s *Session, m *wire.Message) {
 	}
 }
 
-// handle takes what another node says of the dictionary.
+// handle handles a store or delta. It reports whether the message is one.
 func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
 	args := m.Args()
 	switch sub := m.Sub(); {
@@ -148,14 +149,14 @@ func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
 	return true
 }
 
-// conflict tells of a write that was not accepted.
+// conflict adds a WriteConflict to the effects, unless a ghost has written.
 func (d *SyncMap) conflict(key string, e Entry) {
 	if !IsGhost(e.Owner) {
 		d.node.out.Conflicts = append(d.node.out.Conflicts, WriteConflict{Key: key, Sender: e.Owner, SenderText: e.OwnerText, Value: ToGo(e.Value), Time: e.Time})
 	}
 }
 
-// falsy tells whether py takes a value for nothing.
+// falsy reports whether a value counts as none in Python.
 func falsy(v any) bool {
 	switch v := v.(type) {
 	case nil:

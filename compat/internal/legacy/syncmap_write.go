@@ -6,7 +6,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// Write has this node write a key, or delete it if the value says so. Errors: a *LeaseError, ErrTooLarge.
+// Write writes a key, or deletes it if the value says so. Errors: a *LeaseError, ErrTooLarge.
 func (d *SyncMap) Write(now time.Time, key string, value any) (Effects, error) {
 	err := d.write(now, key, value)
 	return d.node.take(), err
@@ -24,7 +24,7 @@ func (d *SyncMap) write(now time.Time, key string, value any) error {
 	return nil
 }
 
-// Delete has this node delete a key. Errors: ErrNotFound, and those of Write.
+// Delete deletes a key. Errors: ErrNotFound, and those of Write.
 func (d *SyncMap) Delete(now time.Time, key string) (Effects, error) {
 	if _, held := d.entries[key]; !held {
 		return Effects{}, ErrNotFound
@@ -32,7 +32,7 @@ func (d *SyncMap) Delete(now time.Time, key string) (Effects, error) {
 	return d.Write(now, key, DeleteValue(d.node.net.Version))
 }
 
-// WriteDelta has this node merge a map into that of a key. Errors: ErrNoMap, and those of Write.
+// WriteDelta merges a map into that of a key. Errors: ErrNoMap, and those of Write.
 func (d *SyncMap) WriteDelta(now time.Time, key string, delta wire.Map) (Effects, error) {
 	err := d.writeDelta(now, key, delta)
 	return d.node.take(), err

@@ -6,9 +6,9 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// A table is which sessions a node has.
+// A table holds the sessions of a node.
 type table struct {
-	pending map[*Session]bool   // that have not greeted
+	pending map[*Session]bool   // that have not said who they are
 	members map[string]*Session // the others, by ID
 }
 
@@ -17,7 +17,7 @@ func newTable() table {
 }
 
 // SessionAt returns the session with the node that says that it listens at an address, or nil. Such a node is not
-// dialled: of two connections, py may use neither.
+// dialled again: of two connections, py may use neither.
 func (t *table) SessionAt(addr string) *Session {
 	for _, s := range t.members {
 		if !s.over && s.peer.Addr.String() == addr {
@@ -27,7 +27,7 @@ func (t *table) SessionAt(addr string) *Session {
 	return nil
 }
 
-// sessions are those in the table, by ID.
+// sessions returns the members, sorted by ID.
 func (t *table) sessions() (list []*Session) {
 	for _, s := range t.members {
 		list = append(list, s)
@@ -41,7 +41,7 @@ func (t *table) sessions() (list []*Session) {
 	return list
 }
 
-// listed are the nodes that it tells of, to one of them.
+// listed returns the members that another member is told of.
 func (t *table) listed(to *Session) (list []wire.Listed) {
 	for _, s := range t.sessions() {
 		if s != to && s.peer.Addr.Host != "" {

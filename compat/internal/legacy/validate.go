@@ -4,7 +4,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// validate reports whether all nodes survive what a message says.
+// validate reports whether all nodes survive a message.
 func (n *Node) validate(m *wire.Message, flooded bool) bool {
 	args := m.Args()
 	if len(m.Packets) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-// FromGo are packets as they travel: bytes only in 0.4 and 0.5.
+// FromGo returns packets as they travel, which in 0.4 and 0.5 are bytes. Errors: ErrValue, ErrTooLarge.
 func FromGo(v wire.Version, packets []any) ([]any, error) {
 	if len(packets) >= wire.MaxPackets {
 		return nil, fmt.Errorf("%w: %d packets", ErrTooLarge, len(packets))
@@ -35,7 +35,7 @@ func FromGo(v wire.Version, packets []any) ([]any, error) {
 	return out, nil
 }
 
-// wireValue is a normalized value as it travels.
+// wireValue returns a normalized value as it travels.
 func wireValue(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -54,12 +54,14 @@ func wireValue(v any) any {
 	return v
 }
 
+// SameValue reports whether two values, as they travel, are equal to the byte.
 func SameValue(a, b any) bool {
 	x, errX := wire.AppendValue(nil, a)
 	y, errY := wire.AppendValue(nil, b)
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
+// listToGo returns packets as Go has them.
 func listToGo(packets []any) []any {
 	out := make([]any, len(packets))
 	for i, p := range packets {
@@ -68,8 +70,8 @@ func listToGo(packets []any) []any {
 	return out
 }
 
-// ToGo is a value that came. Keys of maps become text, as js makes them, and an
-// extension its bytes.
+// ToGo returns a value that has travelled as Go has it. Keys of maps become text, as js makes them, and an extension
+// its bytes.
 func ToGo(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -87,12 +89,12 @@ func ToGo(v any) any {
 	case wire.Ext:
 		return []byte(v)
 	case []byte:
-		return slices.Clone(v) // of a frame
+		return slices.Clone(v) // not the frame's
 	}
 	return v
 }
 
-// messageID is the ID of a message as text.
+// messageID returns the ID of a message as text.
 func messageID(m *wire.Message) string {
 	if m.Version.Typed() {
 		return hex.EncodeToString([]byte(m.ID))
@@ -100,7 +102,7 @@ func messageID(m *wire.Message) string {
 	return m.ID
 }
 
-// weight is about what a value takes in memory.
+// weight returns about what a value takes in memory, in bytes.
 func weight(v any) int {
 	switch v := v.(type) {
 	case string:
@@ -125,7 +127,7 @@ func weight(v any) int {
 	return 16
 }
 
-// sortedKeys are the keys of a map.
+// sortedKeys returns the keys of a map, sorted.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {
