@@ -1,7 +1,5 @@
 package wire
 
-// CORE: numbers in base 58, and the ids that are made of them.
-
 import (
 	"crypto/sha256"
 	"crypto/sha512"
@@ -13,8 +11,8 @@ import (
 	"github.com/mr-tron/base58"
 )
 
-// Base58 writes bytes as one big number in base 58. Unlike base 58 for bytes it has no
-// ones for zeros in front, and zero is 1.
+// Base58 returns bytes as one large number in base 58. Unlike base 58 for bytes it has no ones for leading zeros, and
+// zero is 1.
 func Base58(b []byte) string {
 	if text := base58.Encode(new(big.Int).SetBytes(b).Bytes()); text != "" {
 		return text
@@ -22,7 +20,7 @@ func Base58(b []byte) string {
 	return "1"
 }
 
-// ParseBase58 reads a number. Nothing is zero, and ones in front do not count.
+// ParseBase58 reads a number in base 58. Empty text is zero, and leading ones do not count. Error: ErrBase58.
 func ParseBase58(text string) (*big.Int, error) {
 	if text == "" {
 		return new(big.Int), nil
@@ -37,10 +35,10 @@ func ParseBase58(text string) (*big.Int, error) {
 	return new(big.Int).SetBytes(b), nil
 }
 
-// TimeText is a time as 0.4 and 0.5 write it, and 0.6 in snapshots.
+// TimeText returns a time as 0.4 and 0.5 write it, and 0.6 in snapshots.
 func TimeText(seconds int64) string { return Base58(big.NewInt(seconds).Bytes()) }
 
-// ParseTime reads such a time.
+// ParseTime reads such a time. Error: ErrTime.
 func ParseTime(text string) (int64, error) {
 	n, err := ParseBase58(text)
 	if err != nil || !n.IsInt64() || n.Sign() == 0 {
@@ -49,15 +47,13 @@ func ParseTime(text string) (int64, error) {
 	return n.Int64(), nil
 }
 
-// SubnetID is what nodes of one network have in common, by its name, transport and
-// version.
+// SubnetID returns what the nodes of a network compare, computed from its name, transport and version.
 func SubnetID(v Version, subnet, transport string) string {
 	h := sha256.Sum256([]byte(subnet + transport + v.String()))
 	return Base58(h[:])
 }
 
-// NodeID is the id that py gives itself: that of its address, network, and a salt of the
-// process.
+// NodeID returns the ID of a node as py computes it, from its address, its network, and a salt of the process.
 func NodeID(host string, port int, subnetID, salt string) string {
 	quote := "'"
 	if strings.Contains(host, quote) && !strings.Contains(host, `"`) {

@@ -1,7 +1,5 @@
 package wire
 
-// CORE: the compression of whole bodies, which two nodes agree on.
-
 import (
 	"bytes"
 	"compress/bzip2"
@@ -15,7 +13,7 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// A Method is a way to compress, with the number that both ends know it by.
+// A Method is a way to compress, with the number that both nodes know it by.
 type Method uint8
 
 // The methods that were ever built, of more that had numbers.
@@ -34,8 +32,7 @@ var Methods = []Method{Snappy, Zlib, Gzip}
 // bomb is how much larger a body may become that is larger than a mebibyte.
 const bomb = 100
 
-// Choose is what a node with some methods, the best first, sends with to one that has
-// announced others: the first that both have, or 0 for none.
+// Choose returns the method for a body to a node, or 0 for none: the first of ours that the node has announced.
 func Choose(own, announced []Method) Method {
 	for _, m := range own {
 		if slices.Contains(announced, m) {
@@ -45,8 +42,8 @@ func Choose(own, announced []Method) Method {
 	return 0
 }
 
-// Try are the methods that a body from a node may be compressed with which announced some:
-// it uses the first of its own that the reader has, too, but does not say which.
+// Try returns the methods that a node which has announced theirs may have compressed a body with. Such a node uses the
+// first of its own that the reader has, too, but does not say which.
 func Try(own, announced []Method) []Method {
 	var list []Method
 	for _, m := range announced {
@@ -78,7 +75,7 @@ func Compress(m Method, body []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Decompress is the inverse. It returns ErrBomb for what gets far larger than it was.
+// Decompress decompresses a body. It returns ErrBomb if the result is far larger than the body.
 func Decompress(m Method, body []byte) ([]byte, error) {
 	limit := min(max(1<<20, bomb*len(body)), MaxFrame)
 	in := bytes.NewReader(body)

@@ -1,7 +1,5 @@
 package wire
 
-// CORE: frames, four bytes of length and a body.
-
 import (
 	"encoding/binary"
 	"fmt"
@@ -11,15 +9,14 @@ import (
 // step is how much is allocated ahead of what has arrived.
 const step = 64 << 10
 
-// AppendFrame appends a body as one frame.
+// AppendFrame appends a body as one frame: four bytes of length, and the body.
 func AppendFrame(dst, body []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(body)))
 	return append(dst, body...)
 }
 
-// ReadFrame reads the body of one frame, in memory of its own that grows with what
-// arrives. It returns io.EOF at the end between two frames, io.ErrUnexpectedEOF inside of
-// one, and ErrTooLarge for one of more than so many bytes.
+// ReadFrame reads the body of one frame, in memory of its own that grows with what arrives. Errors: io.EOF between two
+// frames, io.ErrUnexpectedEOF inside a frame, and ErrTooLarge if the body is longer than limit.
 func ReadFrame(r io.Reader, limit int) ([]byte, error) {
 	var prefix [4]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {

@@ -1,8 +1,5 @@
 package wire
 
-// CORE: what nodes tell of themselves and others: handshakes and lists of peers, JSON in
-// 0.4 and 0.5.
-
 import (
 	"bytes"
 	"encoding/json"
@@ -15,7 +12,7 @@ import (
 // maxListed is how many peers of a list are read.
 const maxListed = 1024
 
-// A Language is what a node is written in, which shows in what it sends.
+// A Language is what a node is written in, as far as that shows in what it sends.
 type Language uint8
 
 // The languages.
@@ -27,13 +24,13 @@ const (
 
 func (l Language) String() string { return [...]string{"", "py", "js"}[l] }
 
-// An Addr is where a node says that it listens; its Host is empty if it does not.
+// An Addr is where a node says that it listens. Its Host is empty if the node does not listen.
 type Addr struct {
 	Host string
 	Port int
 }
 
-// A Greeting is the handshake of a node.
+// A Greeting is what a node says of itself in a handshake.
 type Greeting struct {
 	ID       string
 	SubnetID string
@@ -42,7 +39,7 @@ type Greeting struct {
 	Language Language // as far as it shows
 }
 
-// GreetingArgs are the packets of a handshake, behind the sub flag.
+// GreetingArgs returns the packets of a handshake, without the sub flag.
 func (v Version) GreetingArgs(g Greeting) []any {
 	if v.Typed() {
 		methods := []any{}
@@ -70,7 +67,7 @@ func toJSON(v any) []byte {
 	return b
 }
 
-// ParseGreeting reads the packets of a handshake.
+// ParseGreeting reads the packets of a handshake. Error: ErrHandshake.
 func (v Version) ParseGreeting(args []any) (g Greeting, err error) {
 	if len(args) != 4 {
 		return g, fmt.Errorf("%w: %d packets", ErrHandshake, len(args))
@@ -94,7 +91,7 @@ func (v Version) ParseGreeting(args []any) (g Greeting, err error) {
 	return g, nil
 }
 
-// ParseMethods reads a list of methods, without those that have no number.
+// ParseMethods reads a list of methods, and leaves out those without a number. Error: ErrHandshake.
 func (v Version) ParseMethods(packet any) (methods []Method, err error) {
 	value, err := v.value(packet)
 	list, isList := value.([]any)
@@ -118,7 +115,7 @@ func methodNumber(v any) (Method, bool) {
 	return Method(r), size > 0 && size == len(text) && r < 256
 }
 
-// value is a packet's value: in 0.4 and 0.5 that of its JSON.
+// value returns the value of a packet, which in 0.4 and 0.5 is JSON.
 func (v Version) value(packet any) (any, error) {
 	if v.Typed() {
 		return packet, nil
@@ -151,8 +148,8 @@ func parseAddr(v any) (a Addr, ok bool) {
 	return Addr{host, int(port)}, true
 }
 
-// language is what a node is written in: js has its ID as text, and no spaces in JSON. Who
-// announces no compression, or its best methods last, is neither, but as this library.
+// language returns what a node is written in. js has its ID as text, and no spaces in JSON. A node that announces no
+// compression, or its best methods last, may be one of this library.
 func (v Version) language(id, list any, methods []Method) Language {
 	_, isText := id.(string)
 	text, _ := list.([]byte)
@@ -165,7 +162,7 @@ func (v Version) language(id, list any, methods []Method) Language {
 	return Unsaid
 }
 
-// String is host:port, or empty.
+// String returns host:port, or nothing.
 func (a Addr) String() string {
 	if a.Host == "" {
 		return ""
@@ -177,14 +174,14 @@ func (a Addr) String() string {
 	return host + ":" + strconv.Itoa(a.Port)
 }
 
-// A Listed is a peer of a node.
+// A Listed is a peer that a node tells of.
 type Listed struct {
 	Addr Addr
 	ID   string
 	Bin  bool // in 0.6 and 0.7: the ID travels as bytes, as from py
 }
 
-// PeersArg is the packet that lists peers.
+// PeersArg returns the packet that lists peers.
 func (v Version) PeersArg(peers []Listed) any {
 	list := []any{}
 	for _, p := range peers {
@@ -196,7 +193,7 @@ func (v Version) PeersArg(peers []Listed) any {
 	return toJSON(list)
 }
 
-// ListedArg is the packet that says where one peer is.
+// ListedArg returns the packet that says where one peer is.
 func (v Version) ListedArg(p Listed) any {
 	if v.Typed() {
 		return v.listed(p)
@@ -211,8 +208,8 @@ func (v Version) listed(p Listed) any {
 	return []any{p.Addr.value(), p.ID}
 }
 
-// ParsePeers reads a list of peers. Entries that say nothing of use are left out, as are
-// those beyond a limit.
+// ParsePeers reads a list of peers. It leaves out entries that have a wrong form, and those beyond a limit. Error:
+// ErrPeers.
 func (v Version) ParsePeers(packet any) (peers []Listed, err error) {
 	value, err := v.value(packet)
 	list, ok := value.([]any)
@@ -227,7 +224,7 @@ func (v Version) ParsePeers(packet any) (peers []Listed, err error) {
 	return peers, nil
 }
 
-// ParseListed reads where one peer is.
+// ParseListed reads where one peer is. Error: ErrPeers.
 func (v Version) ParseListed(packet any) (Listed, error) {
 	value, err := v.value(packet)
 	if p, ok := parseListed(value); err == nil && ok {
@@ -251,7 +248,7 @@ func parseListed(v any) (p Listed, ok bool) {
 	return p, p.ID != "" && len(p.ID) <= maxText
 }
 
-// bufferText is what js of 0.4 and 0.5 makes of an id in JSON: its Buffer, byte by byte.
+// bufferText returns an ID that js of 0.4 and 0.5 has written to JSON as a Buffer, byte by byte.
 func bufferText(v any) string {
 	m, _ := v.(map[string]any)
 	data, _ := m["data"].([]any)

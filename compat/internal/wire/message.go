@@ -1,12 +1,9 @@
 package wire
 
-// CORE: what a message says, in any version.
-
 import "fmt"
 
-// A Message is what one old node sends another. In 0.4 and 0.5 packets are []byte; in 0.6
-// and 0.7 they are nil, bool, int64, uint64 (beyond int64), float64, string, []byte, []any,
-// Map or Ext.
+// A Message is what one old node sends another. In 0.4 and 0.5 packets are []byte. In 0.6 and 0.7 they are nil, bool,
+// int64, uint64 (beyond int64), float64, string, []byte, []any, Map or Ext.
 type Message struct {
 	Version   Version
 	Flag      any // the main flag as it travels
@@ -26,10 +23,10 @@ func New(v Version, main, sub Flag, packets ...any) *Message {
 	return &Message{Version: v, Flag: v.MainPacket(main), Packets: append([]any{v.SubPacket(sub)}, packets...)}
 }
 
-// Main is the main flag.
+// Main returns the main flag, which says how a message is passed on.
 func (m *Message) Main() Flag { return m.Version.main(m.Flag) }
 
-// Sub is the sub flag.
+// Sub returns the sub flag, which says how a message is handled.
 func (m *Message) Sub() Flag {
 	if len(m.Packets) == 0 {
 		return Unknown
@@ -37,7 +34,7 @@ func (m *Message) Sub() Flag {
 	return m.Version.Sub(m.Packets[0])
 }
 
-// Args are the packets behind the sub flag.
+// Args returns the packets after the sub flag.
 func (m *Message) Args() []any {
 	if len(m.Packets) == 0 {
 		return nil
@@ -45,7 +42,7 @@ func (m *Message) Args() []any {
 	return m.Packets[1:]
 }
 
-// Decode reads the body of a frame, which it keeps. Its errors are those of this package.
+// Decode reads the body of a frame, and keeps it. Its errors are those of this package.
 func Decode(v Version, body []byte) (m *Message, err error) {
 	if len(body) > MaxFrame {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(body))
@@ -65,7 +62,8 @@ func Decode(v Version, body []byte) (m *Message, err error) {
 	return m, nil
 }
 
-// Encode writes the body of a frame, and sets the message's ID.
+// Encode returns the body of a frame, and sets the ID of the message. Errors: ErrTime, ErrPackets, ErrTooLarge,
+// ErrValue.
 func Encode(m *Message) ([]byte, error) {
 	if m.Time <= 0 {
 		return nil, fmt.Errorf("%w: %d", ErrTime, m.Time) // 0 means now to the old constructors

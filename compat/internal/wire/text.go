@@ -1,12 +1,9 @@
 package wire
 
-// CORE: bytes as JavaScript reads them when it takes them for text.
-
 import "unicode/utf8"
 
-// jsText is what bytes become that js decodes as UTF-8 and encodes again: U+FFFD for each
-// maximal part that is no beginning of a valid sequence, as the encoding standard of the
-// web has it.
+// jsText returns bytes as js has them when it decodes them as UTF-8 and encodes them again. Each maximal invalid part
+// becomes U+FFFD, as the WHATWG encoding standard says.
 func jsText(b []byte) []byte {
 	if utf8.Valid(b) {
 		return b
@@ -22,7 +19,7 @@ func jsText(b []byte) []byte {
 	return out
 }
 
-// invalidPart is the length of the maximal invalid part at the start of b.
+// invalidPart returns the length of the maximal invalid part at the start of b.
 func invalidPart(b []byte) int {
 	more, low, high := 0, byte(0x80), byte(0xbf)
 	switch first := b[0]; {

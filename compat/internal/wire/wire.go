@@ -5,15 +5,12 @@
 // take what either language sends, within limits; encoders write what both take.
 package wire
 
-// CORE: versions, flags, limits and errors.
-
 import (
 	"errors"
 	"fmt"
 )
 
-// A Version is one of the old protocols. Nodes of different versions never talk to each
-// other.
+// A Version is one of the old protocols. Nodes of different versions never talk to each other.
 type Version uint8
 
 // The versions.
@@ -29,8 +26,7 @@ var Versions = []Version{V4, V5, V6, V7}
 
 func (v Version) String() string { return fmt.Sprintf("0.%d", uint8(v)) }
 
-// Typed tells whether packets have types, which those of 0.4 and 0.5, being bytes, have
-// not.
+// Typed reports whether packets have types. In 0.4 and 0.5 they are bytes.
 func (v Version) Typed() bool { return v >= V6 }
 
 // ParseVersion reads a version such as 0.7.
@@ -72,8 +68,7 @@ var (
 	ErrArguments   = errors.New("wrong arguments")
 )
 
-// A Flag says what a message is for. The numbers are those of 0.6 and 0.7, whatever the
-// version.
+// A Flag says what a message is for. The numbers are those of 0.6 and 0.7, for all versions.
 type Flag int
 
 // The flags. The first packet of a message, its sub flag, says how it is handled, its main
@@ -112,7 +107,7 @@ var (
 	main5 = map[byte]Flag{0: Broadcast, 1: Renegotiate, 2: Whisper, 3: Ping, 4: Pong}
 )
 
-// MainPacket is a main flag as it travels.
+// MainPacket returns a main flag as it travels.
 func (v Version) MainPacket(f Flag) any {
 	switch v {
 	case V4:
@@ -123,7 +118,7 @@ func (v Version) MainPacket(f Flag) any {
 	return int64(f)
 }
 
-// SubPacket is a sub flag as it travels.
+// SubPacket returns a sub flag as it travels.
 func (v Version) SubPacket(f Flag) any {
 	switch v {
 	case V4:
@@ -143,7 +138,7 @@ func flagBytes(table map[byte]Flag, f Flag) []byte {
 	return []byte{byte(f)}
 }
 
-// main is what a main flag that was read means.
+// main returns what a main flag that was read means.
 func (v Version) main(packet any) Flag {
 	switch v {
 	case V4:
@@ -157,7 +152,7 @@ func (v Version) main(packet any) Flag {
 	return Unknown
 }
 
-// Sub is what a sub flag that was read means.
+// Sub returns what a sub flag that was read means.
 func (v Version) Sub(packet any) Flag {
 	switch v {
 	case V4:

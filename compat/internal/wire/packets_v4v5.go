@@ -1,8 +1,5 @@
 package wire
 
-// CORE: the messages of 0.4, whose packet lengths are all up front, and of 0.5, where each
-// stands before its packet.
-
 import (
 	"crypto/sha512"
 	"encoding/binary"
@@ -98,8 +95,8 @@ func encode45(m *Message) ([]byte, error) {
 	return body, nil
 }
 
-// packetsID is the id of a message: that of its payload and time only, neither of the
-// sender nor of where one packet ends and the next begins. js hashes the packets as text.
+// packetsID returns the ID of a message. It depends on the payload and time, but neither on the sender nor on where a
+// packet ends. js hashes the packets as text.
 func packetsID(payload [][]byte, time int64, asText bool) string {
 	h := sha512.New384()
 	for _, p := range payload {
@@ -112,8 +109,8 @@ func packetsID(payload [][]byte, time int64, asText bool) string {
 	return Base58(h.Sum(nil))
 }
 
-// SameForJS tells whether py and js have the same id for a message with these packets. One
-// with another id ends a js node of 0.4 or 0.5.
+// SameForJS reports whether py and js compute the same ID for a message with these packets. A js node of 0.4 or 0.5
+// does not survive another ID.
 func SameForJS(packets []any) bool {
 	for _, p := range packets {
 		if b, ok := p.([]byte); ok && !utf8.Valid(b) {

@@ -1,7 +1,5 @@
 package wire
 
-// CORE: the messages of 0.6 and 0.7, a checksum and a msgpack array.
-
 import (
 	"bytes"
 	"crypto/sha256"
@@ -11,7 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// A Map is a map of msgpack, in the order in which it came.
+// A Map is a map of msgpack, in the order of its bytes.
 type Map []Pair
 
 // A Pair is a key of a map and its value.
@@ -182,8 +180,8 @@ func fits(n uint32, each int, rest []byte) error {
 	return nil
 }
 
-// AppendValue appends a value as py writes it, which is the shortest form but for floats.
-// What a message cannot hold is an ErrValue.
+// AppendValue appends a value as py writes it, in the shortest form except for floats. Error: ErrValue if a message
+// cannot hold it.
 func AppendValue(b []byte, v any) ([]byte, error) {
 	var err error
 	switch v := v.(type) {
@@ -233,7 +231,7 @@ func appendInt(b []byte, n int64) []byte {
 	return msgp.AppendInt64(b, n)
 }
 
-// Int is a number that is whole, of which js makes a float when it is large.
+// Int returns a whole number. js makes floats of large ones.
 func Int(v any) (int64, bool) {
 	switch v := v.(type) {
 	case int64:
@@ -246,7 +244,7 @@ func Int(v any) (int64, bool) {
 	return 0, false
 }
 
-// Text is text, or the bytes that py has for it.
+// Text returns text, or the bytes that py has for it.
 func Text(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:
