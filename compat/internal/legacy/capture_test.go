@@ -75,7 +75,7 @@ func readCapture(t *testing.T, path string) *capture {
 
 // Whatever old nodes have said to each other, this one understands in the place of either,
 // and stays connected; or it says why not, where they did not stay either.
-func TestCaptures(t *testing.T) {
+func TestDecode_CapturedFramesAreUnderstood(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/captures/*.gz")
 	if err != nil || len(files) < 80 {
 		t.Fatalf("%d captures, %v", len(files), err)

@@ -8,7 +8,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-func TestDerivedIDs(t *testing.T) {
+func TestGhostID_IsNoIDOfANode(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range 1000 {
 		for _, subnet := range []string{"a", "b"} {

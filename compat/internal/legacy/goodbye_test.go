@@ -12,7 +12,7 @@ var errLeft = errors.New("left")
 
 // Who is left is told so, in its version, but not js and not who has not said who it is; and
 // who is told so ends without another word.
-func TestLeave(t *testing.T) {
+func TestGoodbye_OnlyPyIsToldOfTheEnd(t *testing.T) {
 	bye := func(v wire.Version) []byte { return Goodbye(v, wire.Python, "3someone", frozen) }
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Mesh)
@@ -61,7 +61,7 @@ func TestLeave(t *testing.T) {
 }
 
 // Who is connected is found at the address where it listens, until that ends.
-func TestAt(t *testing.T) {
+func TestTable_FindsSessionsByAddress(t *testing.T) {
 	c := newRig(t, "0.7", Mesh)
 	s := c.meet(t, "3aaaaaaaaaaaaaaa", wire.Python)
 	if c.SessionAt("127.0.0.1:1") != s || c.SessionAt("127.0.0.1:2") != nil || c.SessionAt("") != nil {

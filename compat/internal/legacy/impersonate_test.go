@@ -10,7 +10,7 @@ import (
 )
 
 // What is for a node that is not connected waits until it is, in order, and not for ever.
-func TestMessagesThatWait(t *testing.T) {
+func TestPostbox_MessagesWaitInOrder(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Mesh)
 		if err := c.whisperAs("3author", "5far", []any{[]byte("x")}); err != ErrNoPeers {
@@ -81,7 +81,7 @@ func TestMessagesThatWait(t *testing.T) {
 
 // What is said under the name of an old node reaches it also if it is behind others, and
 // nobody has to compare owners of py and js.
-func TestSaying(t *testing.T) {
+func TestWriteAs_ReachesOwnersBehindOthers(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Sync)
 		d := c.dict
@@ -150,7 +150,7 @@ func TestSaying(t *testing.T) {
 }
 
 // A bridge hears of what this node has not taken, and of who has written that.
-func TestLost(t *testing.T) {
+func TestConflict_NamesTheWriterOfARefusedWrite(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Sync)
 		d := c.dict
@@ -186,7 +186,7 @@ func TestLost(t *testing.T) {
 }
 
 // py is spared a write of the second in which another has written whose ID travels otherwise.
-func TestSameSecond(t *testing.T) {
+func TestRefuses_PyGetsNoWriteOfTheSameSecond(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Sync)
 		d := c.dict

@@ -33,7 +33,7 @@ func losesStream(frames []int, pauses map[int]bool) bool {
 }
 
 // Fillers are as long as they should be, though IDs of 0.5 are not equally long.
-func TestFiller(t *testing.T) {
+func TestPacer_FillersHaveTheirSize(t *testing.T) {
 	for _, version := range []string{"0.5", "0.6", "0.7"} {
 		v, err := wire.ParseVersion(version)
 		if err != nil {
@@ -57,7 +57,7 @@ func TestFiller(t *testing.T) {
 }
 
 // Wherever a reader falls behind, it never ends its 1024 bytes behind the length of a frame.
-func TestPace(t *testing.T) {
+func TestPacer_NoReadEndsBehindALengthPrefix(t *testing.T) {
 	lost, waits, fillers := 0, 0, 0
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))

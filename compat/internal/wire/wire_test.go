@@ -128,7 +128,7 @@ func number(v any) string {
 }
 
 // Every message of the old nodes is read, and what is written of it is the same to the byte.
-func TestMessages(t *testing.T) {
+func TestEncode_BytesAreThoseOfOldNodes(t *testing.T) {
 	for _, v := range Versions {
 		var file struct {
 			Rows       []row
@@ -220,7 +220,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-func TestCompression(t *testing.T) {
+func TestCompress_RoundTrips(t *testing.T) {
 	body := bytes.Repeat([]byte("what two nodes agree on "), 1000)
 	for _, m := range Methods {
 		packed, err := Compress(m, body)
@@ -246,7 +246,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-func TestNegotiation(t *testing.T) {
+func TestChoose_IsThatOfOldNodes(t *testing.T) {
 	var file struct {
 		Rows []struct {
 			Own, PeerList []int
@@ -278,7 +278,7 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-func TestIDs(t *testing.T) {
+func TestIDs_AreThoseOfOldNodes(t *testing.T) {
 	var numbers struct {
 		Encode []struct{ Int, Text string }
 		Decode []struct {
@@ -341,7 +341,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-func TestTextIDs(t *testing.T) {
+func TestEncode_IDsOfTextAreThoseOfJS(t *testing.T) {
 	var file struct {
 		Rows []struct {
 			Bytes string
@@ -366,7 +366,7 @@ func TestTextIDs(t *testing.T) {
 
 // What is wrong by itself has a name. What only the receiver's state makes wrong is a
 // matter of the session.
-func TestMalformed(t *testing.T) {
+func TestDecode_NamesWhatIsWrong(t *testing.T) {
 	named := map[string]error{
 		"empty body":                                       ErrLayout,
 		"three byte body":                                  ErrLayout,
@@ -460,7 +460,7 @@ func involves(outcome map[string]string, v Version) bool {
 	return false
 }
 
-func TestLimits(t *testing.T) {
+func TestDecode_HoldsLimits(t *testing.T) {
 	nested := []any{}
 	for range maxDepth + 1 {
 		nested = []any{nested}
@@ -501,7 +501,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestGreetings(t *testing.T) {
+func TestParseGreeting_TellsLanguages(t *testing.T) {
 	for _, v := range Versions {
 		for _, g := range []Greeting{
 			{ID: "2abc", SubnetID: "3def", Addr: Addr{"127.0.0.1", 44565}, Methods: []Method{Snappy, Zlib}, Language: JavaScript},
