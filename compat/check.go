@@ -13,7 +13,7 @@ import (
 // A Found says what an old node speaks.
 type Found struct {
 	Transport Transport
-	Version   string // "0.6 or 0.7" if its network has none of the names: their messages are alike
+	Version   string // "0.6 or 0.7" if no name fits its network: messages of both have one form
 	Language  string // py or js, or empty if it does not show
 	ID        string
 	Addr      string // host:port at which it says that it listens
@@ -21,14 +21,13 @@ type Found struct {
 	Network   string // which that is, if it has one of the usual names, or one that was tried
 }
 
-// ErrSaysNothing is for what is there but says nothing that an old node would.
+// ErrSaysNothing means that something accepts connections at the address, but says nothing that an old node would.
 var ErrSaysNothing = errors.New("it says nothing that an old node would")
 
-// Check finds out what speaks at an address, host:port, without harm to it and its network:
-// old js nodes do not survive the words of another version, so that it listens before it says
-// anything, and old py nodes no plain end of a connection, so that it says goodbye.
-// Names of networks may be given beside those that the old libraries have by default.
-// Errors: ErrSaysNothing, those of dialling, the context's.
+// Check finds out what an old node at an address, host:port, speaks. It does no harm to the node and its network: old
+// js nodes do not survive the words of another version, so that Check listens first, and old py nodes do not survive
+// the plain end of a connection, so that Check says goodbye. Subnets are names of networks to try beside the usual
+// ones. Errors: ErrSaysNothing, those of dialling, the context's.
 func Check(ctx context.Context, addr string, subnets ...string) (Found, error) {
 	f, err := check(ctx, addr, subnets)
 	if err != nil {
@@ -41,10 +40,10 @@ func check(ctx context.Context, addr string, subnets []string) (Found, error) {
 	if _, err := ParseAddr(addr); err != nil {
 		return Found{}, err
 	}
-	// Who speaks at once is found by listening. What TLS and WebSocket begin with is, to an
-	// old node that does not speak them, the length of a frame that never comes.
+	// A node that speaks at once is found by listening. To an old node without TLS or WebSocket, their first bytes are
+	// the length of a frame that never comes.
 	for _, t := range []Transport{Plaintext, SSL} {
-		p, err := dial(ctx, t, addr)
+		p, err := dialPipe(ctx, t, addr)
 		if err != nil && (t == Plaintext || ctx.Err() != nil) {
 			return Found{}, err
 		}
@@ -60,7 +59,7 @@ func check(ctx context.Context, addr string, subnets []string) (Found, error) {
 	for _, v := range []wire.Version{wire.V7, wire.V6} {
 		for _, network := range legacy.Candidates(v, subnets...) {
 			network.Transport = WebSocket
-			p, err := dial(ctx, WebSocket, addr)
+			p, err := dialPipe(ctx, WebSocket, addr)
 			if ctx.Err() != nil {
 				return Found{}, ctx.Err()
 			}
@@ -80,10 +79,9 @@ func check(ctx context.Context, addr string, subnets []string) (Found, error) {
 	return Found{}, fmt.Errorf("%w over WebSocket, or is of a network with another name", ErrSaysNothing)
 }
 
-// askRing asks what may be a node of the ring of 0.4, which says nothing by itself, for its
-// peers.
+// askRing asks for peers, as what may be a node of the ring of 0.4 says nothing by itself.
 func askRing(ctx context.Context, addr string) (Found, error) {
-	p, err := dial(ctx, Plaintext, addr)
+	p, err := dialPipe(ctx, Plaintext, addr)
 	if err != nil {
 		return Found{}, err
 	}
@@ -136,7 +134,7 @@ func leave(p pipe, bye []byte) {
 	}
 }
 
-// interpret says what first words mean.
+// interpret says what a handshake means. Error: ErrSaysNothing.
 func interpret(t Transport, body []byte, subnets []string) (Found, error) {
 	v, g, ok := legacy.Recognize(body)
 	if !ok {

@@ -142,15 +142,15 @@ func (n *ChordNode) Keys() (keys []string) {
 	return keys
 }
 
-// lookups are those that somebody waits for, or has waited for. Their lock may be taken while that of the engine is
-// held.
+// lookups holds the lookups that callers wait for, or have waited for. Its lock may be taken while that of the engine
+// is held.
 type lookups struct {
 	mu   sync.Mutex
 	done map[*legacy.Lookup]chan struct{}
 }
 
-// add returns a channel that is closed when a lookup is over. It is called before the effects of the lookup's beginning
-// are performed.
+// add returns a channel that is closed when a lookup is over. It must be called before the effects of the lookup's
+// start are performed.
 func (ls *lookups) add(l *legacy.Lookup) <-chan struct{} {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -159,7 +159,7 @@ func (ls *lookups) add(l *legacy.Lookup) <-chan struct{} {
 	return done
 }
 
-// finish tells those who wait that lookups are over.
+// finish wakes the callers that wait for lookups.
 func (ls *lookups) finish(found []*legacy.Lookup) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

@@ -1,10 +1,12 @@
-// Package compat takes part in the networks of py2p and js2p, the peer-to-peer libraries
-// of 2016-17, as one of their nodes. It speaks protocols 0.4, 0.5, 0.6 and 0.7, over TCP,
-// TLS and WebSocket, and takes the care that old nodes need: docs/legacy.md tells what they
-// do with what they get.
+// Package compat takes part in the networks of py2p and js2p, the peer-to-peer libraries of 2016-17, as one of their
+// nodes: a [MeshNode], [SyncNode] or [ChordNode]. It speaks protocols 0.4, 0.5, 0.6 and 0.7, over TCP, TLS and
+// WebSocket. docs/legacy.md says what old nodes do with what they get, and what this package does about it.
 //
-// Old networks prove nothing: whoever knows the name of one can read, write and delete, and
-// can say that it is another. TLS there hides, but nobody checks a certificate.
+// Old networks prove nothing. A node that knows the name of a network can read, write and delete, and can claim to be
+// another node. TLS there hides what is said, but no node checks a certificate.
+//
+// The core is internal/legacy: it decides what a node says and does. An engine drives it, connections run the pipes,
+// and a dialer redials.
 package compat
 
 import (
@@ -19,8 +21,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// A Kind is what the nodes of a network do. Nodes of different kinds never talk to each other, unless the name of one
-// network is made to look like that of another.
+// A Kind is what the nodes of a network do.
 type Kind = legacy.Kind
 
 // The kinds.
@@ -47,8 +48,7 @@ type Options struct {
 	Subnet    string    // name of the network; the kind by default, as with the old libraries
 	Transport Transport // Plaintext by default
 
-	// Listen is the address, host:port, at which others are accepted; nobody is if it is
-	// empty. Port 0 is any.
+	// Listen is the address, host:port, at which others are accepted. If it is empty, none are. Port 0 is any.
 	Listen string
 	// Advertise is the address, host:port, that others are told, by default that of Listen
 	// unless it is any. Old js nodes connect to one node of a host or port only.
@@ -59,22 +59,21 @@ type Options struct {
 	// K bounds the ring of a chord network of 0.4, 6 by default. All its nodes must agree.
 	K int
 
-	// Autodial connects to nodes that others tell of, until there are four. Anybody may
-	// tell of any address.
+	// Autodial connects to nodes that others tell of, until four are dialled. Any node may tell of any address.
 	Autodial bool
 	// Compression announces what others may compress with: nothing by default, since what
 	// old nodes do to agree on it ends connections.
 	Compression bool
-	// HelloDelay is how long this node says nothing to a node that it has dialled, so that the
-	// other speaks first; half of it if the other has dialled. 2 s by default.
+	// HelloDelay is how long this node is silent to a node that it has dialled, so that the other speaks first and its
+	// version shows. It is half as long if the other has dialled. 2 s by default.
 	HelloDelay time.Duration
 
 	Logger   *slog.Logger // silent if it is nil
 	Observer *Observer    // is shown what happens, if it is not nil
 }
 
-// An Observer is shown what happens to a node, in order. The functions are called with the node's lock held: they must
-// not block, and must not call the node, but for ID. They may be called before the constructor of the node returns. A
+// An Observer is shown what happens to a node, in order. Its functions are called with the node's lock held: they must
+// not block, and must not call the node, except ID. They may be called before the constructor of the node returns. A
 // nil function is not called.
 type Observer struct {
 	Message  func(Message)
@@ -155,7 +154,7 @@ const OriginPrefix = legacy.OriginPrefix
 
 const helloDelay = 2 * time.Second
 
-// Complete fills in the defaults of what is not given, and returns the network. Its error says what is wrong.
+// Complete sets the defaults of what is not given, and returns the network. The error says what is wrong.
 func (o *Options) Complete() (legacy.Network, error) {
 	v, err := wire.ParseVersion(o.Version)
 	if err != nil {

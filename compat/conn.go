@@ -9,7 +9,7 @@ import (
 
 const lingerTime = time.Second // at the end, for what waits to be written, and for the other to close
 
-// A conn is a connection with an old node: one goroutine reads from its pipe, one writes what its outbox has.
+// A conn is a connection with an old node. One goroutine reads from its pipe, and one writes what its outbox holds.
 type conn struct {
 	session *legacy.Session
 	pipe    pipe
@@ -49,7 +49,7 @@ func (c *conn) send(f legacy.Frame) {
 	}
 }
 
-// end has the connection end for a reason, if it has not for another.
+// end ends the connection at once, unless it ends for another reason.
 func (c *conn) end(why error) {
 	if c.out.end(why) {
 		c.pipe.Close() // which ends reading
@@ -57,7 +57,7 @@ func (c *conn) end(why error) {
 	}
 }
 
-// finish ends it when all is written that waits, and the other has closed.
+// finish ends the connection when its outbox is empty and the other node has closed, or after a second.
 func (c *conn) finish(why error) {
 	if c.out.end(why) {
 		time.AfterFunc(lingerTime, func() { c.pipe.Close() })

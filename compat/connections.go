@@ -15,8 +15,8 @@ import (
 
 const maxIncoming = 256
 
-// connections are those of a node. Their lock guards which there are, and which addresses lead to each. It may be taken
-// while the lock of the engine is held, never the other way round.
+// connections runs the connections of a node. Its lock guards which there are, and which addresses lead to each. The
+// lock may be taken while that of the engine is held, never the other way round.
 type connections struct {
 	engine *engine
 	life   *lifecycle.Group
@@ -26,8 +26,7 @@ type connections struct {
 	conns map[*legacy.Session]*conn
 }
 
-// take runs a connection that this node has dialled at an address, or accepted if that is empty. Errors: ErrFull,
-// ErrClosed.
+// take runs a connection that this node has dialled at addr, or accepted if addr is empty. Errors: ErrFull, ErrClosed.
 func (cs *connections) take(p pipe, addr string) (*conn, error) {
 	c := newConn(p)
 	err := cs.engine.do(func(now time.Time) (legacy.Effects, error) {
@@ -56,7 +55,7 @@ func (cs *connections) take(p pipe, addr string) (*conn, error) {
 	return c, nil
 }
 
-// read runs the reading side of a connection, and forgets it then.
+// read runs the reading side of a connection, and then forgets the connection.
 func (cs *connections) read(c *conn) {
 	why := c.read(func(body []byte) error {
 		return cs.engine.do(func(now time.Time) (legacy.Effects, error) { return cs.engine.core.Receive(now, c.session, body), nil })
@@ -71,8 +70,7 @@ func (cs *connections) read(c *conn) {
 	close(c.gone)
 }
 
-// introduce has the core tell a node what it has held back, since it was too much at once. It reports whether there was
-// anything.
+// introduce has the core send a part of the keys that a node must still be told. It reports whether there were any.
 func (cs *connections) introduce(c *conn) (more bool) {
 	cs.engine.do(func(now time.Time) (out legacy.Effects, err error) {
 		out, more = cs.engine.core.Introduce(now, c.session)
@@ -81,7 +79,7 @@ func (cs *connections) introduce(c *conn) (more bool) {
 	return more
 }
 
-// perform does what the core wants done with connections, some of which may be over.
+// perform does what the core wants done with connections. Some of them may be over.
 func (cs *connections) perform(out legacy.Effects) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -105,7 +103,7 @@ func (cs *connections) perform(out legacy.Effects) {
 	}
 }
 
-// of returns the connection of a session, or nil. If it is given an address, that leads to the connection from now on.
+// of returns the connection of a session, or nil. From now on addr leads to it.
 func (cs *connections) of(s *legacy.Session, addr string) *conn {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -126,8 +124,8 @@ func (cs *connections) addrs(s *legacy.Session) []string {
 	return nil
 }
 
-// awaitRoom waits until all nodes have read so much that there is room for more. One that reads nothing is disconnected
-// after a while.
+// awaitRoom waits until the outboxes of all nodes have room. A node that reads nothing is disconnected after a while.
+// Error: the context's.
 func (cs *connections) awaitRoom(ctx context.Context) error {
 	for _, c := range cs.all() {
 		if err := c.out.awaitRoom(ctx); err != nil {

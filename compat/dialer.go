@@ -18,9 +18,9 @@ var redial = backoff.Policy{Min: time.Second, Max: time.Minute, Less: 0.5, More:
 
 const dialsAMinute = 10 // to addresses that others tell of
 
-// A dialer connects to addresses: to those that it is told to keep connected, and to those that other nodes tell of,
-// which it bounds. Its lock guards both lists. It may be taken while the lock of the engine is held, never the other
-// way round.
+// A dialer connects to addresses: to those that it must keep connected, and to those that other nodes tell of, which
+// it bounds. Its lock guards both lists. The lock may be taken while that of the engine is held, never the other way
+// round.
 type dialer struct {
 	engine    *engine
 	conns     *connections
@@ -55,7 +55,7 @@ func (d *dialer) keep(ctx context.Context, addr string) error {
 	return nil
 }
 
-// forget keeps addresses connected no longer.
+// forget no longer keeps addresses connected.
 func (d *dialer) forget(addrs []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -67,8 +67,8 @@ func (d *dialer) forget(addrs []string) {
 	}
 }
 
-// dial returns a connection with the node at an address, as soon as the node has said which it is. Errors: those of
-// the pipe, ErrClosed, the context's, and why the connection has ended.
+// dial returns a connection with the node at an address, as soon as the node has said who it is. Errors: those of
+// dialling, ErrClosed, the context's, and why the connection has ended.
 func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 	if _, err := ParseAddr(addr); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime+legacy.GreetTime)
 	defer cancel()
 	defer context.AfterFunc(d.life.Context(), cancel)()
-	p, err := dial(ctx, d.transport, addr)
+	p, err := dialPipe(ctx, d.transport, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 	}
 }
 
-// instead returns the connection that stays of two with one node, if this one has ended for it.
+// instead returns the connection that stays of two with one node, if c has ended for it. Error: why c has ended.
 func (d *dialer) instead(c *conn, addr string) (*conn, error) {
 	why := c.out.reason()
 	if !errors.Is(why, ErrTwice) {
@@ -140,7 +140,7 @@ func (d *dialer) redial(ctx context.Context, c *conn, addr string) {
 	}
 }
 
-// try dials an address of which another node has told. It reports false if too many were dialled.
+// try dials an address of which another node has told. It reports false if too many such addresses were dialled.
 func (d *dialer) try(addr string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

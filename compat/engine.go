@@ -11,7 +11,7 @@ import (
 )
 
 // An engine drives the core of a node. Its lock serializes the calls of the core, and is held while their effects are
-// performed, so that these stay in order. Its loop calls the core when something is due.
+// performed, so that effects stay in order. Its loop calls the core when something is due.
 type engine struct {
 	perform func(legacy.Effects) // set before run; must not block
 	wake    notify.Flag

@@ -45,7 +45,7 @@ func (i Impersonator) Dial(ctx context.Context, addr string) error {
 	return err
 }
 
-// A SyncImpersonator does so in a sync network, and writes keys on behalf of others.
+// A SyncImpersonator also writes keys of the dictionary on behalf of others.
 type SyncImpersonator struct {
 	Impersonator
 	dict *legacy.SyncMap
@@ -71,7 +71,7 @@ func (i SyncImpersonator) Mirror(key string, was, e legacy.Entry) error {
 	return i.n.engine.do(func(now time.Time) (legacy.Effects, error) { return i.dict.Mirror(now, key, was, e) })
 }
 
-// Overwrite does so whatever the key was.
+// Overwrite does what Mirror does, whatever the key holds.
 func (i SyncImpersonator) Overwrite(key string, e legacy.Entry) error {
 	return i.n.engine.do(func(now time.Time) (legacy.Effects, error) { return i.dict.Overwrite(now, key, e) })
 }
@@ -87,7 +87,7 @@ func (i SyncImpersonator) GhostKeys() (keys []string) {
 	return keys
 }
 
-// Announced reports whether others have told of a key of the table. To look for one that is not there takes long.
+// Announced reports whether a node has announced a key of the table. A lookup of a key that is not there takes long.
 func (n *ChordNode) Announced(key string) (told bool) {
 	n.engine.read(func() { told = n.table.Announced(key) })
 	return told

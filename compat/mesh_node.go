@@ -15,7 +15,7 @@ import (
 )
 
 // A MeshNode is a node of an old network, of any kind as far as all kinds do the same. Its methods may be called
-// concurrently. It is made by OpenMesh and lives until Close.
+// concurrently. OpenMesh makes one, and it lives until Close.
 type MeshNode struct {
 	id       string
 	network  legacy.Network
@@ -100,7 +100,7 @@ func (n *MeshNode) listen(opts *Options) (addr wire.Addr, serve func() error, er
 	if opts.Listen == "" {
 		return addr, nil, nil
 	}
-	n.listener, serve, err = listen(opts.Transport, opts.Listen, func(p pipe) { n.conns.take(p, "") })
+	n.listener, serve, err = listenPipes(opts.Transport, opts.Listen, func(p pipe) { n.conns.take(p, "") })
 	if err != nil || opts.Advertise != "" {
 		return addr, serve, err
 	}
@@ -111,8 +111,8 @@ func (n *MeshNode) listen(opts *Options) (addr wire.Addr, serve func() error, er
 	return addr, serve, nil
 }
 
-// Close ends the node and all its connections. What waits for others is written, and they
-// are told, for a second at most.
+// Close ends the node and all its connections. It writes what waits for other nodes, and tells them, for a second at
+// most.
 func (n *MeshNode) Close() error {
 	n.engine.do(func(now time.Time) (legacy.Effects, error) {
 		n.life.Cancel() // so that no connection comes any more
@@ -141,12 +141,11 @@ func (n *MeshNode) Addr() string {
 	return n.listener.Addr().String()
 }
 
-// Connect connects to a node at an address, host:port, and returns when it has said who it
-// is, or is connected already. If it is lost later, it is dialled again, after a second at
-// first and a minute at most, until Disconnect. Errors: a *RefusedError if it is of another
-// network, ErrWire if it is no old node of this version, ErrSilent, ErrSelf, ErrTwice if it
-// was connected already and is lost at the same moment, ErrClosed, the context's and those
-// of dialling.
+// Connect connects to a node at an address, host:port, and returns when it has said who it is, or is connected
+// already. A connection that is lost later is dialled again, after a second at first and a minute at most, until
+// Disconnect. Errors: a *RefusedError if the node is of another network, ErrWire if it is no old node of this version,
+// ErrSilent, ErrSelf, ErrTwice if it was connected already and is lost at the same moment, ErrClosed, the context's
+// and those of dialling.
 func (n *MeshNode) Connect(ctx context.Context, addr string) error {
 	if err := n.dialer.keep(ctx, addr); err != nil {
 		return fmt.Errorf("compat: %s: %w", addr, err)
@@ -181,10 +180,9 @@ func (n *MeshNode) Dropped() map[Drop]uint64 {
 	return drops.Map()
 }
 
-// Send sends a message to all nodes of the network, when those that are connected have room
-// for it. It is no error if there are none.
-// In 0.4 and 0.5 packets are text or bytes. Old nodes take equal messages within a second
-// for one; of several, later ones get later times.
+// Send sends a message to all nodes of the network, when the connected ones have room for it. It is no error if there
+// are none. In 0.4 and 0.5 packets are text or bytes. Old nodes take equal messages within a second for one, so that
+// later ones get later times. Errors: ErrValue, ErrTooLarge, ErrClosed, the context's.
 func (n *MeshNode) Send(ctx context.Context, packets ...any) error {
 	args, err := legacy.FromGo(n.network.Version, packets)
 	if err == nil {
@@ -196,9 +194,8 @@ func (n *MeshNode) Send(ctx context.Context, packets ...any) error {
 	return n.engine.do(func(now time.Time) (legacy.Effects, error) { return n.engine.core.Broadcast(now, args) })
 }
 
-// Whisper sends a message to one node. If it is not connected, others are asked where it
-// is, and it is dialled; nobody tells whether that worked. Errors: ErrNoPeers, ErrFull,
-// ErrValue, ErrClosed, the context's.
+// Whisper sends a message to one node. If the node is not connected, others are asked where it is, and it is dialled;
+// no node tells whether that worked. Errors: ErrNoPeers, ErrFull, ErrValue, ErrClosed, the context's.
 func (n *MeshNode) Whisper(ctx context.Context, to string, packets ...any) error {
 	args, err := legacy.FromGo(n.network.Version, packets)
 	if err == nil {
@@ -223,9 +220,9 @@ func (n *MeshNode) awaitRoom(ctx context.Context) error {
 	return n.conns.awaitRoom(ctx)
 }
 
-// Messages yields what others send from the call on, until the context ends, the node is
-// closed (the last error is then ErrClosed) or the loop is left. A loop that is more than
-// 1024 messages behind ends with an error. The sequence can be ranged over once.
+// Messages yields what others send from the call on, until the context ends, the node is closed (the last error is
+// then ErrClosed) or the loop is left. A loop that is more than 1024 messages behind ends with an error. The sequence
+// can be ranged over once.
 func (n *MeshNode) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return follow(ctx, &n.news.messages)
 }

@@ -15,7 +15,7 @@ const (
 )
 
 // An outbox holds the frames that wait to be written to a node, how many questions the node has yet to answer, and why
-// the connection ends. Its lock guards all of it. The engine puts frames in, the writer takes them out.
+// the connection ends. Its lock guards all of it. The engine puts frames in, and the writer takes them out.
 type outbox struct {
 	more  notify.Flag      // there is something to write, or the connection ends
 	heard notify.Flag      // the node has answered, or the connection ends
@@ -59,8 +59,8 @@ func (o *outbox) take() (f legacy.Frame, over bool) {
 	return f, o.why != nil
 }
 
-// takeAnswer returns a frame for which the node may wait, if there is one. It does so only as long as the node has more
-// than some questions to answer and the connection does not end; otherwise enough is true.
+// takeAnswer returns an answer that the node may wait for, if there is one. It returns true instead if the node has at
+// most but questions to answer, or the connection ends.
 func (o *outbox) takeAnswer(but int) (f legacy.Frame, enough bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -72,7 +72,7 @@ func (o *outbox) takeAnswer(but int) (f legacy.Frame, enough bool) {
 	return f, false
 }
 
-// dequeue takes a frame out of the queue. The caller holds mu.
+// dequeue removes frame i. The caller holds mu.
 func (o *outbox) dequeue(i int) legacy.Frame {
 	f, crowded := o.queue[i], o.crowded()
 	copy(o.queue[1:i+1], o.queue[:i])
@@ -88,12 +88,12 @@ func (o *outbox) dequeue(i int) legacy.Frame {
 	return f
 }
 
-// crowded reports whether those who can wait should. The caller holds mu.
+// crowded reports whether senders that can wait should do so. The caller holds mu.
 func (o *outbox) crowded() bool {
 	return o.why == nil && (len(o.queue) > maxQueue/2 || o.bytes > maxQueueBytes/2)
 }
 
-// awaitRoom waits until the outbox is not crowded.
+// awaitRoom waits until the outbox is not crowded. Error: the context's.
 func (o *outbox) awaitRoom(ctx context.Context) error {
 	return o.room.Await(ctx, &o.mu, func() bool { return !o.crowded() })
 }
@@ -120,7 +120,7 @@ func (o *outbox) answered() {
 	o.signal()
 }
 
-// giveUp expects no answers any more.
+// giveUp expects no more answers to what was asked.
 func (o *outbox) giveUp() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -134,14 +134,14 @@ func (o *outbox) unasked() bool {
 	return o.window.Wants()
 }
 
-// discard drops what nobody will read.
+// discard drops all frames.
 func (o *outbox) discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.queue, o.bytes, o.answers = nil, 0, 0
 }
 
-// end notes why the connection ends, and reports whether that is news.
+// end notes why the connection ends. It reports false if the connection ends already.
 func (o *outbox) end(why error) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -27,20 +27,20 @@ const (
 	frameTime = 120 * time.Second // for one frame, from its first byte
 )
 
-// A pipe carries frames. One goroutine reads, one writes.
+// A pipe carries frames. One goroutine reads, and one writes.
 type pipe interface {
-	// read returns the body of the next frame, of so many bytes at most.
+	// read returns the body of the next frame. Error: wire.ErrTooLarge if it is longer than limit bytes.
 	read(limit int) ([]byte, error)
-	// write writes one frame, all of it at once.
+	// write writes one frame at once.
 	write(body []byte) error
 	remote() string
-	// closeWrite says that nothing more is written. Over WebSocket that closes the pipe.
+	// closeWrite says that nothing more is written. Over WebSocket it closes the pipe.
 	closeWrite() error
 	Close() error
 }
 
-// dial connects to a node.
-func dial(ctx context.Context, t Transport, addr string) (pipe, error) {
+// dialPipe connects to a node at an address, host:port.
+func dialPipe(ctx context.Context, t Transport, addr string) (pipe, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	switch t {
@@ -68,7 +68,7 @@ func dial(ctx context.Context, t Transport, addr string) (pipe, error) {
 	return stream{c}, nil
 }
 
-// A stream is TCP, or TLS.
+// A stream is a pipe over TCP or TLS.
 type stream struct{ net.Conn }
 
 func (s stream) remote() string { return s.RemoteAddr().String() }
@@ -97,8 +97,7 @@ func (s stream) write(body []byte) error {
 	return err
 }
 
-// A socket is a WebSocket. Frames travel as messages, which need not begin and end with
-// them.
+// A socket is a pipe over WebSocket. Frames travel in messages, which need not begin and end with them.
 type socket struct {
 	ws      *websocket.Conn
 	message io.Reader
@@ -119,7 +118,7 @@ func (s *socket) SetReadDeadline(t time.Time) error { return s.ws.SetReadDeadlin
 
 func (s *socket) read(limit int) ([]byte, error) { return readFrame(s, limit) }
 
-// Read reads messages one behind the other.
+// Read reads the messages as one stream.
 func (s *socket) Read(b []byte) (int, error) {
 	for {
 		if s.message == nil {
@@ -144,8 +143,8 @@ func (s *socket) write(body []byte) error {
 	return s.ws.WriteMessage(websocket.BinaryMessage, wire.AppendFrame(make([]byte, 0, 4+len(body)), body))
 }
 
-// listen accepts nodes until the listener is closed. Accept must not wait.
-func listen(t Transport, addr string, accept func(pipe)) (net.Listener, func() error, error) {
+// listenPipes returns a listener, and what accepts pipes until the listener is closed. Accept must not block.
+func listenPipes(t Transport, addr string, accept func(pipe)) (net.Listener, func() error, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, nil, err
@@ -185,7 +184,7 @@ func serve(l net.Listener, accept func(net.Conn)) error {
 	}
 }
 
-// certificate is made anew by each node, as nobody checks it. Old nodes take RSA only.
+// certificate makes a new certificate for each node, since no node checks it. Old nodes accept RSA only.
 func certificate() (tls.Certificate, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

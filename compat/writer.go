@@ -43,7 +43,7 @@ func (w *writer) run(end func(why error)) {
 	}
 }
 
-// write writes a frame so that the node can read it, and what comes behind it.
+// write writes a frame so that the node can read it, and what comes after it.
 func (w *writer) write(f legacy.Frame) error {
 	if !f.Paced {
 		return w.pipe.write(f.Body)
@@ -66,13 +66,13 @@ func (w *writer) write(f legacy.Frame) error {
 	return w.ask(w.pacer.Question(time.Now()))
 }
 
-// ask writes what the node answers. The answer may be there before the write returns.
+// ask writes a frame that the node answers. The answer may be there before the write returns.
 func (w *writer) ask(body []byte) error {
 	w.out.ask()
 	return w.writePaced(body)
 }
 
-// writePaced writes a frame where it may end.
+// writePaced writes a frame where it may end, with a filler before it if it must.
 func (w *writer) writePaced(body []byte) error {
 	now, size := time.Now(), 4+len(body)
 	filler, ok := w.pacer.Filler(now, size)
@@ -95,14 +95,14 @@ func (w *writer) writePaced(body []byte) error {
 	return nil
 }
 
-// pause waits until the node has read all that was written.
+// pause gives the node time to read all that was written.
 func (w *writer) pause() {
 	time.Sleep(drainTime)
 	w.pacer.Restart()
 }
 
-// await waits until the node has answered all questions but some. Meanwhile it is answered itself: if both waited for
-// each other, neither would go on.
+// await waits until the node has at most but questions to answer. It sends the node its answers meanwhile: if both
+// nodes waited for each other, neither would go on.
 func (w *writer) await(but int) error {
 	patience := time.NewTimer(answerTime)
 	defer patience.Stop()
@@ -125,7 +125,7 @@ func (w *writer) await(but int) error {
 	}
 }
 
-// drain waits until the node has read all, if that makes it easier to write more.
+// drain waits until the node has read all, if the pacer asks for that.
 func (w *writer) drain() error {
 	if !w.pacer.Crowded() {
 		return nil
