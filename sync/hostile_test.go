@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/p2p-today/go2p/internal/frame"
+	"github.com/p2p-today/go2p/internal/intervalset"
 	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
@@ -182,7 +183,7 @@ var villainies = []struct {
 			s := replica.SeenSet{}
 			for _, d := range v.dicts {
 				if d != nil {
-					s[d.pipeline.replica.Writer] = []replica.Interval{{First: 1, Last: 1 << 60}}
+					s[d.pipeline.replica.Writer] = intervalset.Set{{First: 1, Last: 1 << 60}}
 				}
 			}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
@@ -199,7 +200,7 @@ var villainies = []struct {
 	{"a seen set of very many writers", func(v *villain) {
 		s := replica.SeenSet{}
 		for i := range 1 << 16 {
-			s[fmt.Sprintf("%030d", i)] = []replica.Interval{{First: 1, Last: 1}}
+			s[fmt.Sprintf("%030d", i)] = intervalset.Set{{First: 1, Last: 1}}
 		}
 		for range 5 {
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})

@@ -192,7 +192,7 @@ func TestReconciliationIsCheap(t *testing.T) {
 func FuzzMessage(f *testing.F) {
 	m := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{2}}}
 	f.Add(m.Append(nil))
-	m = Message{Seen: SeenSet{"a": {{1, 2}}}, Ranges: []Range{
+	m = Message{Seen: SeenSet{"a": {{First: 1, Last: 2}}}, Ranges: []Range{
 		{Hi: "abc", Kind: RangeSum, Data: make([]byte, sumLength)}, {Hi: "abd", Kind: RangeDead, Dead: []uint64{1, 5}},
 		{Hi: "b"}, {Kind: RangeList, Data: make([]byte, 2*shortLength)},
 	}}

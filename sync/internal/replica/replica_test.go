@@ -316,15 +316,15 @@ func TestClash(t *testing.T) {
 // A seen set that could not be written down, and read again, is not taken over.
 func TestScatteredSeenSet(t *testing.T) {
 	r, scattered := testReplica("a"), SeenSet{}
-	for i := range uint64(maxStretch) {
-		scattered["b/1"] = append(scattered["b/1"], Interval{4*i + 1, 4*i + 1})
+	for i := range uint64(maxIntervals) {
+		scattered.add(Dot{Writer: "b/1", N: 4*i + 1})
 	}
 	var out Effects
-	if r.unite(Instant{}, scattered, &out); out.Full || len(r.seen["b/1"]) != maxStretch {
-		t.Errorf("a set at the limit: %v, %d stretches", out.Full, len(r.seen["b/1"]))
+	if r.unite(Instant{}, scattered, &out); out.Full || len(r.seen["b/1"]) != maxIntervals {
+		t.Errorf("a set at the limit: %v, %d intervals", out.Full, len(r.seen["b/1"]))
 	}
-	if r.unite(Instant{}, SeenSet{"b/1": {{3, 3}}}, &out); !out.Full || len(r.seen["b/1"]) != maxStretch {
-		t.Errorf("a set beyond it: %v, %d stretches", out.Full, len(r.seen["b/1"]))
+	if r.unite(Instant{}, SeenSet{"b/1": {{First: 3, Last: 3}}}, &out); !out.Full || len(r.seen["b/1"]) != maxIntervals {
+		t.Errorf("a set beyond it: %v, %d intervals", out.Full, len(r.seen["b/1"]))
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *Rows) Load(kind byte, key string, row *dcbor.Scanner) error {
 		}
 		return nil
 	case rowSeen:
-		s.replica.seen[s.replica.name(key)] = scanStretches(row)
+		s.replica.seen[s.replica.name(key)] = scanIntervals(row)
 		return nil
 	case rowBatch:
 		return s.loadBatch(key, row)
@@ -191,7 +191,7 @@ func (s *Rows) Change(out Effects, count time.Duration, set func(key, row []byte
 	}
 	slices.Sort(out.Writers)
 	for _, writer := range slices.Compact(out.Writers) {
-		set(rowKey(rowSeen, writer), appendStretches(nil, r.seen[writer]))
+		set(rowKey(rowSeen, writer), appendIntervals(nil, r.seen[writer]))
 	}
 	s.Count = count
 	set([]byte{rowClock}, s.appendClock(nil))
