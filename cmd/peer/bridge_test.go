@@ -13,7 +13,7 @@ import (
 	"github.com/p2p-today/go2p/compat"
 )
 
-func TestBridgeCheck(t *testing.T) {
+func TestBridge_CheckNamesTheOldNode(t *testing.T) {
 	n, err := compat.OpenSync(t.Context(), compat.Options{Version: "0.7", Subnet: "shed", Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestBridgeCheck(t *testing.T) {
 
 // An old network by way of `up --legacy` and `bridge add`: who is there, who was refused and
 // why, messages and keys both ways.
-func TestBridge(t *testing.T) {
+func TestBridge_MessagesAndKeysCrossBothWays(t *testing.T) {
 	talker, err := compat.OpenMesh(t.Context(), compat.Options{Version: "0.7", Subnet: "lab", Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func (p *peerProcess) ringOf(want int, good func(control.RingNode) bool) {
 
 // The scenario of a table: six peers import, two die at once, a seventh joins, one leaves,
 // one reads and writes without storing.
-func TestTable(t *testing.T) {
+func TestChord_TableSurvivesCrashes(t *testing.T) {
 	dir := t.TempDir()
 	peers := []*peerProcess{up(t, filepath.Join(dir, "0"), "--k", "6")}
 	for i := 1; i < 6; i++ {
@@ -144,7 +144,7 @@ func exported(t *testing.T, lines []string) string {
 }
 
 // The other commands, by two peers.
-func TestTableCommands(t *testing.T) {
+func TestChord_TwoPeersShareATable(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	a.ok("chord", "set", "color", "blue") // at once
@@ -216,7 +216,7 @@ func TestTableCommands(t *testing.T) {
 }
 
 // A peer with another k is told with both, and so is who runs into it; at k=2 four store.
-func TestTableRefusals(t *testing.T) {
+func TestChord_OtherKAndFullRingAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"), "--k", "2")
 	other := up(t, filepath.Join(dir, "other"), "--k", "3", "--join", a.addr())

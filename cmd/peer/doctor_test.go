@@ -9,7 +9,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func TestDoctor(t *testing.T) {
+func TestDoctor_SaysWhereItStops(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	b := up(t, filepath.Join(dir, "b"))

@@ -9,7 +9,7 @@ import (
 	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
-func TestEventStream(t *testing.T) {
+func TestEvents_FollowANeighbour(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

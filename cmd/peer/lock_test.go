@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestLock(t *testing.T) {
+func TestLock_OneHolderAtATime(t *testing.T) {
 	a, b, _ := line(t)
 	first := a.ok("lock", "job", "--", "sh", "-c", "echo $PEER_TERM")
 	second := a.ok("lock", "job", "--", "sh", "-c", "echo $PEER_TERM")

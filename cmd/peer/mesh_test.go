@@ -13,7 +13,7 @@ import (
 	"github.com/p2p-today/go2p/internal/testnet"
 )
 
-func TestThreeInALine(t *testing.T) {
+func TestMesh_ThreePeersInALineHearEachOther(t *testing.T) {
 	a, b, c := line(t)
 	a.neighbours(b, c) // b has introduced c
 
@@ -58,7 +58,7 @@ func TestThreeInALine(t *testing.T) {
 	}
 }
 
-func TestAskWaitsForTheReply(t *testing.T) {
+func TestMesh_AskWaitsForTheReply(t *testing.T) {
 	a, b, _ := line(t)
 	answered := make(chan struct{})
 	go func() {
@@ -75,7 +75,7 @@ func TestAskWaitsForTheReply(t *testing.T) {
 	}
 }
 
-func TestRefusedAtBothEnds(t *testing.T) {
+func TestMesh_RefusalIsReportedAtBothEnds(t *testing.T) {
 	dir := t.TempDir()
 	key := filepath.Join(dir, "lab.key")
 	if r := command("", "key", "new", key); r.code != 0 {
@@ -116,7 +116,7 @@ func TestRefusedAtBothEnds(t *testing.T) {
 	d.neighbours(a)
 }
 
-func TestKilledMiddleComesBack(t *testing.T) {
+func TestMesh_KilledPeerComesBack(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	b := up(t, filepath.Join(dir, "b"), "--join", a.addr())
@@ -139,7 +139,7 @@ func TestKilledMiddleComesBack(t *testing.T) {
 	}
 }
 
-func TestSendWaitsForTheFirstNeighbour(t *testing.T) {
+func TestMesh_SendWaitsForTheFirstNeighbour(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	a.kill()
@@ -156,7 +156,7 @@ func TestSendWaitsForTheFirstNeighbour(t *testing.T) {
 	}
 }
 
-func TestRecvTakes(t *testing.T) {
+func TestMesh_RecvTakesMessagesInOrder(t *testing.T) {
 	a, b, _ := line(t)
 	for i := range 10 {
 		a.ok("mesh", "whisper", b.ID, fmt.Sprint(i))
@@ -187,7 +187,7 @@ func TestRecvTakes(t *testing.T) {
 	}
 }
 
-func TestTooLargeInput(t *testing.T) {
+func TestMesh_TooLargeInputIsRefused(t *testing.T) {
 	p := up(t, t.TempDir())
 	big := strings.Repeat("x", 2<<20)
 	if r := p.pipe(big, "mesh", "send", "-"); r.code != exitFailure || !strings.Contains(r.err, "larger than") {
@@ -199,7 +199,7 @@ func TestTooLargeInput(t *testing.T) {
 }
 
 // Two machines on one Ethernet segment find each other without being told.
-func TestMDNSAcrossMachines(t *testing.T) {
+func TestMesh_PeersFindEachOtherByMDNS(t *testing.T) {
 	machines := testnet.LAN(t, 2)
 	dir := t.TempDir()
 	var ps []*peerProcess
@@ -223,7 +223,7 @@ func TestMDNSAcrossMachines(t *testing.T) {
 
 // Two peers that can reach only a third one are neighbours by way of it, and
 // directly when the way is free.
-func TestBehindARelay(t *testing.T) {
+func TestMesh_PeersBehindARelayMeet(t *testing.T) {
 	hub, leaves := testnet.Star(t, 2)
 	dir := t.TempDir()
 	relay := start(t, hub.Command(os.Args[0]), filepath.Join(dir, "relay"), "--no-mdns", "--relay")

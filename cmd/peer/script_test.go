@@ -168,8 +168,9 @@ func scriptEventually(ts *testscript.TestScript, _ bool, args []string) {
 
 func scriptBegin(ts *testscript.TestScript, _ bool, args []string) {
 	s := storyOf(ts)
-	s.begun = make(chan result, 1)
-	go func() { s.begun <- s.peers[args[0]].peer(args[1:]...) }()
+	p, done := s.peers[args[0]], make(chan result, 1)
+	go func() { done <- p.peer(args[1:]...) }()
+	s.begun = done
 }
 
 func scriptEnd(ts *testscript.TestScript, neg bool, _ []string) {

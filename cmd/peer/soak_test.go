@@ -76,7 +76,7 @@ func (s *soak) send(n int) {
 
 // Every message is handled once by every peer that was up, or came back within the
 // window. A message counts that its author had two seconds to spread.
-func TestSoak(t *testing.T) {
+func TestMesh_SoakLosesNoMessage(t *testing.T) {
 	const peers, rate, spread, comeBack = 5, 200, 2 * time.Second, 50 * time.Second
 	settled := 5 * time.Second
 	length, every := 8*time.Second, 3*time.Second

@@ -20,7 +20,7 @@ import (
 // Three processes write all the time, each to keys of its own and to some that all want,
 // while one after the other is killed and started again. In the end all have the same,
 // every key has at least what its writer was told is written, and no process has grown.
-func TestSyncSoak(t *testing.T) {
+func TestSync_SoakLosesNoWrite(t *testing.T) {
 	const peers = 3
 	length, every := 6*time.Second, 2*time.Second
 	if os.Getenv("GO2P_LONG") == "1" {

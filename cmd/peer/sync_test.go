@@ -31,7 +31,7 @@ func (p *peerProcess) lacks(key string) {
 	eventually(p.t, func() bool { return p.peer("sync", "get", key).code == exitMissing }, func() string { return key + " is there" })
 }
 
-func TestDictionary(t *testing.T) {
+func TestSync_PeersShareADictionary(t *testing.T) {
 	a, b, c := line(t)
 	a.ok("sync", "set", "color", "blue")
 	b.gets("color", "blue")
@@ -100,7 +100,7 @@ func TestDictionary(t *testing.T) {
 		func() string { return fmt.Sprintf("exports differ: %s, %s", got, want) })
 }
 
-func TestWatchAndUpdate(t *testing.T) {
+func TestSync_WatchGoesOnAfterARevision(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	a.ok("sync", "set", "x/1", "one")
@@ -135,7 +135,7 @@ func TestWatchAndUpdate(t *testing.T) {
 	}
 }
 
-func TestExportAndImport(t *testing.T) {
+func TestSync_ImportEqualsExport(t *testing.T) {
 	n := 3000
 	if os.Getenv("GO2P_LONG") == "1" {
 		n = 100_000
@@ -165,7 +165,7 @@ func TestExportAndImport(t *testing.T) {
 }
 
 // P7: what was acknowledged is there after kill -9, and is still the writer's.
-func TestKilledLosesNothing(t *testing.T) {
+func TestSync_KillLosesNoAcknowledgedWrite(t *testing.T) {
 	kills := 3
 	if os.Getenv("GO2P_LONG") == "1" {
 		kills = 50
@@ -222,7 +222,7 @@ func TestKilledLosesNothing(t *testing.T) {
 }
 
 // All three are killed straight after a write, and come back with everything.
-func TestAllAreKilled(t *testing.T) {
+func TestSync_AllKilledKeepTheirLeases(t *testing.T) {
 	a, b, c := line(t)
 	a.ok("sync", "set", "early", "1", "--acks", "2")
 	a.ok("sync", "set", "last", "write")
@@ -243,7 +243,7 @@ func TestAllAreKilled(t *testing.T) {
 	}
 }
 
-func TestOtherLeases(t *testing.T) {
+func TestSync_OtherLeasesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	a := up(t, filepath.Join(dir, "a"))
 	events := control.Lines[control.Event](t.Context(), control.NewClient(a.dir, patience), control.PathEvents, nil)

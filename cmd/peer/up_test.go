@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestSignalEndsCleanly(t *testing.T) {
+func TestUp_SignalEndsCleanly(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		dir := filepath.Join(t.TempDir(), "data")
 		p := up(t, dir)
@@ -32,7 +32,7 @@ func TestSignalEndsCleanly(t *testing.T) {
 }
 
 // A socket's name must be short; a directory's need not be.
-func TestLongDataDirectory(t *testing.T) {
+func TestUp_DataDirectoryMayHaveALongName(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
 	p := up(t, dir)
@@ -48,7 +48,7 @@ func TestLongDataDirectory(t *testing.T) {
 	}
 }
 
-func TestSocketIsPrivate(t *testing.T) {
+func TestUp_SocketIsPrivate(t *testing.T) {
 	p := up(t, t.TempDir())
 	info, err := os.Stat(filepath.Join(p.dir, "control.sock"))
 	if err != nil || info.Mode().Perm() != 0o600 {

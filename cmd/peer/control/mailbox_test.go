@@ -15,7 +15,7 @@ func put(b *Mailbox, from, to int) {
 	}
 }
 
-func TestMailboxKeepsTheLast(t *testing.T) {
+func TestMailbox_KeepsTheLast(t *testing.T) {
 	var b Mailbox
 	put(&b, 0, maxKept+10)
 	if _, ok := b.find("9"); ok {
@@ -35,7 +35,7 @@ func TestMailboxKeepsTheLast(t *testing.T) {
 	}
 }
 
-func TestMailboxFollowers(t *testing.T) {
+func TestMailbox_FollowersGetAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Mailbox
 		put(&b, 0, 2)
@@ -73,7 +73,7 @@ func TestMailboxFollowers(t *testing.T) {
 }
 
 // What a reader did not get waits for the next, unless another one follows.
-func TestMailboxTakesBack(t *testing.T) {
+func TestMailbox_TakesBackWhatWasNotRead(t *testing.T) {
 	var b Mailbox
 	put(&b, 0, 2)
 	b.unfollow(nil, b.take(1))
