@@ -121,7 +121,7 @@ func (p *chordPortal) again(ctx context.Context, d time.Duration, key string, c 
 
 // look has one table follow the other. It reports whether the key needs no other look at what may then be known.
 func (p *chordPortal) look(ctx context.Context, key string, c cause) (done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*relayTime)
+	ctx, cancel := context.WithTimeout(ctx, 2*nativeTime)
 	defer cancel()
 	native, err := p.native.Item(ctx, key, nil)
 	if err != nil && !errors.Is(err, chord.ErrNotFound) {

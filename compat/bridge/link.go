@@ -8,30 +8,9 @@ import (
 
 	"github.com/p2p-today/go2p/compat"
 	"github.com/p2p-today/go2p/compat/internal/legacy"
-	"github.com/p2p-today/go2p/compat/internal/wire"
 	"github.com/p2p-today/go2p/internal/backoff"
 	"github.com/p2p-today/go2p/mesh"
 )
-
-// A network is an old network.
-type network struct {
-	subnet  string
-	id      string // as it travels
-	version wire.Version
-}
-
-func newNetwork(n legacy.Network) network {
-	return network{subnet: n.Subnet, id: n.ID(), version: n.Version}
-}
-
-// ghost returns the ID that an author has in the network.
-func (n network) ghost(author string) string { return legacy.GhostID(author, n.id) }
-
-// origin returns the name that a node of the network has elsewhere.
-func (n network) origin(id string) string { return legacy.Origin(n.subnet, id) }
-
-// encode returns packets as they travel in the network. Errors: ErrValue, ErrTooLarge.
-func (n network) encode(packets ...any) ([]any, error) { return legacy.FromGo(n.version, packets) }
 
 // An oldNode is the bridge's node in an old network.
 type oldNode interface {
@@ -149,6 +128,16 @@ type dialer struct {
 
 func (d dialer) Dial(ctx context.Context, addr string) error { return d.impersonator.Dial(ctx, addr) }
 
+// status returns how a link stands.
+func (l *link) status() LinkStatus {
+	s := LinkStatus{
+		Name: l.name, Options: l.opts, ID: l.node.ID(), Addr: l.node.Addr(), Peers: l.node.Peers(), Authors: l.ghosts.len(),
+		Elected: l.leadership.elected(), In: l.counters.in.Load(), Out: l.counters.out.Load(), Dropped: l.node.Dropped(),
+	}
+	l.counters.addTo(&s)
+	return s
+}
+
 // close ends the link.
 func (l *link) close() {
 	l.cancel()
@@ -220,17 +209,5 @@ func (l *link) observer() *compat.Observer {
 				l.counters.refuse(ev)
 			}
 		},
-	}
-}
-
-// sleep waits, and reports whether the context has not ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -19,7 +19,6 @@ const (
 	maxMessages = 1024        // that wait on either way
 	maxWhispers = 256         // that wait on either way
 	deferTime   = time.Second // that other bridges wait for the elected one to send a message
-	relayTime   = 10 * time.Second
 )
 
 // A nativeMesh is what a portal needs of the native network.
@@ -214,7 +213,7 @@ func (m *messages) deliver(ctx context.Context, r reply) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, relayTime)
+	ctx, cancel := context.WithTimeout(ctx, nativeTime)
 	defer cancel()
 	return m.native.RelayTo(ctx, to, m.relayed(r.msg), r.msg.Packets...)
 }
@@ -225,24 +224,4 @@ func author(msg mesh.Message) string {
 		return msg.Origin
 	}
 	return msg.From.String()
-}
-
-// offer sends without blocking, and reports whether there was room.
-func offer[T any](c chan<- T, v T) bool {
-	select {
-	case c <- v:
-		return true
-	default:
-		return false
-	}
-}
-
-// next waits for what a channel has next. It reports false if the context has ended.
-func next[T any](ctx context.Context, c <-chan T) (v T, ok bool) {
-	select {
-	case <-ctx.Done():
-		return v, false
-	case v = <-c:
-		return v, true
-	}
 }

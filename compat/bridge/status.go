@@ -49,16 +49,6 @@ type LinkStatus struct {
 	Refused []Refusal // the last 16
 }
 
-// status returns how a link stands.
-func (l *link) status() LinkStatus {
-	s := LinkStatus{
-		Name: l.name, Options: l.opts, ID: l.node.ID(), Addr: l.node.Addr(), Peers: l.node.Peers(), Authors: l.ghosts.len(),
-		Elected: l.leadership.elected(), In: l.counters.in.Load(), Out: l.counters.out.Load(), Dropped: l.node.Dropped(),
-	}
-	l.counters.addTo(&s)
-	return s
-}
-
 // counters count what crosses a link, and what does not. mu guards dropped and refused.
 type counters struct {
 	log     *slog.Logger

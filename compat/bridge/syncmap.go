@@ -182,7 +182,7 @@ func (p *syncPortal) settle(ctx context.Context, key string, w legacy.WriteConfl
 // act does what was decided.
 func (p *syncPortal) act(ctx context.Context, key string, verdict policy.Verdict, v view) error {
 	life := ctx
-	ctx, cancel := context.WithTimeout(ctx, relayTime)
+	ctx, cancel := context.WithTimeout(ctx, nativeTime)
 	defer cancel()
 	var err error
 	switch verdict.Do {
