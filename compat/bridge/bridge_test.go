@@ -17,7 +17,7 @@ import (
 
 // Messages cross between old networks of different versions and a native one, once each,
 // and so do replies.
-func TestBridgeMesh(t *testing.T) {
+func TestBridge_MessagesAndRepliesCrossOnce(t *testing.T) {
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
 	first := oldMeshPeer(t, compat.Options{Kind: compat.Mesh, Version: "0.4"})
@@ -94,7 +94,7 @@ func TestBridgeMesh(t *testing.T) {
 }
 
 // Keys, their leases and their deletes cross between two old networks and a native one.
-func TestBridgeSync(t *testing.T) {
+func TestBridge_KeysLeasesAndDeletesCross(t *testing.T) {
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
 	first := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7"})
@@ -188,7 +188,7 @@ func TestBridgeSync(t *testing.T) {
 
 // If all claim a key at once, two in each network, the native value stands everywhere, and
 // who has lost hears of it.
-func TestBridgeContest(t *testing.T) {
+func TestBridge_NativeValueStandsInConflicts(t *testing.T) {
 	peers := natives(t, 2)
 	b := peers[0].bridge(t)
 	nodes := map[string]*compat.SyncNode{}
@@ -242,7 +242,7 @@ func TestBridgeContest(t *testing.T) {
 }
 
 // A key that is set in an old table is read in the native one, and the other way round.
-func TestBridgeChord(t *testing.T) {
+func TestBridge_TablesFollowEachOther(t *testing.T) {
 	peers := natives(t, 3)
 	b := peers[0].bridge(t)
 	old := oldChordPeer(t, compat.Options{Kind: compat.Chord, Version: "0.7"})

@@ -25,7 +25,7 @@ type speaker struct {
 
 // P11: bridges in a ring, and beside each other, bring everything to everybody once, and
 // when one of them ends the others go on.
-func TestBridgesInCircles(t *testing.T) {
+func TestBridges_InCirclesRelayOnce(t *testing.T) {
 	t.Parallel()
 	for _, versions := range [][]string{{"0.7", "0.7", "0.7"}, {"0.4", "0.5", "0.6"}} {
 		t.Run(fmt.Sprint(versions), func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestBridgesInCircles(t *testing.T) {
 }
 
 // The same with real old nodes.
-func TestOldBridgesInCircles(t *testing.T) {
+func TestOldBridges_InCirclesRelayOnce(t *testing.T) {
 	t.Parallel()
 	var olds []speaker
 	for i, who := range [][2]string{{"py", "0.7"}, {"js", "0.7"}, {"py", "0.4"}} {
@@ -152,7 +152,7 @@ func (d *slowDict) Item(key string) (p2psync.Item, error) {
 }
 
 // A bridge that is so far behind that it cannot hear any more of a delete finds out.
-func TestBridgeLagsBehind(t *testing.T) {
+func TestBridge_LaggingFindsDeletes(t *testing.T) {
 	p := natives(t, 1)[0]
 	old := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7"})
 	opts := compat.Options{Kind: compat.Sync, Version: "0.7"}
@@ -189,7 +189,7 @@ func TestBridgeLagsBehind(t *testing.T) {
 }
 
 // Of two bridges one goes on with the leases that the other has mirrored.
-func TestBridgesMirrorLeases(t *testing.T) {
+func TestBridges_OneGoesOnWithLeasesOfAnother(t *testing.T) {
 	t.Parallel()
 	peers := natives(t, 3)
 	old := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7"})

@@ -17,7 +17,7 @@ import (
 
 // P9 and P10: whatever an old network sends over a bridge, what native peers hold stays
 // theirs, memory is bounded, and others go on.
-func TestHostileOldNetwork(t *testing.T) {
+func TestBridge_HostileOldNetworkTakesNothing(t *testing.T) {
 	peers := natives(t, 2)
 	b := peers[0].bridge(t)
 	bad := oldSyncPeer(t, compat.Options{Kind: compat.Sync, Version: "0.7", Subnet: "bad"})

@@ -69,7 +69,7 @@ func logLinks(t *testing.T, bridges ...*Bridge) {
 }
 
 // A real py and a real js node in networks of their own, and three native peers.
-func TestOldBridgeMesh(t *testing.T) {
+func TestOldBridge_MessagesCross(t *testing.T) {
 	oldpeers.Installed(t)
 	t.Parallel()
 	peers := natives(t, 3)
@@ -145,7 +145,7 @@ func TestOldBridgeMesh(t *testing.T) {
 }
 
 // Dictionaries of real old nodes of different versions and of native peers are one.
-func TestOldBridgeSync(t *testing.T) {
+func TestOldBridge_KeysCross(t *testing.T) {
 	oldpeers.Installed(t)
 	t.Parallel()
 	peers := natives(t, 3)
@@ -252,7 +252,7 @@ func TestOldBridgeSync(t *testing.T) {
 }
 
 // Tables of real old nodes and of native peers.
-func TestOldBridgeChord(t *testing.T) {
+func TestOldBridge_TablesFollowEachOther(t *testing.T) {
 	oldpeers.Installed(t)
 	t.Parallel()
 	peers := natives(t, 3)
@@ -281,7 +281,7 @@ func TestOldBridgeChord(t *testing.T) {
 
 // What a bridge carries between two py nodes that speak and hear as fast as they can, without
 // losing anything or a link. The bench compares it with what they exchange by themselves.
-func TestOldBridgeUnderLoad(t *testing.T) {
+func TestOldBridge_UnderLoadLosesNothing(t *testing.T) {
 	oldpeers.Needs(t, "py", "0.7")
 	length := 5 * time.Second
 	if os.Getenv("GO2P_LONG") == "1" {
