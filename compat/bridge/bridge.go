@@ -1,4 +1,15 @@
-// Package bridge relays between old networks of py2p and js2p and a native network, in both directions, and between old networks.
+// Package bridge joins old networks of py2p and js2p with a native network, and with each other. [New] makes a
+// [Bridge] on a mesh; [Bridge.Add] gives it a link with an old network, which compat.ParseURL can read from a URL.
+//
+// Messages cross as messages: an old node appears natively as legacy:<subnet>/<id>, and a native peer has a ghost in
+// each old network, an ID that every bridge derives in the same way. Keys of an old dictionary follow those of the
+// native dictionary and the other way round; so do those of tables. If both sides write a key without knowledge of
+// each other, the native value stands.
+//
+// Any number of bridges may join the same networks. Each message and each key crosses once, and when one bridge ends,
+// the others go on under the same ghosts. docs/legacy.md says what does not cross; [LinkStatus] counts it.
+//
+// Old networks prove nothing. What a bridge relays from one is shown as unsigned, and cannot override a native lease.
 package bridge
 
 import (
@@ -11,13 +22,6 @@ import (
 	"github.com/p2p-today/go2p/compat"
 	"github.com/p2p-today/go2p/mesh"
 	p2psync "github.com/p2p-today/go2p/sync"
-)
-
-// Errors of a bridge.
-var (
-	ErrNoLink   = errors.New("no such link")
-	ErrLinkName = errors.New("there is a link with this name")
-	ErrNoBridge = errors.New("no bridge to that network is known")
 )
 
 // Options are the optional settings of New.
@@ -120,9 +124,9 @@ func (b *Bridge) add(ctx context.Context, name string, opts compat.Options, addr
 
 // Remove ends a link. Error: ErrNoLink.
 func (b *Bridge) Remove(name string) error {
-	l := b.links.remove(name)
-	if l == nil {
-		return fmt.Errorf("compat: bridge: %w: %q", ErrNoLink, name)
+	l, err := b.links.remove(name)
+	if err != nil {
+		return fmt.Errorf("compat: bridge: %w", err)
 	}
 	l.close()
 	return nil
@@ -144,9 +148,9 @@ func (b *Bridge) Whisper(ctx context.Context, to string, packets ...any) error {
 	if !errors.Is(err, ErrNoBridge) {
 		return err
 	}
-	relay, known := b.router.relay(to)
+	other, known := b.router.bridgeTo(to)
 	if !known {
 		return err
 	}
-	return b.mesh.Reply(ctx, mesh.Message{From: relay, Origin: to}, packets...)
+	return b.mesh.Reply(ctx, mesh.Message{From: other, Origin: to}, packets...)
 }

@@ -54,12 +54,6 @@ type chordPortal struct {
 	start  func(func())      // a goroutine of the link
 }
 
-func newChordPortal(
-	n network, old oldTable, native nativeTable, q *workQueue, c *counters, start func(func()), log *slog.Logger,
-) *chordPortal {
-	return &chordPortal{network: n, old: old, native: native, queue: q, counters: c, log: log, agreed: map[string]string{}, start: start}
-}
-
 // watch notes which keys of the native table there are, and then which change.
 func (p *chordPortal) watch(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -95,7 +89,7 @@ func (p *chordPortal) run(ctx context.Context) {
 		if len(p.agreed) >= maxAgreed {
 			clear(p.agreed)
 		}
-		done, err := p.look(ctx, key, c)
+		done, err := p.process(ctx, key, c)
 		if err != nil && ctx.Err() == nil {
 			p.log.Info("a key does not cross yet", "key", key, "err", err)
 			p.counters.drop(DropLater)
@@ -119,8 +113,8 @@ func (p *chordPortal) again(ctx context.Context, d time.Duration, key string, c 
 	})
 }
 
-// look has one table follow the other. It reports whether the key needs no other look at what may then be known.
-func (p *chordPortal) look(ctx context.Context, key string, c cause) (done bool, err error) {
+// process has one table follow the other. It reports whether the key needs no other look at what may then be known.
+func (p *chordPortal) process(ctx context.Context, key string, c cause) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*nativeTime)
 	defer cancel()
 	native, err := p.native.Item(ctx, key, nil)

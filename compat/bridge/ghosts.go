@@ -25,6 +25,9 @@ type ghostNode interface {
 	Close() error
 }
 
+// An openGhost opens the node of a ghost; receive gets what it hears.
+type openGhost func(ctx context.Context, id string, receive func(compat.Message)) (ghostNode, error)
+
 // A ghost is a node under the ID that an author from outside has in an old network, to which old nodes reply. It says
 // nothing and passes nothing on.
 type ghost struct {
@@ -37,7 +40,7 @@ type ghost struct {
 type ghosts struct {
 	network  network
 	peers    func() []compat.Peer // old nodes that the link is connected with
-	open     func(ctx context.Context, id string, take func(compat.Message)) (ghostNode, error)
+	open     openGhost
 	counters *counters
 	log      *slog.Logger
 
@@ -52,10 +55,11 @@ type ghosts struct {
 type ghostDial struct{ author, addr string }
 
 func newGhosts(
-	n network, peers func() []compat.Peer, open func(context.Context, string, func(compat.Message)) (ghostNode, error), c *counters, log *slog.Logger,
+	n network, peers func() []compat.Peer, open openGhost, c *counters, log *slog.Logger,
 ) *ghosts {
 	return &ghosts{
-		network: n, peers: peers, open: open, counters: c, log: log, byAuthor: map[string]*ghost{}, dialled: map[ghostDial]time.Time{},
+		network: n, peers: peers, open: open, counters: c, log: log,
+		byAuthor: map[string]*ghost{}, dialled: map[ghostDial]time.Time{},
 	}
 }
 
@@ -66,9 +70,9 @@ func (gs *ghosts) len() int {
 	return len(gs.byAuthor)
 }
 
-// listen has old nodes reply to an author from now on; take gets what they say. For a new author it waits until they
+// ensure has old nodes reply to an author from now on; receive gets what they say. For a new author it waits until they
 // can, but not long.
-func (gs *ghosts) listen(ctx context.Context, author string, take func(author string, msg compat.Message)) {
+func (gs *ghosts) ensure(ctx context.Context, author string, receive func(author string, msg compat.Message)) {
 	now := time.Now()
 	known, room := gs.touch(now, author)
 	switch {
@@ -78,7 +82,7 @@ func (gs *ghosts) listen(ctx context.Context, author string, take func(author st
 		gs.counters.drop(DropAuthors)
 		return
 	}
-	n, err := gs.open(ctx, gs.network.ghost(author), func(msg compat.Message) { take(author, msg) })
+	n, err := gs.open(ctx, gs.network.ghost(author), func(msg compat.Message) { receive(author, msg) })
 	if err != nil {
 		gs.log.Warn("no replies to an author", "author", author, "err", err)
 		return
@@ -172,7 +176,8 @@ func (gs *ghosts) connect(ctx context.Context, g *ghost, wait time.Duration) {
 	}
 }
 
-// mayDial reports whether an old node may be dialled, and notes that it is: until it is connected, and for when it is lost.
+// mayDial reports whether an old node may be dialled, and notes that it is: until it is connected, and for when it is
+// lost.
 func (gs *ghosts) mayDial(d ghostDial) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -183,7 +188,7 @@ func (gs *ghosts) mayDial(d ghostDial) bool {
 	return true
 }
 
-// close closes all, once nobody listens or tends any more.
+// close closes all, once nobody ensures or tends any more.
 func (gs *ghosts) close() {
 	gs.wg.Wait()
 	gs.mu.Lock()

@@ -8,8 +8,8 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/legacy"
 )
 
-// A leadership is a bridge's part in the election among the bridges between the native network and an old one. They hear
-// each other in the old network. mu guards the state.
+// A leadership is a bridge's part in the election among the bridges between the native network and an old one. They
+// hear each other in the old network. mu guards the state.
 type leadership struct {
 	self legacy.Presence
 

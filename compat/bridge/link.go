@@ -7,20 +7,11 @@ import (
 	"time"
 
 	"github.com/p2p-today/go2p/compat"
+	"github.com/p2p-today/go2p/compat/bridge/internal/conflict"
 	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/internal/backoff"
 	"github.com/p2p-today/go2p/mesh"
 )
-
-// An oldNode is the bridge's node in an old network.
-type oldNode interface {
-	ID() string
-	Addr() string
-	Peers() []compat.Peer
-	Dropped() map[compat.Drop]uint64
-	Connect(ctx context.Context, addr string) error
-	Close() error
-}
 
 // A link is the bridge's node in an old network, and the portals through which things cross. It owns the node and the
 // goroutines; everything else that changes has an owner of its own.
@@ -30,7 +21,7 @@ type link struct {
 	residents  *residents
 	leadership *leadership
 	queue      *workQueue // of keys
-	node       oldNode
+	node       *compat.MeshNode
 	ghosts     *ghosts
 	messages   *messages
 
@@ -95,24 +86,30 @@ func (l *link) open(ctx context.Context) (n *compat.MeshNode, portal []func(cont
 		if err != nil {
 			return nil, nil, err
 		}
-		p := newSyncPortal(l.network, n.Impersonator(), l.dict, l.queue, l.leadership, l.residents, l.counters, l.log)
+		p := &syncPortal{
+			network: l.network, old: n.Impersonator(), native: l.dict, queue: l.queue, leadership: l.leadership,
+			residents: l.residents, counters: l.counters, log: l.log, losers: conflict.Losers{},
+		}
 		return n.MeshNode, []func(context.Context){p.watch, p.run}, nil
 	case compat.Chord:
 		n, err := compat.OpenChord(ctx, opts)
 		if err != nil {
 			return nil, nil, err
 		}
-		p := newChordPortal(l.network, n, l.table, l.queue, l.counters, l.wg.Go, l.log)
+		p := &chordPortal{
+			network: l.network, old: n, native: l.table, queue: l.queue, counters: l.counters, log: l.log,
+			start: l.wg.Go, agreed: map[string]string{},
+		}
 		return n.MeshNode, []func(context.Context){p.watch, p.run}, nil
 	}
 	n, err = compat.OpenMesh(ctx, opts)
 	return n, nil, err
 }
 
-// openGhost opens the node of a ghost; take gets what it hears.
-func (l *link) openGhost(ctx context.Context, id string, take func(compat.Message)) (ghostNode, error) {
+// openGhost opens the node of a ghost; receive gets what it hears.
+func (l *link) openGhost(ctx context.Context, id string, receive func(compat.Message)) (ghostNode, error) {
 	opts := l.opts
-	opts.Observer = &compat.Observer{Message: take}
+	opts.Observer = &compat.Observer{Message: receive}
 	n, err := compat.OpenGhost(ctx, opts, id)
 	if err != nil {
 		return nil, err
@@ -161,11 +158,8 @@ func (l *link) connect(ctx context.Context, addr string) {
 	}
 }
 
-// An announcer tells other bridges in the old network of this one.
-type announcer interface{ Announce(p legacy.Presence) error }
-
 // tick does what is due from time to time.
-func (l *link) tick(ctx context.Context, self announcer) {
+func (l *link) tick(ctx context.Context, self compat.Impersonator) {
 	every := time.NewTicker(100 * time.Millisecond)
 	defer every.Stop()
 	for n := 0; ; n++ {
@@ -188,7 +182,7 @@ func (l *link) observer() *compat.Observer {
 	return &compat.Observer{
 		Message: func(m compat.Message) {
 			l.residents.add(m.From)
-			l.messages.take(m)
+			l.messages.receive(m)
 		},
 		Change: func(c compat.Change) {
 			l.residents.add(c.Owner)
@@ -206,7 +200,7 @@ func (l *link) observer() *compat.Observer {
 				l.residents.add(ev.Peer.ID)
 				l.leadership.join(time.Now())
 			case compat.EventRefused:
-				l.counters.refuse(ev)
+				l.counters.addRefusal(ev)
 			}
 		},
 	}

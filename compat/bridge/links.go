@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,6 +9,12 @@ import (
 	"sync"
 
 	"github.com/p2p-today/go2p/compat"
+)
+
+// Errors of links.
+var (
+	ErrNoLink   = errors.New("no such link")
+	ErrLinkName = errors.New("there is a link with this name")
 )
 
 // links are the links of a bridge, by name. mu guards them; it is held while one is opened, so that no two get a name.
@@ -41,13 +48,16 @@ func (ls *links) add(name, prefix string, open func(name string) (*link, error))
 	return l, nil
 }
 
-// remove takes a link out and returns it, or nil if there is none of this name.
-func (ls *links) remove(name string) *link {
+// remove takes a link out and returns it. Error: ErrNoLink.
+func (ls *links) remove(name string) (*link, error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := ls.byName[name]
+	if l == nil {
+		return nil, fmt.Errorf("%w: %q", ErrNoLink, name)
+	}
 	delete(ls.byName, name)
-	return l
+	return l, nil
 }
 
 // all returns the links, sorted by name.

@@ -17,8 +17,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// offer sends without blocking, and reports whether there was room.
-func offer[T any](c chan<- T, v T) bool {
+// trySend sends without blocking, and reports whether there was room.
+func trySend[T any](c chan<- T, v T) bool {
 	select {
 	case c <- v:
 		return true

@@ -69,7 +69,8 @@ type reply struct {
 }
 
 func newMessages(
-	n network, native nativeMesh, lead *leadership, c *counters, whisperTo func(from, to string, packets []any) error, log *slog.Logger,
+	n network, native nativeMesh, lead *leadership, c *counters,
+	whisperTo func(from, to string, packets []any) error, log *slog.Logger,
 ) *messages {
 	return &messages{
 		network: n, native: native, leadership: lead, counters: c, whisperTo: whisperTo, log: log,
@@ -78,13 +79,13 @@ func newMessages(
 	}
 }
 
-// take takes a message of an old node. It does not block. What came over a bridge goes back over none.
-func (m *messages) take(msg compat.Message) {
+// receive takes a message of an old node. It does not block. What came over a bridge goes back over none.
+func (m *messages) receive(msg compat.Message) {
 	switch {
 	case legacy.IsGhost(msg.From):
 	case msg.Kind == compat.KindWhisper:
 		m.counters.drop(DropReceiver) // to the bridge's own node
-	case !offer(m.in, msg):
+	case !trySend(m.in, msg):
 		m.counters.drop(compat.DropFull)
 	}
 }
@@ -107,7 +108,7 @@ func (m *messages) observe(msg mesh.Message) {
 	if msg.Origin != "" && strings.HasPrefix(msg.OriginID, m.network.id+"/") {
 		return
 	}
-	if !offer(m.out, outgoing{msg, time.Now()}) {
+	if !trySend(m.out, outgoing{msg, time.Now()}) {
 		m.counters.drop(compat.DropFull)
 	}
 }
@@ -117,7 +118,7 @@ func (m *messages) observe(msg mesh.Message) {
 func (m *messages) relayOut(ctx context.Context, peers func() []compat.Peer, old oldMesh, ghosts *ghosts) {
 	for o, ok := next(ctx, m.out); ok; o, ok = next(ctx, m.out) {
 		if m.leadership.elected() {
-			ghosts.listen(ctx, author(o.msg), m.takeReply)
+			ghosts.ensure(ctx, author(o.msg), m.receiveReply)
 		} else if !sleep(ctx, time.Until(o.at.Add(deferTime))) {
 			return
 		}
@@ -162,7 +163,7 @@ func (m *messages) whisper(from, to string, packets []any) error {
 		m.counters.drop(DropValue)
 		return err
 	}
-	if !offer(m.whispersOut, whisper{from, to, packets}) {
+	if !trySend(m.whispersOut, whisper{from, to, packets}) {
 		m.counters.drop(compat.DropFull)
 		return compat.ErrFull
 	}
@@ -177,7 +178,7 @@ func (m *messages) whisperOut(ctx context.Context, old oldMesh, ghosts *ghosts) 
 			err = old.AwaitRoom(ctx)
 		}
 		if m.leadership.elected() {
-			ghosts.listen(ctx, w.from, m.takeReply)
+			ghosts.ensure(ctx, w.from, m.receiveReply)
 		}
 		if err == nil {
 			err = old.Whisper(m.network.ghost(w.from), w.to, args)
@@ -191,9 +192,9 @@ func (m *messages) whisperOut(ctx context.Context, old oldMesh, ghosts *ghosts) 
 	}
 }
 
-// takeReply takes what an old node whispers to the ghost of an author. It does not block.
-func (m *messages) takeReply(author string, msg compat.Message) {
-	if msg.Kind == compat.KindWhisper && !legacy.IsGhost(msg.From) && !offer(m.whispersIn, reply{author, msg}) {
+// receiveReply takes what an old node whispers to the ghost of an author. It does not block.
+func (m *messages) receiveReply(author string, msg compat.Message) {
+	if msg.Kind == compat.KindWhisper && !legacy.IsGhost(msg.From) && !trySend(m.whispersIn, reply{author, msg}) {
 		m.counters.drop(compat.DropFull)
 	}
 }

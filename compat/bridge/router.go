@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -11,20 +12,23 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-const maxRelays = 256 // subnets; then all are forgotten
+// ErrNoBridge is for an old node of a network from which nobody relays.
+var ErrNoBridge = errors.New("no bridge to that network is known")
 
-// A router knows the ways of whispers to old nodes: a link, or another bridge. mu guards relays.
+const maxSubnets = 256 // of other bridges; then all are forgotten
+
+// A router knows the ways of whispers to old nodes: a link, or another bridge. mu guards bridges.
 type router struct {
 	self  peer.ID
 	links *links
 	log   *slog.Logger
 
-	mu     sync.Mutex
-	relays map[string]peer.ID // the bridge that was last heard to relay from a subnet
+	mu      sync.Mutex
+	bridges map[string]peer.ID // the bridge that was last heard to relay from a subnet
 }
 
 func newRouter(self peer.ID, links *links, log *slog.Logger) *router {
-	return &router{self: self, links: links, log: log, relays: map[string]peer.ID{}}
+	return &router{self: self, links: links, log: log, bridges: map[string]peer.ID{}}
 }
 
 // observe notes from which subnet another bridge relays.
@@ -35,19 +39,19 @@ func (r *router) observe(msg mesh.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.relays) >= maxRelays {
-		clear(r.relays)
+	if len(r.bridges) >= maxSubnets {
+		clear(r.bridges)
 	}
-	r.relays[subnet] = msg.From
+	r.bridges[subnet] = msg.From
 }
 
-// relay returns the bridge that was last heard to relay from the subnet of an old node.
-func (r *router) relay(to string) (relay peer.ID, known bool) {
+// bridgeTo returns the bridge that was last heard to relay from the subnet of an old node.
+func (r *router) bridgeTo(to string) (bridge peer.ID, known bool) {
 	subnet, _, _ := legacy.SplitOrigin(to)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	relay, known = r.relays[subnet]
-	return relay, known
+	bridge, known = r.bridges[subnet]
+	return bridge, known
 }
 
 // handle takes native whispers that are for old nodes.

@@ -27,8 +27,8 @@ const (
 
 const maxRefused = 16
 
-// A Refusal is a node that was not let in, or one that has not let this one in. Err says of which network it is, if that
-// shows.
+// A Refusal is a node that was not let in, or one that has not let this one in. Err says of which network it is, if
+// that shows.
 type Refusal struct {
 	Remote string
 	Err    error
@@ -84,8 +84,8 @@ func (c *counters) crossedIn(ctx context.Context, err error) {
 	}
 }
 
-// refuse notes that a connection was refused, unless it is one too many with a node.
-func (c *counters) refuse(ev compat.Event) {
+// addRefusal notes that a connection was refused, unless it is one too many with a node.
+func (c *counters) addRefusal(ev compat.Event) {
 	if errors.Is(ev.Err, compat.ErrTwice) {
 		return
 	}

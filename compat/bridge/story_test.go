@@ -16,6 +16,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/p2p-today/go2p/compat/bridge/internal/conflict"
 	"github.com/p2p-today/go2p/compat/internal/legacy"
 	"github.com/p2p-today/go2p/compat/internal/wire"
 	p2psync "github.com/p2p-today/go2p/sync"
@@ -162,7 +163,10 @@ func (s *story) addBridge(name string) {
 	b := &storyBridge{story: s, name: name, leadership: newLeadership("tag", name)}
 	b.store = &storyStore{name: name, entries: map[string]legacy.Entry{}, bridge: b}
 	log := slog.New(slog.DiscardHandler)
-	b.portal = newSyncPortal(storyNetwork, b, b, newWorkQueue(), b.leadership, newResidents(), newCounters(log), log)
+	b.portal = &syncPortal{
+		network: storyNetwork, old: b, native: b, queue: newWorkQueue(), leadership: b.leadership, residents: newResidents(),
+		counters: newCounters(log), log: log, losers: conflict.Losers{},
+	}
 	s.stores = append(s.stores, b.store)
 	s.bridges = append(s.bridges, b)
 	b.leadership.join(time.Now())
@@ -243,7 +247,7 @@ func (s *story) work(t *testing.T) (busy bool) {
 		}
 		busy = true
 		key, c, err := b.portal.queue.take(t.Context())
-		if err = cmp.Or(err, b.portal.look(t.Context(), key, c)); err != nil {
+		if err = cmp.Or(err, b.portal.process(t.Context(), key, c)); err != nil {
 			s.printf("%s fails: %v", b.name, err)
 		}
 	}

@@ -28,10 +28,15 @@ type nativeDict interface {
 // dictionary in one step.
 type oldDict interface {
 	AwaitRoom(ctx context.Context) error
+	// Look returns the entry of a key, and whether old nodes accept a write of an owner at a time, in seconds.
 	Look(key, owner string, at int64) (e legacy.Entry, held, accepts bool)
+	// Mirror writes an entry at the node and at others, if the key is as it was. Error: legacy.ErrChanged.
 	Mirror(key string, was, e legacy.Entry) error
+	// Overwrite does so however the key is.
 	Overwrite(key string, e legacy.Entry) error
+	// Repeat writes an entry at other nodes only.
 	Repeat(key string, e legacy.Entry) error
+	// GhostKeys returns the keys that belong to ghosts.
 	GhostKeys() []string
 }
 
@@ -48,14 +53,6 @@ type syncPortal struct {
 	log        *slog.Logger
 
 	losers conflict.Losers
-}
-
-func newSyncPortal(
-	n network, old oldDict, native nativeDict, q *workQueue, lead *leadership, r *residents, c *counters, log *slog.Logger,
-) *syncPortal {
-	return &syncPortal{
-		network: n, old: old, native: native, queue: q, leadership: lead, residents: r, counters: c, log: log, losers: conflict.Losers{},
-	}
 }
 
 // watch notes which keys change natively, once old nodes have had time to say what they have.
@@ -93,21 +90,21 @@ func (p *syncPortal) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		if err := p.look(ctx, key, c); err != nil && ctx.Err() == nil {
+		if err := p.process(ctx, key, c); err != nil && ctx.Err() == nil {
 			p.log.Info("a key does not cross", "key", key, "err", err)
 		}
 	}
 }
 
-// look looks at a key for all causes there are.
-func (p *syncPortal) look(ctx context.Context, key string, c cause) error {
+// process looks at a key for all causes there are.
+func (p *syncPortal) process(ctx context.Context, key string, c cause) error {
 	if c.Old {
 		if err := p.followOld(ctx, key, c); err != nil {
 			return err
 		}
 	}
 	for _, w := range c.Lost {
-		if err := p.settle(ctx, key, w); err != nil {
+		if err := p.resolve(ctx, key, w); err != nil {
 			return err
 		}
 	}
@@ -115,10 +112,10 @@ func (p *syncPortal) look(ctx context.Context, key string, c cause) error {
 		return nil
 	}
 	v := p.view(key)
-	return p.act(ctx, key, policy.NativeChanged(time.Now(), v.Sides), v)
+	return p.apply(ctx, key, policy.NativeChanged(time.Now(), v.Sides), v)
 }
 
-// A view is what both sides have under a key, with the values.
+// A view is what both sides hold under a key, with the values.
 type view struct {
 	policy.Sides
 	value    any          // native, as it travels
@@ -126,10 +123,12 @@ type view struct {
 	entry    legacy.Entry // what the node has
 }
 
+// view returns what both sides hold under a key.
 func (p *syncPortal) view(key string) (v view) {
 	item, err := p.native.Item(key)
 	if err == nil {
-		v.Native = policy.Claim{Held: true, Owner: p.network.ghost(item.Lease.Owner), Ghost: true, Time: item.Time.Add(-policy.Backdate).Unix()}
+		at := item.Time.Add(-policy.Backdate).Unix()
+		v.Native = policy.Claim{Held: true, Owner: p.network.ghost(item.Lease.Owner), Ghost: true, Time: at}
 		if _, id, ok := legacy.SplitOrigin(item.Lease.Owner); ok && p.residents.has(id) {
 			v.Native.Owner, v.Native.Ghost = id, legacy.IsGhost(id)
 		}
@@ -137,12 +136,12 @@ func (p *syncPortal) view(key string) (v view) {
 	e, held, accepts := p.old.Look(key, v.Native.Owner, policy.Fresh(time.Now(), v.Native.Time))
 	v.Old = policy.Claim{Held: held, Owner: e.Owner, Ghost: legacy.IsGhost(e.Owner), Text: e.OwnerText, Time: e.Time}
 	v.oldValue, v.entry, v.Accepted = legacy.ToGo(e.Value), e, accepts
-	if args, err := p.network.encode(item.Value); err == nil && v.Native.Held && !legacy.Deletes(p.network.version, args[0]) {
-		v.value, v.Exists = args[0], true
+	native, err := p.network.encode(item.Value)
+	if err == nil && v.Native.Held && !legacy.Deletes(p.network.version, native[0]) {
+		v.value, v.Exists = native[0], true
 	}
-	if args, err := p.network.encode(v.oldValue); err == nil && held && v.Exists {
-		v.Equal = legacy.SameValue(args[0], v.value)
-	}
+	old, err := p.network.encode(v.oldValue)
+	v.Equal = err == nil && held && v.Exists && legacy.SameValue(old[0], v.value)
 	return v
 }
 
@@ -152,13 +151,13 @@ func (p *syncPortal) followOld(ctx context.Context, key string, c cause) error {
 	if !v.Old.Held {
 		v.Old.Owner, v.Old.Ghost, v.Old.Time = c.Owner, legacy.IsGhost(c.Owner), c.Time
 	}
-	return p.act(ctx, key, policy.OldChanged(v.Old), v)
+	return p.apply(ctx, key, policy.OldChanged(v.Old), v)
 }
 
-// settle settles a write conflict: a losing writer gets what stands.
-func (p *syncPortal) settle(ctx context.Context, key string, w legacy.WriteConflict) error {
+// resolve resolves a write conflict: a losing writer gets what stands.
+func (p *syncPortal) resolve(ctx context.Context, key string, w legacy.WriteConflict) error {
 	v := p.view(key)
-	write := policy.Claim{Held: w.Value != nil, Owner: w.Sender, Ghost: legacy.IsGhost(w.Sender), Text: w.SenderText, Time: w.Time}
+	write := policy.Claim{Held: w.Value != nil, Owner: w.Sender, Text: w.SenderText, Time: w.Time}
 	own := v.Old.Owner == p.network.ghost(p.network.origin(w.Sender))
 	args, err := p.network.encode(w.Value)
 	verdict, lost := policy.WriteLost(time.Now(), write, own, err == nil && legacy.SameValue(args[0], v.value), v.Sides)
@@ -168,19 +167,20 @@ func (p *syncPortal) settle(ctx context.Context, key string, w legacy.WriteConfl
 	switch verdict.Do {
 	case policy.CopyIn:
 		v.oldValue, v.Old = w.Value, write
-		if err := cmp.Or(p.act(ctx, key, verdict, v), err); err != nil {
+		if err := cmp.Or(p.apply(ctx, key, verdict, v), err); err != nil {
 			return err
 		}
-		return p.old.Overwrite(key, legacy.Entry{Value: args[0], Owner: verdict.Owner, OwnerText: verdict.Text, Time: policy.Fresh(time.Now(), verdict.Time)})
+		verdict.Time = policy.Fresh(time.Now(), verdict.Time)
+		return p.old.Overwrite(key, entry(verdict, args[0]))
 	case policy.CopyOut:
 		p.counters.drop(DropContest)
-		return p.old.Repeat(key, legacy.Entry{Value: v.value, Owner: verdict.Owner, OwnerText: verdict.Text, Time: verdict.Time})
+		return p.old.Repeat(key, entry(verdict, v.value))
 	}
 	return nil
 }
 
-// act does what was decided.
-func (p *syncPortal) act(ctx context.Context, key string, verdict policy.Verdict, v view) error {
+// apply does what was decided.
+func (p *syncPortal) apply(ctx context.Context, key string, verdict policy.Verdict, v view) error {
 	life := ctx
 	ctx, cancel := context.WithTimeout(ctx, nativeTime)
 	defer cancel()
@@ -211,7 +211,7 @@ func (p *syncPortal) act(ctx context.Context, key string, verdict policy.Verdict
 	}
 	p.counters.drop(DropContest)
 	v = p.view(key)
-	return p.act(life, key, policy.NativeRefused(time.Now(), verdict.Do, v.Sides), v)
+	return p.apply(life, key, policy.NativeRefused(time.Now(), verdict.Do, v.Sides), v)
 }
 
 // carried returns on whose behalf something goes to the native side.
@@ -220,13 +220,18 @@ func (p *syncPortal) carried(v policy.Verdict) p2psync.Carried {
 	return p2psync.Carried{Owner: p.network.origin(v.Owner), Time: at, Age: min(legacy.Lease, max(0, time.Since(at)))}
 }
 
-// writeOut writes a key in the old network, or deletes it there, also under the IDs of its losing writers. If the key has
-// changed there since the view, it is looked at again.
+// entry returns a value as it is written on somebody's behalf in the old network.
+func entry(v policy.Verdict, value any) legacy.Entry {
+	return legacy.Entry{Value: value, Owner: v.Owner, OwnerText: v.Text, Time: v.Time}
+}
+
+// writeOut writes a key in the old network, or deletes it there, also under the IDs of its losing writers. If the key
+// has changed there since the view, it is looked at again.
 func (p *syncPortal) writeOut(ctx context.Context, key string, verdict policy.Verdict, v view) error {
 	if err := p.old.AwaitRoom(ctx); err != nil {
 		return err
 	}
-	e := legacy.Entry{Value: v.value, Owner: verdict.Owner, OwnerText: verdict.Text, Time: verdict.Time}
+	e := entry(verdict, v.value)
 	deletes := verdict.Do == policy.DeleteOut
 	if deletes {
 		e.Value = legacy.DeleteValue(p.network.version)

@@ -10,8 +10,8 @@ type Table struct {
 	Again               bool // the key was as now a while ago
 }
 
-// Decide returns what to do. If both have changed, the native value stands. Tables lose keys, and find them again: a key
-// was deleted only if somebody says so, and that may come behind what shows that it is missing.
+// Decide returns what to do. If both have changed, the native value stands. Tables lose keys, and find them again: a
+// key was deleted only if somebody says so, and that may come behind what shows that it is missing.
 func (t Table) Decide() Action {
 	changed := !t.Known || t.Native != t.Agreed
 	switch {

@@ -50,8 +50,8 @@ func NativeChanged(now time.Time, s Sides) Verdict {
 	return restore(now, old)
 }
 
-// restore repeats the native value under the ID of the old owner, which all old nodes accept: if both sides have claimed
-// a key, the native value stands.
+// restore repeats the native value under the ID of the old owner, which all old nodes accept: if both sides have
+// claimed a key, the native value stands.
 func restore(now time.Time, old Claim) Verdict { return on(CopyOut, old, Fresh(now, old.Time)) }
 
 // NativeRefused decides when the native dictionary has refused what the old one has done, since somebody else holds the
@@ -81,8 +81,8 @@ func OldChanged(old Claim) Verdict {
 
 // WriteLost decides about a write in the old network that the bridge's node has not accepted, and reports whether its
 // writer has lost the key, and may go on to claim it. If own is set, the node holds the writer's own value, which was
-// copied out under its ghost before the bridge knew that the writer is of this network. If same is set, the write carries
-// the native value; it may come from another bridge.
+// copied out under its ghost before the bridge knew that the writer is of this network. If same is set, the write
+// carries the native value; it may come from another bridge.
 func WriteLost(now time.Time, write Claim, own, same bool, s Sides) (v Verdict, lost bool) {
 	switch {
 	case own && write.Held:

@@ -44,8 +44,8 @@ func (c Cause) and(later Cause) Cause {
 	return later
 }
 
-// Ahead reports whether the cause knows of a newer version than the table has shown, which holds the key in some version
-// or not at all. One home tells of a write that a majority may not have yet.
+// Ahead reports whether the cause knows of a newer version than the table has shown, which holds the key in some
+// version or not at all. One home tells of a write that a majority may not have yet.
 func (c Cause) Ahead(held bool, version uint64) bool {
 	if held {
 		return version < c.Version
