@@ -2,116 +2,129 @@ package schedule
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/datadriven"
 )
 
-func TestWhenToCompare(t *testing.T) {
-	start := time.Unix(0, 0)
-	at := func(d time.Duration) time.Time { return start.Add(d) }
-	begin := func() *Schedule { return New(start, rand.New(rand.NewPCG(1, 2))) }
-	expect := func(l *Schedule, d time.Duration, want ...string) {
-		t.Helper()
-		if got := l.Advance(at(d)).Begin; !slices.Equal(got, want) {
-			t.Errorf("at %v: %v, want %v", d, got, want)
+// A transcript plays a story to a schedule, and tells what it does. The commands are
+// those of the switch below; each takes its time, and the schedule is advanced at each of
+// its deadlines until then. Run the test with -rewrite to write what is told anew, and
+// read the difference.
+type transcript struct {
+	s     *Schedule
+	start time.Time
+	now   time.Time
+	told  strings.Builder
+}
+
+func TestSchedule_Transcripts(t *testing.T) {
+	datadriven.Walk(t, "testdata/schedule", func(t *testing.T, path string) {
+		start := time.Unix(0, 0)
+		tr := &transcript{s: New(start, rand.New(rand.NewPCG(1, 2))), start: start, now: start}
+		datadriven.RunTest(t, path, tr.play)
+	})
+}
+
+func (tr *transcript) tell(format string, args ...any) {
+	at := fmt.Sprintf("%gs", tr.now.Sub(tr.start).Round(time.Millisecond).Seconds())
+	fmt.Fprintf(&tr.told, "%-8s"+format+"\n", append([]any{at}, args...)...)
+}
+
+// advance lets time pass until a moment, or until before it.
+func (tr *transcript) advance(until time.Time, including bool) {
+	for {
+		next := tr.s.Deadline(tr.now)
+		if next.Before(tr.now) {
+			next = tr.now
+		}
+		if next.After(until) || !including && !next.Before(until) {
+			break
+		}
+		tr.now = next
+		begun := tr.s.Advance(tr.now).Begin
+		for _, peer := range begun {
+			tr.tell("begins a session with %s", peer)
+		}
+		if len(begun) == 0 && !tr.s.Deadline(tr.now).After(tr.now) {
+			tr.tell("has a deadline that does not pass")
+			break
 		}
 	}
-	const ms = time.Millisecond
+	tr.now = until
+}
 
-	l := begin() // who comes later asks at once
-	l.Join(at(0), "a")
-	if l.Deadline(at(0)) != at(0) {
-		t.Error("the deadline is late")
+func (tr *transcript) play(t *testing.T, d *datadriven.TestData) string {
+	tr.told.Reset()
+	var peer, at, how, why string
+	for _, arg := range d.CmdArgs {
+		switch arg.Key {
+		case "at", "until":
+			at = arg.Vals[0]
+		case "why":
+			why = arg.Vals[0]
+		case "in-sync", "busy", "failed", "refused":
+			how = arg.Key
+		default:
+			peer = arg.Key
+		}
 	}
-	expect(l, 0, "a")
-	l.Done(at(10*ms), "a", InSync, nil)
-	l.Join(at(5*time.Second), "b") // who has been there asks later
-	expect(l, 5*time.Second)
-	expect(l, 5*time.Second+strangers, "b")
-	if l.InSync() != true || l.Refusal() != nil {
-		t.Error("level with a, but not known to be")
+	if at != "" {
+		passed, err := time.ParseDuration(at)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		tr.advance(tr.start.Add(passed), false)
 	}
+	var err error
+	if why != "" {
+		err = errors.New(why)
+	}
+	switch d.Cmd {
+	case "join":
+		tr.s.Join(tr.now, peer)
+	case "leave":
+		tr.s.Leave(peer)
+	case "done":
+		outcomes := map[string]Outcome{"in-sync": InSync, "busy": Busy, "failed": Failed, "refused": Refused}
+		tr.s.Done(tr.now, peer, outcomes[how], err)
+		if how == "failed" {
+			tr.tell("pauses for %v", tr.s.peers[peer].due.Sub(tr.now).Round(time.Second/10))
+		}
+	case "received":
+		tr.s.Received(tr.now)
+	case "changed":
+		tr.tell("the deadline is sooner: %v", tr.s.Changed(tr.now))
+	case "news":
+		tr.s.News(tr.now, peer)
+	case "gap":
+		tr.s.Gap(tr.now, peer)
+	case "relayed":
+		tr.s.SetRelayed(func(p string) bool { return p == peer })
+	case "found":
+		tr.s.Found(tr.now, peer, err)
+	case "run":
+	case "state":
+		tr.state()
+	default:
+		d.Fatalf(t, "no such command")
+	}
+	tr.advance(tr.now, true)
+	return tr.told.String()
+}
 
-	l = begin() // with much to catch up, one after the other
-	l.Join(at(0), "a")
-	l.Join(at(0), "b")
-	l.Join(at(0), "c")
-	expect(l, 0, "a")
-	l.Received(at(200 * ms))
-	expect(l, 300*ms)
-	expect(l, 450*ms, "b") // a is silent
-	l.Done(at(460*ms), "a", Failed, errors.New("reset"))
-	l.Done(at(460*ms), "b", InSync, nil)
-	expect(l, 460*ms, "c")
-	l.Done(at(470*ms), "c", Busy, nil)
-	expect(l, 470*ms+bulkPause-1)
-	expect(l, 470*ms+2*bulkPause, "c")
-	l.Done(at(time.Second), "c", InSync, nil)
-	expect(l, 460*ms+firstPause*3/2, "a")
-	for range 10 {
-		l.Done(at(2*time.Second), "a", Failed, errors.New("reset"))
-		l.running++
+func (tr *transcript) state() {
+	tr.tell("in sync: %v, busy: %v, all refuse: %v", tr.s.InSync(), tr.s.Busy(tr.now), tr.s.Refusal())
+	for _, n := range slices.SortedFunc(tr.s.Neighbours(), func(a, b Neighbour) int { return strings.Compare(a.Peer, b.Peer) }) {
+		last := "never in sync"
+		if !n.InSync.IsZero() {
+			last = fmt.Sprintf("in sync at %gs", n.InSync.Sub(tr.start).Seconds())
+		}
+		tr.tell("%s: %s, session: %v, refused: %v", n.Peer, last, n.Running, n.Refused)
 	}
-	if pause := l.peers["a"].due.Sub(at(2 * time.Second)); pause > lastPause*3/2 {
-		t.Errorf("after many failures a pause of %v", pause)
-	}
-
-	l = begin() // news
-	l.Join(at(0), "a")
-	l.Join(at(0), "b")
-	for _, p := range l.Advance(at(0)).Begin {
-		l.Done(at(0), p, InSync, nil)
-	}
-	for _, p := range l.Advance(at(0)).Begin {
-		l.Done(at(0), p, InSync, nil)
-	}
-	l.News(at(2*time.Second), "a")
-	expect(l, 2*time.Second)
-	expect(l, 2*time.Second+spreadPause, "b")
-	l.Done(at(2200*ms), "b", InSync, nil)
-	l.News(at(2300*ms), "a") // not sooner than a second after the last
-	expect(l, 2900*ms)
-	expect(l, 3100*ms, "b")
-	l.Done(at(3100*ms), "b", InSync, nil)
-	l.Gap(at(4*time.Second), "a")
-	expect(l, 4*time.Second+gapPause, "a")
-	l.Done(at(4300*ms), "a", InSync, nil)
-	if !l.Changed(at(5*time.Second)) || l.Changed(at(5500*ms)) {
-		t.Error("the first change makes the deadline sooner, the next does not")
-	}
-	expect(l, 6400*ms)
-	if got := l.Advance(at(6500 * ms)).Begin; len(got) != 1 {
-		t.Errorf("when it is quiet again: %v", got)
-	}
-
-	l = begin() // refused
-	l.Join(at(0), "a")
-	expect(l, 0, "a")
-	why := errors.New("other leases")
-	l.Done(at(0), "a", Refused, why)
-	l.News(at(time.Second), "b")
-	expect(l, 10*time.Second)
-	if !errors.Is(l.Refusal(), why) || l.InSync() {
-		t.Error("all have refused, but that is not known")
-	}
-	l.Join(at(20*time.Second), "b")
-	if l.Refusal() != nil {
-		t.Error("one has not refused")
-	}
-	l.Leave("b")
-	if len(l.Advance(at(time.Minute)).Begin) != 1 {
-		t.Error("not asked again in the long run")
-	}
-
-	l = begin() // behind a relay
-	l.Join(at(0), "a")
-	expect(l, 0, "a")
-	l.Done(at(0), "a", InSync, nil)
-	l.peers["a"].relayed = true
-	if !l.Changed(at(3 * time.Second)) {
-		t.Error("the deadline is sooner")
-	}
-	expect(l, 3*time.Second+spreadPause, "a")
 }
