@@ -27,17 +27,17 @@ const (
 // A controlMessage is what neighbours send each other, each on a control stream of its own
 // that stays open.
 type controlMessage struct {
-	Kind    controlKind `cbor:"1,keyasint"`
-	Nonce   uint64      `cbor:"2,keyasint,omitempty"`
-	Target  []byte      `cbor:"3,keyasint,omitempty"`
-	Peers   []listed    `cbor:"4,keyasint,omitempty"`
-	Haves   []wireHave  `cbor:"5,keyasint,omitempty"`
-	Range   *wireRange  `cbor:"6,keyasint,omitempty"`
-	Batches []agedData  `cbor:"7,keyasint,omitempty"`
+	Kind    controlKind  `cbor:"1,keyasint"`
+	Nonce   uint64       `cbor:"2,keyasint,omitempty"`
+	Target  []byte       `cbor:"3,keyasint,omitempty"`
+	Peers   []listedPeer `cbor:"4,keyasint,omitempty"`
+	Haves   []wireHave   `cbor:"5,keyasint,omitempty"`
+	Range   *wireRange   `cbor:"6,keyasint,omitempty"`
+	Batches []agedData   `cbor:"7,keyasint,omitempty"`
 }
 
-// listed is a peer in a list.
-type listed struct {
+// listedPeer is a peer in a list.
+type listedPeer struct {
 	_     struct{} `cbor:",toarray"`
 	ID    []byte
 	Addrs [][]byte

@@ -1,4 +1,4 @@
 package mesh
 
 // JoinWithClock is Join with a clock that other peers are shown.
-var JoinWithClock = join
+var JoinWithClock = joinWithClock

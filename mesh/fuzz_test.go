@@ -69,7 +69,7 @@ func fuzzHello[T any](t *testing.T, data []byte) {
 func FuzzControl(f *testing.F) {
 	seed(f, controlMessage{Kind: controlPing, Nonce: 1},
 		controlMessage{Kind: controlWantPeers, Nonce: 1, Target: []byte("p")},
-		controlMessage{Kind: controlPeers, Peers: []listed{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}},
+		controlMessage{Kind: controlPeers, Peers: []listedPeer{{ID: []byte("p"), Addrs: [][]byte{{4, 127, 0, 0, 1}}}}},
 		controlMessage{Kind: controlHave, Haves: []wireHave{{Author: []byte("p"), Boot: 1, Low: 2, High: 3, Age: 4, Urgent: true}}},
 		controlMessage{Kind: controlFetch, Range: &wireRange{Author: []byte("p"), Boot: 1, Intervals: []uint64{1, 2, 5, 5}}},
 		controlMessage{Kind: controlPush, Batches: []agedData{{Data: []byte("b"), Age: 1}}})

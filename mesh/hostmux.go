@@ -324,7 +324,7 @@ func (h *hostmux) sayHello(ctx context.Context, p peer.ID, explicit bool) (*outc
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
 	defer stop()
 	info, nets := h.helloInfo(p)
-	result, err := openHello(s, explicit, info, secrets(nets))
+	result, err := openHello(s, explicit, info, secretsOf(nets))
 	if err != nil {
 		s.Reset()
 		return nil, fmt.Errorf("hello: %w", errors.Join(ctx.Err(), err))
@@ -344,7 +344,7 @@ func (h *hostmux) helloInfo(p peer.ID) (helloInfo, []*tenant) {
 	return info, slices.DeleteFunc(nets, func(t *tenant) bool { return t.bans.has(p) })
 }
 
-func secrets(nets []*tenant) []netkey.Secret {
+func secretsOf(nets []*tenant) []netkey.Secret {
 	list := make([]netkey.Secret, len(nets))
 	for i, t := range nets {
 		list[i] = t.secret
@@ -392,7 +392,7 @@ func (h *hostmux) answer(s network.Stream, p peer.ID) error {
 			}
 		}
 		info, nets = h.helloInfo(p)
-		return info, secrets(nets)
+		return info, secretsOf(nets)
 	}, func(result *helloResult) {
 		h.settle(p, &outcome{helloResult: result, nets: nets})
 	})

@@ -51,11 +51,11 @@ type Mesh struct {
 // key has a wrong length, the options' directory cannot be used, or the host's
 // peer ID does not carry its public key (Ed25519 and Secp256k1 ones do).
 func Join(ctx context.Context, h host.Host, network string, opts *Options) (*Mesh, error) {
-	return join(ctx, h, network, opts, time.Now)
+	return joinWithClock(ctx, h, network, opts, time.Now)
 }
 
-// join is Join with a clock that other peers are shown, and nothing is decided by.
-func join(ctx context.Context, h host.Host, network string, opts *Options, clock func() time.Time) (*Mesh, error) {
+// joinWithClock is Join with a clock that other peers are shown, and nothing is decided by.
+func joinWithClock(ctx context.Context, h host.Host, network string, opts *Options, clock func() time.Time) (*Mesh, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("mesh: join %q: %w", network, err)
 	}
@@ -130,7 +130,7 @@ func newLocal(h host.Host, network string, o *Options, clock func() time.Time) (
 }
 
 func (m *Mesh) start() error {
-	c := &control{local: m.local, members: m.members, bans: m.bans, lists: m.finder.lists, broadcaster: m.broadcaster}
+	c := &controlHandler{local: m.local, members: m.members, bans: m.bans, lists: m.finder.lists, broadcaster: m.broadcaster}
 	m.handlers.set(ControlProtocol, c.handle)
 	m.handlers.set(WhisperProtocol, m.whisperer.handle)
 	if err := m.metrics.Register(m.opts.Registerer); err != nil {

@@ -17,7 +17,7 @@ type peerLists struct {
 	dialer *dialer
 
 	mu      sync.Mutex
-	waiting map[listQuery]chan []listed
+	waiting map[listQuery]chan []listedPeer
 }
 
 // A listQuery is a question to a member for its list.
@@ -27,7 +27,7 @@ type listQuery struct {
 }
 
 func newPeerLists(d *dialer) *peerLists {
-	return &peerLists{tenant: d.tenant, dialer: d, waiting: map[listQuery]chan []listed{}}
+	return &peerLists{tenant: d.tenant, dialer: d, waiting: map[listQuery]chan []listedPeer{}}
 }
 
 // handleWant answers a member's question: with the target first, if that is a member or
@@ -48,11 +48,11 @@ func (l *peerLists) handleWant(mb *member, nonce uint64, target peer.ID) {
 	mb.send(controlMessage{Kind: controlPeers, Nonce: nonce, Peers: l.listed(ids)})
 }
 
-func (l *peerLists) listed(ids []peer.ID) []listed {
-	list := make([]listed, 0, len(ids))
+func (l *peerLists) listed(ids []peer.ID) []listedPeer {
+	list := make([]listedPeer, 0, len(ids))
 	size := 0
 	for _, p := range ids {
-		entry := listed{ID: []byte(p)}
+		entry := listedPeer{ID: []byte(p)}
 		for _, a := range l.dialer.addrs(p) {
 			if size += len(a.Bytes()); len(entry.Addrs) == maxAddrs || size > maxAddrBytes {
 				break
@@ -65,7 +65,7 @@ func (l *peerLists) listed(ids []peer.ID) []listed {
 }
 
 // handlePeers takes the answer of a member.
-func (l *peerLists) handlePeers(mb *member, nonce uint64, peers []listed) {
+func (l *peerLists) handlePeers(mb *member, nonce uint64, peers []listedPeer) {
 	l.mu.Lock()
 	q := listQuery{member: mb, nonce: nonce}
 	answer := l.waiting[q]
@@ -85,7 +85,7 @@ func (l *peerLists) ask(ctx context.Context, p, target peer.ID) ([]peer.AddrInfo
 		return nil, fmt.Errorf("%s: %w", p, ErrUnreachable)
 	}
 	q := listQuery{member: mb, nonce: rand.Uint64()}
-	answer := make(chan []listed, 1)
+	answer := make(chan []listedPeer, 1)
 	l.mu.Lock()
 	l.waiting[q] = answer
 	l.mu.Unlock()
@@ -151,7 +151,7 @@ func (l *peerLists) request(ctx context.Context) ([]peer.AddrInfo, error) {
 }
 
 // addrInfos reads a list, leaving out what is no peer ID or address, and this peer.
-func addrInfos(list []listed, self peer.ID) []peer.AddrInfo {
+func addrInfos(list []listedPeer, self peer.ID) []peer.AddrInfo {
 	infos := make([]peer.AddrInfo, 0, len(list))
 	for _, l := range list {
 		p, err := peer.IDFromBytes(l.ID)

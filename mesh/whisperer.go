@@ -34,13 +34,13 @@ type whisperer struct {
 	mu       sync.Mutex
 	seq      uint64 // of the last whisper
 	outgoing map[peer.ID]*whisperStream
-	asks     map[string]ask  // by the ID of the whisper
-	incoming map[*member]int // streams from each member
+	asks     map[string]pendingAsk // by the ID of the whisper
+	incoming map[*member]int       // streams from each member
 	seen     *repair.Seen
 }
 
-// An ask waits for the reply to a whisper.
-type ask struct {
+// An pendingAsk waits for the reply to a whisper.
+type pendingAsk struct {
 	to    peer.ID
 	reply chan Message
 }
@@ -48,7 +48,7 @@ type ask struct {
 func newWhisperer(members *membership, bans *bans, inbox *inbox, reach func(context.Context, peer.ID) error) *whisperer {
 	return &whisperer{
 		local: members.local, members: members, bans: bans, inbox: inbox, reach: reach,
-		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]ask{}, incoming: map[*member]int{},
+		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]pendingAsk{}, incoming: map[*member]int{},
 		seen: repair.NewSeen(),
 	}
 }
@@ -140,7 +140,7 @@ func (w *whisperer) number(msg *whisper, to peer.ID, reply chan Message) (id str
 	msg.Boot, msg.Seq = w.boot, w.seq
 	id = messageID(Whisper, w.id, msg.Boot, msg.Seq)
 	if reply != nil {
-		w.asks[id] = ask{to: to, reply: reply}
+		w.asks[id] = pendingAsk{to: to, reply: reply}
 	}
 	return id
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/p2p-today/go2p/mesh/internal/peerlimit"
 )
 
-// A control reads what members send on their control streams, and hands each message to
+// A controlHandler reads what members send on their control streams, and hands each message to
 // the component that it is for. It has no state.
-type control struct {
+type controlHandler struct {
 	*local
 	members     *membership
 	bans        *bans
@@ -23,7 +23,7 @@ type control struct {
 }
 
 // handle reads what a member sends. A new stream takes the place of its former one.
-func (c *control) handle(s network.Stream) {
+func (c *controlHandler) handle(s network.Stream) {
 	mb := c.members.get(s.Conn().RemotePeer())
 	if mb == nil {
 		s.Reset()
@@ -53,7 +53,7 @@ func (c *control) handle(s network.Stream) {
 	s.Reset()
 }
 
-func (c *control) receive(mb *member, msg controlMessage) {
+func (c *controlHandler) receive(mb *member, msg controlMessage) {
 	b := c.broadcaster
 	switch msg.Kind {
 	case controlPing:
