@@ -213,9 +213,9 @@ func (d *dialer) connect(ctx context.Context, to peer.AddrInfo, explicit bool) e
 // redialDue dials those whose turn it is, in the background.
 func (d *dialer) redialDue(now time.Time) {
 	d.mu.Lock()
-	due := d.redials.Due(now)
+	effects := d.redials.Advance(now)
 	d.mu.Unlock()
-	for _, id := range due {
+	for _, id := range effects.Dial {
 		d.group.Go(func() { d.redial(peer.ID(id)) })
 	}
 }

@@ -354,11 +354,11 @@ func (ms *membership) pingSilent(now time.Time) {
 	ms.mu.Lock()
 	patience := liveness.Patience(len(ms.members))
 	for p, mb := range ms.members {
-		ping, dead := mb.live.Advance(now, mb.lastHeard(), patience)
-		if ping {
+		effects := mb.live.Advance(now, mb.lastHeard(), patience)
+		if effects.Ping {
 			mb.send(controlMessage{Kind: controlPing, Nonce: uint64(time.Since(ms.epoch))})
 		}
-		if dead {
+		if effects.Lost {
 			lost = append(lost, p)
 		}
 	}

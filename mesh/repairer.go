@@ -83,7 +83,18 @@ func (r *repairer) perform(effects repair.Effects) {
 	for _, q := range effects.Ack {
 		r.members.send(peer.ID(q.From), controlMessage{Kind: controlAck, Nonce: q.Nonce})
 	}
-	for _, l := range effects.Lost {
+	r.report(effects.Lost)
+	switch {
+	case effects.Now:
+		r.now.Set()
+	case effects.Soon:
+		r.soon.Set()
+	}
+}
+
+// report reports broadcasts that nobody can have any more.
+func (r *repairer) report(lost []repair.Loss) {
+	for _, l := range lost {
 		gap := Gap{Author: peer.ID(l.Run.Author), Boot: l.Run.Boot, First: l.First, Last: l.Last}
 		r.stats.lostBroadcasts.Add(gap.Last - gap.First + 1)
 		r.log.Warn("broadcasts lost", "author", gap.Author, "first", gap.First, "last", gap.Last)
@@ -94,9 +105,9 @@ func (r *repairer) perform(effects repair.Effects) {
 // joined compares the history with a new member from now on.
 func (r *repairer) joined(p peer.ID, now time.Time) {
 	r.mu.Lock()
-	r.history.Join(now, string(p))
+	effects := r.history.Join(now, string(p))
 	r.mu.Unlock()
-	r.soon.Set()
+	r.perform(effects)
 }
 
 // left ends that.
@@ -116,20 +127,18 @@ func (r *repairer) has(run repair.Run, interval repair.Interval) bool {
 // receive notes a batch of the given age, and returns what is new of it.
 func (r *repairer) receive(rec repair.Record, age time.Duration) repair.Arrival {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.history.Receive(time.Now(), rec, age)
+	a := r.history.Receive(time.Now(), rec, age)
+	r.mu.Unlock()
+	r.report(a.Lost)
+	return a
 }
 
 // keep remembers a batch that was received, to pass it on.
 func (r *repairer) keep(a repair.Arrival) {
 	r.mu.Lock()
-	r.history.Keep(time.Now(), a)
+	effects := r.history.Keep(time.Now(), a)
 	r.mu.Unlock()
-	if repair.Gossiped(len(a.Data)) {
-		r.soon.Set()
-	} else {
-		r.now.Set()
-	}
+	r.perform(effects)
 }
 
 // since returns the lowest number of this run among the batches sent at or after a time,
@@ -150,7 +159,6 @@ func (r *repairer) progress(now time.Time, p peer.ID) {
 // handleHave takes what a neighbour says that it can serve.
 func (r *repairer) handleHave(mb *member, wire []wireHave) {
 	haves := make([]repair.Have, 0, len(wire))
-	look := r.soon
 	for _, have := range wire {
 		author, err := peer.IDFromBytes(have.Author)
 		if err != nil || author == r.id {
@@ -160,14 +168,11 @@ func (r *repairer) handleHave(mb *member, wire []wireHave) {
 			Run: repair.Run{Author: string(author), Boot: have.Boot}, Low: have.Low, High: have.High,
 			Age: milliseconds(have.Age), Urgent: have.Urgent,
 		})
-		if have.Urgent {
-			look = r.now
-		}
 	}
 	r.mu.Lock()
-	r.history.Hear(time.Now(), string(mb.id), haves)
+	effects := r.history.Hear(time.Now(), string(mb.id), haves)
 	r.mu.Unlock()
-	look.Set()
+	r.perform(effects)
 }
 
 // handleAckQuery takes a neighbour's question, which is answered when it can be.
@@ -175,12 +180,12 @@ func (r *repairer) handleAckQuery(mb *member, nonce uint64, wanted *wireRange) {
 	if wanted == nil {
 		return
 	}
-	r.mu.Lock()
 	for _, interval := range wanted.intervals() {
-		r.history.Ask(repair.AckQuery{From: string(mb.id), Nonce: nonce, Run: wanted.run(), Interval: interval})
+		r.mu.Lock()
+		effects := r.history.Ask(repair.AckQuery{From: string(mb.id), Nonce: nonce, Run: wanted.run(), Interval: interval})
+		r.mu.Unlock()
+		r.perform(effects)
 	}
-	r.mu.Unlock()
-	r.soon.Set()
 }
 
 // handleFetch answers a fetch, also if there is nothing to serve.
@@ -190,11 +195,11 @@ func (r *repairer) handleFetch(mb *member, wanted *wireRange) {
 	}
 	f := repair.Fetch{Run: wanted.run(), Intervals: wanted.intervals()}
 	r.mu.Lock()
-	records, ages := r.history.Serve(time.Now(), f)
+	served := r.history.Serve(time.Now(), f)
 	r.mu.Unlock()
 	msg := controlMessage{Kind: controlBatches, Range: wanted}
-	for i, rec := range records {
-		msg.Batches = append(msg.Batches, agedData{Data: rec.Data, Age: uint64(ages[i].Milliseconds())})
+	for _, s := range served {
+		msg.Batches = append(msg.Batches, agedData{Data: s.Data, Age: uint64(s.Age.Milliseconds())})
 	}
 	mb.send(msg)
 }
@@ -202,7 +207,7 @@ func (r *repairer) handleFetch(mb *member, wanted *wireRange) {
 // answered notes the end of a neighbour's answer to a fetch.
 func (r *repairer) answered(mb *member, fetched *wireRange) {
 	r.mu.Lock()
-	r.history.Done(time.Now(), string(mb.id), fetched.run())
+	effects := r.history.Done(time.Now(), string(mb.id), fetched.run())
 	r.mu.Unlock()
-	r.now.Set() // there may be more to fetch
+	r.perform(effects)
 }

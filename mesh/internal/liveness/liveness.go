@@ -9,50 +9,56 @@ const (
 	pingRate  = 4               // pings a second at most, while all are answered
 )
 
-// Patience is how long a member may be silent before it is pinged by one who has so many
-// neighbours. What pings cost a peer does not grow with them.
+// Patience returns how long a member may be silent before a peer with so many neighbours
+// pings it. What pings cost a peer does not grow with its neighbours.
 func Patience(neighbours int) time.Duration {
 	return max(silence, time.Duration(neighbours)*time.Second/pingRate)
 }
 
-// Tracker is what a member's silence has led to so far. Its methods are given
-// when the member was last heard, which the caller keeps: that changes with
-// each message, liveness only with each ping.
+// A Tracker is what the silence of one member has led to so far. Its methods are given
+// when the member was last heard, which the caller keeps: that changes with each message, a
+// Tracker only with each ping. The zero value is that of a new member.
 type Tracker struct {
 	pinged time.Time // the last ping; zero before the first
 	misses int
 }
 
-// Deadline says when advance wants to be called next. The first ping is due at
-// once, so that the round-trip time is known early; one that is not answered is
+// Effects is what a tracker wants done.
+type Effects struct {
+	Ping bool // the member
+	Lost bool // the member is to be given up
+}
+
+// Deadline returns when Advance has something to do next. The first ping is due at
+// once, so that the round-trip time is known early. A ping that is not answered is
 // repeated soon, whatever the patience.
-func (l *Tracker) Deadline(heard time.Time, patience time.Duration) time.Time {
-	if l.pinged.IsZero() {
+func (t *Tracker) Deadline(heard time.Time, patience time.Duration) time.Time {
+	if t.pinged.IsZero() {
 		return heard
 	}
-	if l.unanswered(heard) {
-		return l.pinged.Add(silence)
+	if t.unanswered(heard) {
+		return t.pinged.Add(silence)
 	}
 	return heard.Add(patience)
 }
 
-func (l *Tracker) unanswered(heard time.Time) bool {
-	return !l.pinged.IsZero() && !l.pinged.Before(heard)
+func (t *Tracker) unanswered(heard time.Time) bool {
+	return !t.pinged.IsZero() && !t.pinged.Before(heard)
 }
 
-// Advance tells whether to ping now, or that the member is lost.
-func (l *Tracker) Advance(now, heard time.Time, patience time.Duration) (ping, lost bool) {
-	if now.Before(l.Deadline(heard, patience)) {
-		return false, false
+// Advance returns what is to be done now.
+func (t *Tracker) Advance(now, heard time.Time, patience time.Duration) Effects {
+	if now.Before(t.Deadline(heard, patience)) {
+		return Effects{}
 	}
-	if l.unanswered(heard) {
-		l.misses++
+	if t.unanswered(heard) {
+		t.misses++
 	} else {
-		l.misses = 0
+		t.misses = 0
 	}
-	if l.misses >= maxMisses {
-		return false, true
+	if t.misses >= maxMisses {
+		return Effects{Lost: true}
 	}
-	l.pinged = now
-	return true, false
+	t.pinged = now
+	return Effects{Ping: true}
 }

@@ -9,7 +9,7 @@ import (
 // at is a moment of a story, in milliseconds from its start.
 func at(ms int) time.Time { return time.UnixMilli(int64(ms)) }
 
-func TestLiveness(t *testing.T) {
+func TestTracker_GivesUpAfterThreeMisses(t *testing.T) {
 	type step struct {
 		now, heard int
 		ping, lost bool
@@ -56,11 +56,11 @@ func TestLiveness(t *testing.T) {
 			patience = many
 		}
 		for i, s := range story {
-			ping, lost := l.Advance(at(s.now), at(s.heard), patience)
-			if ping != s.ping || lost != s.lost {
-				t.Errorf("%s: step %d: ping %v, lost %v", name, i, ping, lost)
+			got := l.Advance(at(s.now), at(s.heard), patience)
+			if got.Ping != s.ping || got.Lost != s.lost {
+				t.Errorf("%s: step %d: %+v", name, i, got)
 			}
-			if d := l.Deadline(at(s.heard), patience); !lost && !d.Equal(at(s.deadline)) {
+			if d := l.Deadline(at(s.heard), patience); !got.Lost && !d.Equal(at(s.deadline)) {
 				t.Errorf("%s: step %d: deadline %v, want %v", name, i, d, at(s.deadline))
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/backoff"
 )
 
 const (
@@ -12,19 +14,14 @@ const (
 	maxRedial   = 30 * time.Second
 )
 
-// Backoff returns how long to wait after the given number of failures in a row:
-// 1 s, doubling to 30 s, give or take a fifth so that peers which lost each
-// other at one moment do not come back at one moment.
+// Backoff returns the pause after so many failures in a row: 1 s, doubling to 30 s. It varies
+// by a fifth, so that peers that lost each other at one moment do not come back at one moment.
 func Backoff(failures int, rng *rand.Rand) time.Duration {
-	d := maxRedial
-	if failures < 6 {
-		d = min(maxRedial, firstRedial<<max(0, failures-1))
-	}
-	return time.Duration(float64(d) * (0.8 + 0.4*rng.Float64()))
+	return backoff.Policy{Min: firstRedial, Max: maxRedial, Less: 0.2, More: 0.2}.After(failures, rng)
 }
 
-// Schedule are the peers to dial again, for ever, until they are members or
-// somebody calls it off.
+// A Schedule has the peers that are dialled again until they are members, or until that is
+// called off. Each is due, being dialled, or pausing after a failure.
 type Schedule struct {
 	rng     *rand.Rand
 	targets map[string]*target
@@ -36,7 +33,7 @@ func New(rng *rand.Rand) *Schedule {
 }
 
 // Len returns the number of peers to dial.
-func (r *Schedule) Len() int { return len(r.targets) }
+func (s *Schedule) Len() int { return len(s.targets) }
 
 type target struct {
 	failures int
@@ -44,43 +41,47 @@ type target struct {
 	dialling bool
 }
 
-// Add wants id dialled at once. Who is already wanted keeps its turn.
-func (r *Schedule) Add(now time.Time, id string) {
-	if r.targets[id] == nil {
-		r.targets[id] = &target{next: now}
+// Add has a peer dialled at a time. A peer that was added before keeps its own.
+func (s *Schedule) Add(at time.Time, id string) {
+	if s.targets[id] == nil {
+		s.targets[id] = &target{next: at}
 	}
 }
 
-// Remove calls the redialling of id off.
-func (r *Schedule) Remove(id string) { delete(r.targets, id) }
+// Remove has a peer not dialled any more.
+func (s *Schedule) Remove(id string) { delete(s.targets, id) }
 
-// Due returns, in order of their ids, who is to be dialled now. Each of them is
-// reported with failed, or removed, before it comes up again.
-func (r *Schedule) Due(now time.Time) []string {
-	var ids []string
-	for id, t := range r.targets {
+// Effects is what a schedule wants done.
+type Effects struct {
+	Dial []string // peers, in order
+}
+
+// Advance returns the peers to dial now. Each is reported with Failed, or removed, before it
+// comes up again.
+func (s *Schedule) Advance(now time.Time) (e Effects) {
+	for id, t := range s.targets {
 		if !t.dialling && !now.Before(t.next) {
 			t.dialling = true
-			ids = append(ids, id)
+			e.Dial = append(e.Dial, id)
 		}
 	}
-	slices.Sort(ids)
-	return ids
+	slices.Sort(e.Dial)
+	return e
 }
 
-// Failed puts id off, longer each time.
-func (r *Schedule) Failed(now time.Time, id string) {
-	if t := r.targets[id]; t != nil {
+// Failed puts a peer off that was dialled in vain, longer each time.
+func (s *Schedule) Failed(now time.Time, id string) {
+	if t := s.targets[id]; t != nil {
 		t.failures++
 		t.dialling = false
-		t.next = now.Add(Backoff(t.failures, r.rng))
+		t.next = now.Add(Backoff(t.failures, s.rng))
 	}
 }
 
-// Deadline says when somebody is due next; zero if never.
-func (r *Schedule) Deadline() time.Time {
+// Deadline returns when Advance has something to do next; zero if never.
+func (s *Schedule) Deadline() time.Time {
 	var first time.Time
-	for _, t := range r.targets {
+	for _, t := range s.targets {
 		if !t.dialling && (first.IsZero() || t.next.Before(first)) {
 			first = t.next
 		}

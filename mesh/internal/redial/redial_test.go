@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestBackoffDoublesWithJitter(t *testing.T) {
+func TestBackoff_DoublesWithJitter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for failures, want := range []time.Duration{
 		1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 4: 8 * time.Second,
@@ -30,17 +30,17 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 	}
 }
 
-func TestRedials(t *testing.T) {
+func TestSchedule_DialsUntilRemoved(t *testing.T) {
 	r := New(rand.New(rand.NewPCG(1, 2)))
 	if !r.Deadline().IsZero() {
 		t.Fatal("a deadline with nobody to dial")
 	}
 	r.Add(at(0), "b")
 	r.Add(at(0), "a")
-	if got := r.Due(at(0)); !slices.Equal(got, []string{"a", "b"}) {
+	if got := r.Advance(at(0)).Dial; !slices.Equal(got, []string{"a", "b"}) {
 		t.Fatalf("due: %v", got)
 	}
-	if got := r.Due(at(0)); got != nil {
+	if got := r.Advance(at(0)).Dial; got != nil {
 		t.Fatalf("%v came up twice", got)
 	}
 	r.Add(at(1), "a") // still being dialled
@@ -54,10 +54,10 @@ func TestRedials(t *testing.T) {
 	if next.Before(at(800)) || next.After(at(1200)) {
 		t.Fatalf("next try at %v", next)
 	}
-	if got := r.Due(next.Add(-1)); got != nil {
+	if got := r.Advance(next.Add(-1)).Dial; got != nil {
 		t.Fatalf("%v came up early", got)
 	}
-	if got := r.Due(next); !slices.Equal(got, []string{"a"}) {
+	if got := r.Advance(next).Dial; !slices.Equal(got, []string{"a"}) {
 		t.Fatalf("due: %v", got)
 	}
 }

@@ -8,7 +8,8 @@ import (
 // maxAckQueries of one neighbour wait for their answers; beyond them the oldest goes.
 const maxAckQueries = 64
 
-// A AckQuery asks for an answer as soon as this peer has a stretch of a run.
+// An AckQuery is the question of a neighbour to be told when this peer has an interval of a
+// run.
 type AckQuery struct {
 	From     string
 	Nonce    uint64
@@ -16,19 +17,20 @@ type AckQuery struct {
 	Interval Interval
 }
 
-// Ask takes a question of a neighbour. It is answered by advance.
-func (h *History) Ask(q AckQuery) {
+// Ask takes a question of a neighbour. Advance answers it.
+func (h *History) Ask(q AckQuery) Effects {
 	n := h.neighbours[q.From]
 	if n == nil || q.Interval.First == 0 || q.Interval.First > q.Interval.Last {
-		return
+		return Effects{}
 	}
 	if len(n.ackQueries) == maxAckQueries {
 		n.ackQueries = n.ackQueries[1:]
 	}
 	n.ackQueries = append(n.ackQueries, q)
+	return Effects{Soon: true}
 }
 
-// answers takes the questions of a neighbour away that can be answered now.
+// answers returns the questions of a neighbour that can be answered now, and forgets them.
 func (h *History) answers(n *neighbourView) (answered []AckQuery) {
 	n.ackQueries = slices.DeleteFunc(n.ackQueries, func(q AckQuery) bool {
 		has := len(h.seen.gaps(q.Run.Author, q.Run.Boot, q.Interval.First, q.Interval.Last)) == 0

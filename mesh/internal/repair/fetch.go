@@ -1,21 +1,19 @@
 package repair
 
-// What to ask neighbours for, whom, and for how long to wait.
-
 import (
 	"cmp"
 	"slices"
 	"time"
 )
 
-// A Fetch asks a neighbour for stretches of a run, which are sorted and apart.
+// A Fetch asks a neighbour for intervals of a run, which are sorted and apart.
 type Fetch struct {
 	To        string
 	Run       Run
 	Intervals []Interval
 }
 
-// overlaps tells whether a batch has something that is asked for.
+// overlaps reports whether a batch has something that is asked for.
 func (f *Fetch) overlaps(rec *Record) bool {
 	i, _ := slices.BinarySearchFunc(f.Intervals, rec.First, func(s Interval, first uint64) int { return cmp.Compare(s.Last, first) })
 	return i < len(f.Intervals) && f.Intervals[i].First <= rec.Last()
@@ -30,8 +28,8 @@ func (h *History) Progress(now time.Time, from string) {
 	}
 }
 
-// overdue says when the answer to a fetch will have stopped to come. Who is busy
-// sending something else is waited for if nobody else can be asked.
+// overdue returns when the answer to a fetch counts as never to come. A neighbour that is
+// busy sending something else is waited for if nobody else can be asked.
 func (h *History) overdue(r *runHistory) time.Time {
 	end := r.askedAt.Add(FetchTimeout)
 	n := h.neighbours[r.asked.To]
@@ -47,17 +45,17 @@ func (h *History) overdue(r *runHistory) time.Time {
 
 // Done takes the end of a neighbour's answer to a fetch. What it claimed and did
 // not send it is not asked for again, unless it claims more.
-func (h *History) Done(now time.Time, from string, key Run) {
+func (h *History) Done(now time.Time, from string, key Run) Effects {
 	r := h.runs[key]
-	if r == nil || r.asked.To != from {
-		return
+	if r != nil && r.asked.To == from {
+		h.conclude(r)
+		h.review(now, key, r)
 	}
-	h.conclude(r)
-	h.review(now, key, r)
+	return Effects{Now: true} // there may be more to fetch
 }
 
-// conclude ends a fetch. What comes is in order, so that the neighbour is not asked
-// again for what is missing below; who sent nothing is asked later than others for
+// conclude ends a fetch. What comes is in order, so that the neighbour is not asked again
+// for what is missing below. A neighbour that sent nothing is asked later than others for
 // other things.
 func (h *History) conclude(r *runHistory) {
 	n := h.neighbours[r.asked.To]
@@ -90,11 +88,11 @@ func (h *History) choose(now time.Time, key Run, r *runHistory) (Fetch, bool) {
 	return Fetch{}, false
 }
 
-// able returns the neighbours that claim to have some of a stretch and were not asked
-// for it in vain, sorted.
-func (r *runHistory) able(stretch Interval) (able []string) {
+// able returns the neighbours that claim to have some of an interval and were not asked for
+// it in vain, sorted.
+func (r *runHistory) able(i Interval) (able []string) {
 	for id := range r.claims {
-		if s := r.offered(id, stretch); s.First <= s.Last {
+		if s := r.offered(id, i); s.First <= s.Last {
 			able = append(able, id)
 		}
 	}
@@ -102,14 +100,14 @@ func (r *runHistory) able(stretch Interval) (able []string) {
 	return able
 }
 
-// offered is that part of a stretch which a neighbour claims to have and was not asked
+// offered returns the part of an interval that a neighbour claims to have and was not asked
 // for in vain.
-func (r *runHistory) offered(id string, stretch Interval) Interval {
+func (r *runHistory) offered(id string, i Interval) Interval {
 	c := r.claims[id]
-	return Interval{max(stretch.First, c.First, r.vain[id]+1), min(stretch.Last, c.Last)}
+	return Interval{First: max(i.First, c.First, r.vain[id]+1), Last: min(i.Last, c.Last)}
 }
 
-// best picks the author itself, or one of those that failed least.
+// best returns the author itself, or one of the neighbours that failed least.
 func (h *History) best(author string, able []string) string {
 	least := able[:0:0]
 	for _, id := range able {

@@ -17,16 +17,16 @@ const (
 	FetchTimeout  = 3 * time.Second        // without a word from the one that was asked, or a batch if others can be asked
 	maxFetch      = 30 * time.Second       // however much it says, without a batch that was asked for
 	maxFetches    = 16                     // of one neighbour at a time
-	announcePause = time.Second            // between two tellings of heads to one neighbour
-	announceDelay = 200 * time.Millisecond // from a change to telling it, out of the way of the broadcast itself
+	announcePause = time.Second            // between two announcements to one neighbour
+	announceDelay = 200 * time.Millisecond // from a change to announcing it, out of the way of the broadcast itself
 	urgentPause   = time.Millisecond       // the same two for batches that are fetched: at once, and this times the neighbours
-	gossipBytes   = 4 << 10                // of the largest batch that is gossiped; others are told and fetched
+	gossipBytes   = 4 << 10                // of the largest batch that is gossiped; others are announced and fetched
 	gapGrace      = 5 * time.Second        // after the window, until a missing number counts as lost
-	MaxHaves      = 256                    // in one telling
+	MaxHaves      = 256                    // in one announcement
 	maxClaimed    = 1024                   // runs of which nothing has arrived, but somebody claims to have it
 	serveBytes    = 1 << 20                // of batches in the answer to one fetch
 	MaxServed     = 256                    // batches in the answer to one fetch
-	MaxIntervals  = 256                    // stretches of a run in one fetch
+	MaxIntervals  = 256                    // intervals of a run in one fetch
 )
 
 // A Run is one run of an author, whose broadcasts are numbered from 1.
@@ -46,14 +46,13 @@ type Record struct {
 
 func (r *Record) Last() uint64 { return r.First + uint64(r.Count) - 1 }
 
-// Gossiped tells whether gossip carries a batch of this size. Gossip brings a batch
+// Gossiped reports whether gossip carries a batch of this size. Gossip brings a batch
 // to each peer from several sides, which is fast and does no harm as long as it is
-// small. A larger one travels once to each peer: who has it tells its neighbours,
-// and they fetch it.
+// small. A larger one travels once to each peer: a peer that has it announces that to its
+// neighbours, and they fetch it.
 func Gossiped(size int) bool { return size <= gossipBytes }
 
-// A Have says of a run which numbers its teller can serve, and how old the highest
-// is.
+// A Have says which numbers of a run a peer can serve, and how old the highest is.
 type Have struct {
 	Run       Run
 	Low, High uint64
@@ -61,29 +60,31 @@ type Have struct {
 	Urgent    bool // some of them do not come by gossip: fetch at once
 }
 
-// A Announcement is what a neighbour is to be told.
+// An Announcement tells a neighbour what this peer can serve.
 type Announcement struct {
 	To    string
 	Haves []Have
 }
 
-// A Loss is a stretch of a run that nobody can have any more.
+// A Loss is an interval of a run that nobody can have any more.
 type Loss struct {
 	Run         Run
 	First, Last uint64
 }
 
-// Effects is what history wants done.
+// Effects is what a history wants done.
 type Effects struct {
 	Announce []Announcement
 	Fetch    []Fetch
 	Ack      []AckQuery
 	Lost     []Loss
+
+	Soon, Now bool // Advance is to be called soon, or at once
 }
 
-// History remembers the broadcasts of the last minute, within 64 MiB, of which each
-// author has at least its share. It compares with what neighbours tell and fetches
-// what is missing from one neighbour at a time.
+// A History remembers the broadcasts of the last minute, within 64 MiB, of which each
+// author has at least its share. It compares them with what neighbours announce, and
+// fetches what is missing from one neighbour at a time.
 //
 // A neighbour is believed only as far as it costs little: what it claims to have is
 // asked for, once, and a number counts as lost only if a higher one of its run, signed
@@ -95,9 +96,8 @@ type History struct {
 	authors    map[string]int // bytes kept
 	bytes      int
 	version    uint64 // raised with each change of a run
-	urgent     uint64 // version of the last change that neighbours are told at once
+	urgent     uint64 // version of the last change that is announced at once
 	claimed    int    // runs of which nothing has arrived
-	given      []Loss // numbers given up since the last advance
 	neighbours map[string]*neighbourView
 	swept      time.Time
 }
@@ -123,9 +123,9 @@ type missing struct {
 }
 
 type neighbourView struct {
-	told   uint64 // version up to which it was told
+	told   uint64 // version up to which changes were announced to it
 	next   time.Time
-	urgent time.Time // when it may be told the next urgent change
+	urgent time.Time // of the next announcement of urgent changes, at the earliest
 	heard  time.Time // when it last sent a part of an answer
 	failed int       // fetches since the last that brought something
 	asked  int       // fetches under way
@@ -133,7 +133,7 @@ type neighbourView struct {
 	ackQueries []AckQuery
 }
 
-// due says when the neighbour is to be told, if ever.
+// due returns when the next announcement to a neighbour is due, if one is.
 func (h *History) due(n *neighbourView) (time.Time, bool) {
 	switch {
 	case n.told < h.urgent && n.urgent.Before(n.next):
@@ -151,9 +151,10 @@ func New(rng *rand.Rand) *History {
 	}
 }
 
-// Join begins to compare with a neighbour, which is told everything first.
-func (h *History) Join(now time.Time, id string) {
+// Join begins to compare with a neighbour. Everything is announced to it first.
+func (h *History) Join(now time.Time, id string) Effects {
 	h.neighbours[id] = &neighbourView{next: now}
+	return Effects{Soon: true}
 }
 
 // Leave ends that.
@@ -172,6 +173,7 @@ func (h *History) Leave(id string) {
 type Arrival struct {
 	Record
 	Fresh  []int  // which messages are new, as offsets from the first
+	Lost   []Loss // given up for it
 	before uint64 // the highest number of the run that was known
 }
 
@@ -190,16 +192,16 @@ func (h *History) Receive(now time.Time, rec Record, age time.Duration) Arrival 
 			a.Fresh = append(a.Fresh, i)
 		}
 		if lost.Last != 0 {
-			h.given = append(h.given, Loss{rec.Run, lost.First, lost.Last})
+			a.Lost = append(a.Lost, Loss{Run: rec.Run, First: lost.First, Last: lost.Last})
 		}
 	}
 	return a
 }
 
 // Keep remembers a batch to pass it on, if anything in it was new.
-func (h *History) Keep(now time.Time, a Arrival) {
+func (h *History) Keep(now time.Time, a Arrival) Effects {
 	if len(a.Fresh) == 0 {
-		return
+		return Effects{}
 	}
 	rec := a.Record
 	r := h.open(rec.Run)
@@ -227,6 +229,8 @@ func (h *History) Keep(now time.Time, a Arrival) {
 		h.insert(r, &rec)
 	}
 	h.review(now, rec.Run, r)
+	gossiped := Gossiped(len(rec.Data))
+	return Effects{Soon: gossiped, Now: !gossiped}
 }
 
 // open returns the history of a run, which is made with nothing arrived yet.
@@ -277,12 +281,14 @@ func (h *History) drop(rec *Record) {
 	}
 }
 
-// Hear takes the heads that a neighbour tells.
-func (h *History) Hear(now time.Time, from string, heads []Have) {
+// Hear takes what a neighbour announces.
+func (h *History) Hear(now time.Time, from string, haves []Have) Effects {
 	if h.neighbours[from] == nil {
-		return
+		return Effects{}
 	}
-	for _, hd := range heads {
+	e := Effects{Soon: true}
+	for _, hd := range haves {
+		e.Now = e.Now || hd.Urgent
 		if hd.Low == 0 || hd.Low > hd.High || hd.High == 1<<64-1 || hd.Age > window {
 			continue
 		}
@@ -290,7 +296,7 @@ func (h *History) Hear(now time.Time, from string, heads []Have) {
 			continue
 		}
 		r := h.open(hd.Run)
-		r.claims[from] = Interval{hd.Low, hd.High}
+		r.claims[from] = Interval{First: hd.Low, Last: hd.High}
 		delete(r.vain, from)
 		h.review(now, hd.Run, r)
 		for i := range r.missing {
@@ -299,6 +305,7 @@ func (h *History) Hear(now time.Time, from string, heads []Have) {
 			}
 		}
 	}
+	return e
 }
 
 // review brings up to date which numbers of a run are missing: those between the
@@ -326,7 +333,7 @@ func (h *History) review(now time.Time, key Run, r *runHistory) {
 				since = o.since
 			}
 		}
-		r.missing = append(r.missing, missing{gap, since})
+		r.missing = append(r.missing, missing{Interval: gap, since: since})
 	}
 }
 
@@ -338,12 +345,18 @@ func (h *History) Missing(r Run, i Interval) []Interval {
 // Has reports whether all numbers of an interval of a run have arrived.
 func (h *History) Has(r Run, i Interval) bool { return len(h.Missing(r, i)) == 0 }
 
-// Serve returns batches that a neighbour asks for, with their ages, at most 256 of
-// them and about a megabyte.
-func (h *History) Serve(now time.Time, f Fetch) (list []Record, ages []time.Duration) {
+// A Served is a batch that a neighbour asks for, and how long ago it was sent.
+type Served struct {
+	Record
+	Age time.Duration
+}
+
+// Serve returns the batches that a neighbour asks for, at most 256 of them and about a
+// megabyte.
+func (h *History) Serve(now time.Time, f Fetch) (list []Served) {
 	r := h.runs[f.Run]
 	if r == nil {
-		return nil, nil
+		return nil
 	}
 	size := 0
 	for _, rec := range r.records {
@@ -353,17 +366,14 @@ func (h *History) Serve(now time.Time, f Fetch) (list []Record, ages []time.Dura
 		if size += len(rec.Data); len(list) == MaxServed || size > serveBytes && len(list) > 0 {
 			break
 		}
-		list = append(list, *rec)
-		ages = append(ages, now.Sub(rec.Origin))
+		list = append(list, Served{Record: *rec, Age: now.Sub(rec.Origin)})
 	}
-	return list, ages
+	return list
 }
 
 // Advance returns what is to be done now.
-func (h *History) Advance(now time.Time) Effects {
+func (h *History) Advance(now time.Time) (out Effects) {
 	h.sweep(now)
-	out := Effects{Lost: h.given}
-	h.given = nil
 	for _, key := range slices.SortedFunc(maps.Keys(h.runs), compareRuns) {
 		r := h.runs[key]
 		if r.asked.To != "" && !now.Before(h.overdue(r)) {
@@ -387,8 +397,8 @@ func (h *History) Advance(now time.Time) Effects {
 		if due, ok := h.due(n); !ok || now.Before(due) {
 			continue
 		}
-		if heads := h.haves(now, n); len(heads) > 0 {
-			out.Announce = append(out.Announce, Announcement{id, heads})
+		if haves := h.haves(now, n); len(haves) > 0 {
+			out.Announce = append(out.Announce, Announcement{To: id, Haves: haves})
 			n.next, n.urgent = now.Add(announcePause), now.Add(urgentPause*time.Duration(len(h.neighbours)))
 		}
 	}
@@ -408,7 +418,7 @@ func (h *History) lose(now time.Time, key Run, r *runHistory) []Loss {
 		}
 		first, last := max(m.First, r.floor), min(m.Last, r.top)
 		if first <= last {
-			losses = append(losses, Loss{key, first, last})
+			losses = append(losses, Loss{Run: key, First: first, Last: last})
 			h.seen.fill(key.Author, key.Boot, first, last)
 		}
 	}
@@ -418,13 +428,13 @@ func (h *History) lose(now time.Time, key Run, r *runHistory) []Loss {
 	return losses
 }
 
-// haves returns what has changed since the neighbour was last told, oldest change
-// first, and notes that it was told. What the neighbour has told itself is no reason to
-// be silent: it may have holes.
+// haves returns what has changed since the last announcement to a neighbour, oldest change
+// first, and notes that it is announced. What the neighbour has announced itself is no reason
+// to be silent: it may have holes.
 func (h *History) haves(now time.Time, n *neighbourView) []Have {
 	type change struct {
 		version uint64
-		head    Have
+		have    Have
 	}
 	var changes []change
 	for key, r := range h.runs {
@@ -440,11 +450,11 @@ func (h *History) haves(now time.Time, n *neighbourView) []Have {
 		changes = changes[:MaxHaves]
 		n.told = changes[MaxHaves-1].version
 	}
-	heads := make([]Have, len(changes))
+	haves := make([]Have, len(changes))
 	for i, c := range changes {
-		heads[i] = c.head
+		haves[i] = c.have
 	}
-	return heads
+	return haves
 }
 
 // sweep drops what is older than the window, once a second.
@@ -474,7 +484,7 @@ func (h *History) sweep(now time.Time) {
 	}
 }
 
-// Deadline says when advance has something to do next; zero if nothing is known.
+// Deadline returns when Advance has something to do next; zero if nothing is known.
 func (h *History) Deadline(now time.Time) time.Time {
 	var first time.Time
 	sooner := func(t time.Time) {

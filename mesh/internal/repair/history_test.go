@@ -10,21 +10,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A township is cores that talk to each other in a simulation without a network:
+// A simNetwork has cores that send to each other in a simulation:
 // gossip that loses, and links that do not.
-type township struct {
+type simNetwork struct {
 	t       *rapid.T
 	now     time.Time
 	rng     *rand.Rand
 	cores   []*History
 	handled []map[string]int // how often each core handled a message
 	lost    []map[string]bool
-	carried map[string]int // how often a large batch was sent to each core
+	fetched map[string]int // how often a large batch was sent to each core
 	cut     func(i, j int) bool
 }
 
-func newTownship(t *rapid.T, n int) *township {
-	w := &township{t: t, now: at(0), carried: map[string]int{}, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
+func newSimNetwork(t *rapid.T, n int) *simNetwork {
+	w := &simNetwork{t: t, now: at(0), fetched: map[string]int{}, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
 	w.cut = func(i, j int) bool { return false }
 	for i := range n {
 		w.cores = append(w.cores, New(w.rng))
@@ -39,12 +39,12 @@ func newTownship(t *rapid.T, n int) *township {
 
 func name(i int) string { return string(rune('a' + i)) }
 
-func (w *township) link(i, j int) {
+func (w *simNetwork) link(i, j int) {
 	w.cores[i].Join(w.now, name(j))
 	w.cores[j].Join(w.now, name(i))
 }
 
-func (w *township) unlink(i, j int) {
+func (w *simNetwork) unlink(i, j int) {
 	w.cores[i].Leave(name(j))
 	w.cores[j].Leave(name(i))
 }
@@ -52,11 +52,21 @@ func (w *township) unlink(i, j int) {
 func messageName(r Run, seq uint64) string { return fmt.Sprint(r.Author, r.Boot, "/", seq) }
 
 // deliver hands a record to a core.
-func (w *township) deliver(to int, rec Record, age time.Duration) {
+func (w *simNetwork) deliver(to int, rec Record, age time.Duration) {
 	a := w.cores[to].Receive(w.now, rec, age)
 	w.cores[to].Keep(w.now, a)
+	w.lose(to, a.Lost)
 	for _, i := range a.Fresh {
 		w.handled[to][messageName(rec.Run, rec.First+uint64(i))]++
+	}
+}
+
+// lose notes what a core reports as lost.
+func (w *simNetwork) lose(at int, lost []Loss) {
+	for _, l := range lost {
+		for n := l.First; n <= l.Last; n++ {
+			w.lost[at][messageName(l.Run, n)] = true
+		}
 	}
 }
 
@@ -65,12 +75,12 @@ func (h *History) take(now time.Time, rec Record) { h.Keep(now, h.Receive(now, r
 
 // broadcast sends a batch, which each other core gets unless it is lost, cut off or
 // too large for gossip.
-func (w *township) broadcast(author int, first uint64, count int, loss float64) {
+func (w *simNetwork) broadcast(author int, first uint64, count int, loss float64) {
 	w.send(author, first, count, 100, loss)
 }
 
-func (w *township) send(author int, first uint64, count, size int, loss float64) {
-	rec := Record{Run: Run{name(author), 1}, First: first, Count: count, Data: make([]byte, size)}
+func (w *simNetwork) send(author int, first uint64, count, size int, loss float64) {
+	rec := Record{Run: Run{Author: name(author), Boot: 1}, First: first, Count: count, Data: make([]byte, size)}
 	for i := range w.cores {
 		if i == author || Gossiped(size) && !w.cut(author, i) && w.rng.Float64() >= loss {
 			w.deliver(i, rec, 0)
@@ -79,16 +89,12 @@ func (w *township) send(author int, first uint64, count, size int, loss float64)
 }
 
 // pass lets time pass, in steps in which everybody does what is due.
-func (w *township) pass(d time.Duration) {
+func (w *simNetwork) pass(d time.Duration) {
 	const tick = 100 * time.Millisecond
 	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(tick) {
 		for i, c := range w.cores {
 			out := c.Advance(w.now)
-			for _, l := range out.Lost {
-				for n := l.First; n <= l.Last; n++ {
-					w.lost[i][messageName(l.Run, n)] = true
-				}
-			}
+			w.lose(i, out.Lost)
 			for _, tell := range out.Announce {
 				if j := int(tell.To[0] - 'a'); !w.cut(i, j) {
 					w.cores[j].Hear(w.now, name(i), tell.Haves)
@@ -99,12 +105,11 @@ func (w *township) pass(d time.Duration) {
 				if w.cut(i, j) {
 					continue
 				}
-				records, ages := w.cores[j].Serve(w.now, f)
-				for k, rec := range records {
+				for _, rec := range w.cores[j].Serve(w.now, f) {
 					if !Gossiped(len(rec.Data)) {
-						w.carried[fmt.Sprint(i, rec.Run, rec.First)]++
+						w.fetched[fmt.Sprint(i, rec.Run, rec.First)]++
 					}
-					w.deliver(i, rec, ages[k])
+					w.deliver(i, rec.Record, rec.Age)
 				}
 				c.Done(w.now, name(j), f.Run)
 			}
@@ -114,7 +119,7 @@ func (w *township) pass(d time.Duration) {
 
 // settled checks P3: each message was handled exactly once by every core, or never
 // and is reported as lost there.
-func (w *township) settled(messages []string, mayLose bool) {
+func (w *simNetwork) settled(messages []string, mayLose bool) {
 	w.t.Helper()
 	for i := range w.cores {
 		for _, m := range messages {
@@ -126,9 +131,9 @@ func (w *township) settled(messages []string, mayLose bool) {
 	}
 }
 
-func TestHistoryRepairsLosses(t *testing.T) {
+func TestHistory_RepairsLosses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTownship(t, rapid.IntRange(2, 6).Draw(t, "peers"))
+		w := newSimNetwork(t, rapid.IntRange(2, 6).Draw(t, "peers"))
 		next := make([]uint64, len(w.cores))
 		var messages []string
 		for range rapid.IntRange(1, 60).Draw(t, "broadcasts") {
@@ -137,7 +142,7 @@ func TestHistoryRepairsLosses(t *testing.T) {
 			w.broadcast(a, next[a]+1, count, 0.5)
 			for range count {
 				next[a]++
-				messages = append(messages, messageName(Run{name(a), 1}, next[a]))
+				messages = append(messages, messageName(Run{Author: name(a), Boot: 1}, next[a]))
 			}
 			w.pass(time.Duration(rapid.IntRange(0, 500).Draw(t, "pause")) * time.Millisecond)
 		}
@@ -148,9 +153,9 @@ func TestHistoryRepairsLosses(t *testing.T) {
 
 // Large batches are fetched, within a moment and once by each peer, also over several
 // hops and with small ones among them.
-func TestHistoryFetchesLargeBatches(t *testing.T) {
+func TestHistory_FetchesLargeBatchesOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTownship(t, 5)
+		w := newSimNetwork(t, 5)
 		w.cut = func(i, j int) bool { return max(i, j)-min(i, j) > 1 } // a chain
 		for i := range w.cores {
 			for j := range i - 1 {
@@ -165,7 +170,7 @@ func TestHistoryFetchesLargeBatches(t *testing.T) {
 				size = gossipBytes + 1
 			}
 			w.send(0, uint64(seq)+1, 1, size, 0)
-			messages = append(messages, messageName(Run{name(0), 1}, uint64(seq)+1))
+			messages = append(messages, messageName(Run{Author: name(0), Boot: 1}, uint64(seq)+1))
 			w.pass(time.Duration(rapid.IntRange(0, 3).Draw(t, "pause")) * 100 * time.Millisecond)
 			if isLarge && seq == 0 {
 				w.pass(time.Second)
@@ -174,7 +179,7 @@ func TestHistoryFetchesLargeBatches(t *testing.T) {
 		}
 		w.pass(10 * time.Second)
 		w.settled(messages, false)
-		for batch, n := range w.carried {
+		for batch, n := range w.fetched {
 			if n != 1 {
 				t.Fatalf("%s was carried %d times", batch, n)
 			}
@@ -183,11 +188,11 @@ func TestHistoryFetchesLargeBatches(t *testing.T) {
 }
 
 // A neighbour that is asked and sends anything but the answer is not waited for long.
-func TestHistoryDoesNotWaitForATrickle(t *testing.T) {
+func TestHistory_DoesNotWaitForATrickle(t *testing.T) {
 	h := New(rand.New(rand.NewPCG(1, 2)))
 	for _, id := range []string{"liar", "other"} {
 		h.Join(at(0), id)
-		h.Hear(at(0), id, []Have{{Run{"a", 1}, 1, 1, 0, true}})
+		h.Hear(at(0), id, []Have{{Run: Run{Author: "a", Boot: 1}, Low: 1, High: 1, Urgent: true}})
 	}
 	asked := map[string]int{}
 	for ms := 0; ms <= 100_000 && len(asked) < 2; ms += 500 {
@@ -204,20 +209,20 @@ func TestHistoryDoesNotWaitForATrickle(t *testing.T) {
 
 // A partition that heals inside of the window loses nothing; a longer one loses what
 // is older, and says so.
-func TestHistoryAfterAPartition(t *testing.T) {
+func TestHistory_PartitionsAreRepairedOrReported(t *testing.T) {
 	for _, c := range []struct {
 		cut     time.Duration
 		mayLose bool
 	}{{40 * time.Second, false}, {3 * time.Minute, true}} {
 		rapid.Check(t, func(t *rapid.T) {
-			w := newTownship(t, 4)
+			w := newSimNetwork(t, 4)
 			var messages []string
 			seq := uint64(0)
 			send := func() {
 				seq++
 				for a := range w.cores {
 					w.broadcast(a, seq, 1, 0)
-					messages = append(messages, messageName(Run{name(a), 1}, seq))
+					messages = append(messages, messageName(Run{Author: name(a), Boot: 1}, seq))
 				}
 			}
 			send()
@@ -248,9 +253,9 @@ func TestHistoryAfterAPartition(t *testing.T) {
 
 // What a late joiner is told of may be gone when it asks; it gets all the rest, from
 // however many, also of an author that is gone.
-func TestHistoryOfAnAuthorThatIsGone(t *testing.T) {
+func TestHistory_NeighboursServeAnAuthorThatIsGone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTownship(t, 4)
+		w := newSimNetwork(t, 4)
 		joins := func(i int) {
 			for j := range w.cores {
 				if j != i {
@@ -278,7 +283,7 @@ func TestHistoryOfAnAuthorThatIsGone(t *testing.T) {
 		w.pass(5 * time.Second)
 		for seq := range uint64(sent) {
 			at := time.Duration(seq) * 50 * time.Millisecond
-			if m := messageName(Run{name(0), 1}, seq+1); at > old+time.Second && w.handled[3][m] != 1 {
+			if m := messageName(Run{Author: name(0), Boot: 1}, seq+1); at > old+time.Second && w.handled[3][m] != 1 {
 				t.Fatalf("%s, sent %v before the end of the window, was handled %d times", m, at-old, w.handled[3][m])
 			}
 		}
@@ -286,9 +291,9 @@ func TestHistoryOfAnAuthorThatIsGone(t *testing.T) {
 }
 
 // Who comes late gets what the others still have, and no report of what was before.
-func TestHistoryOfALateJoiner(t *testing.T) {
+func TestHistory_LateJoinerGetsTheLastMinute(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTownship(t, 3)
+		w := newSimNetwork(t, 3)
 		w.cut = func(i, j int) bool { return i == 2 || j == 2 }
 		w.unlink(2, 0)
 		w.unlink(2, 1)
@@ -313,18 +318,22 @@ func TestHistoryOfALateJoiner(t *testing.T) {
 }
 
 // Heads of things that do not exist cost one question each and are not reported.
-func TestHistoryAndFalseHeads(t *testing.T) {
+func TestHistory_FalseClaimsCostLittle(t *testing.T) {
 	h := New(rand.New(rand.NewPCG(1, 2)))
 	h.Join(at(0), "liar")
-	h.take(at(0), Record{Run: Run{"a", 1}, First: 400, Count: 1})
-	heads := []Have{{Run{"a", 1}, 1, 1 << 60, 0, false}, {Run{"a", 1}, 5, 4, 0, false}, {Run{"b", 1}, 1, 1<<64 - 1, 0, false}}
+	h.take(at(0), Record{Run: Run{Author: "a", Boot: 1}, First: 400, Count: 1})
+	haves := []Have{
+		{Run: Run{Author: "a", Boot: 1}, Low: 1, High: 1 << 60},
+		{Run: Run{Author: "a", Boot: 1}, Low: 5, High: 4},
+		{Run: Run{Author: "b", Boot: 1}, Low: 1, High: 1<<64 - 1},
+	}
 	for i := range 3 * maxClaimed {
-		heads = append(heads, Have{Run{fmt.Sprint("ghost", i), 1}, 1, 10, 0, false})
+		haves = append(haves, Have{Run: Run{Author: fmt.Sprint("ghost", i), Boot: 1}, Low: 1, High: 10})
 	}
 	asked := map[Run]int{}
 	for ms := 0; ms < 300_000; ms += 500 {
 		if ms%30_000 == 0 && ms < 120_000 {
-			h.Hear(at(ms), "liar", heads)
+			h.Hear(at(ms), "liar", haves)
 		}
 		out := h.Advance(at(ms))
 		if len(out.Lost) != 0 {
@@ -350,19 +359,19 @@ func TestHistoryAndFalseHeads(t *testing.T) {
 
 // Fetches that are never answered do not count against a neighbour for ever, whether
 // what was asked for has come from elsewhere or not.
-func TestHistoryForgetsFetches(t *testing.T) {
+func TestHistory_ForgetsUnansweredFetches(t *testing.T) {
 	h := New(rand.New(rand.NewPCG(1, 2)))
 	h.Join(at(0), "mute")
 	for i := range 3 * maxFetches {
-		r := Run{fmt.Sprint("author", i), 1}
-		h.Hear(at(0), "mute", []Have{{r, 1, 1, 0, true}})
+		r := Run{Author: fmt.Sprint("author", i), Boot: 1}
+		h.Hear(at(0), "mute", []Have{{Run: r, Low: 1, High: 1, Urgent: true}})
 	}
 	if n := len(h.Advance(at(0)).Fetch); n != maxFetches {
 		t.Fatalf("%d fetches at a time", n)
 	}
 	for i := range 3 * maxFetches {
 		if i%2 == 0 {
-			h.take(at(100), Record{Run: Run{fmt.Sprint("author", i), 1}, First: 1, Count: 1})
+			h.take(at(100), Record{Run: Run{Author: fmt.Sprint("author", i), Boot: 1}, First: 1, Count: 1})
 		}
 	}
 	for ms := 500; ms <= 300_000; ms += 500 {
@@ -373,29 +382,29 @@ func TestHistoryForgetsFetches(t *testing.T) {
 	}
 }
 
-func TestHistoryStaysBounded(t *testing.T) {
+func TestHistory_StaysBounded(t *testing.T) {
 	h := New(rand.New(rand.NewPCG(1, 2)))
 	batch := make([]byte, 1<<20)
 	for i := range uint64(50) {
-		h.take(at(int(i)), Record{Run: Run{"quiet", 1}, First: i + 1, Count: 1, Data: batch[:1000]})
+		h.take(at(int(i)), Record{Run: Run{Author: "quiet", Boot: 1}, First: i + 1, Count: 1, Data: batch[:1000]})
 	}
 	for i := range uint64(200) {
-		h.take(at(100+int(i)), Record{Run: Run{"loud", i % 3}, First: i + 1, Count: 1, Data: batch})
+		h.take(at(100+int(i)), Record{Run: Run{Author: "loud", Boot: i % 3}, First: i + 1, Count: 1, Data: batch})
 	}
 	if h.bytes > maxHistory {
 		t.Errorf("%d bytes", h.bytes)
 	}
-	if n := len(h.runs[Run{"quiet", 1}].records); n != 50 {
+	if n := len(h.runs[Run{Author: "quiet", Boot: 1}].records); n != 50 {
 		t.Errorf("%d of the quiet author's 50 batches are left", n)
 	}
-	if n := len(h.runs[Run{"loud", 0}].records); n == 0 {
+	if n := len(h.runs[Run{Author: "loud", Boot: 0}].records); n == 0 {
 		t.Error("nothing is left of the loud author")
 	}
-	list, ages := h.Serve(at(1000), Fetch{Run: Run{"quiet", 1}, Intervals: []Interval{{10, 10}, {12, 12}, {60, 70}}})
-	if len(list) != 2 || list[0].First != 10 || list[1].First != 12 || ages[0] != 991*time.Millisecond {
-		t.Errorf("served %v, %v", list, ages)
+	list := h.Serve(at(1000), Fetch{Run: Run{Author: "quiet", Boot: 1}, Intervals: []Interval{{First: 10, Last: 10}, {First: 12, Last: 12}, {First: 60, Last: 70}}})
+	if len(list) != 2 || list[0].First != 10 || list[1].First != 12 || list[0].Age != 991*time.Millisecond {
+		t.Errorf("served %v", list)
 	}
-	if list, _ := h.Serve(at(1000), Fetch{Run: Run{"loud", 0}, Intervals: []Interval{{1, 1000}}}); len(list) != 1 {
+	if list := h.Serve(at(1000), Fetch{Run: Run{Author: "loud", Boot: 0}, Intervals: []Interval{{First: 1, Last: 1000}}}); len(list) != 1 {
 		t.Errorf("%d batches of a megabyte in one answer", len(list))
 	}
 	h.Advance(at(300_000))
@@ -405,10 +414,10 @@ func TestHistoryStaysBounded(t *testing.T) {
 }
 
 // A question is answered once, when all that it is about is there.
-func TestQuestionsAreAnsweredOnce(t *testing.T) {
+func TestAckQueries_AreAnsweredOnce(t *testing.T) {
 	h := New(rand.New(rand.NewPCG(1, 2)))
 	h.Join(at(0), "x")
-	r := Run{"a", 1}
+	r := Run{Author: "a", Boot: 1}
 	take := func(first, count int) { h.take(at(0), Record{Run: r, First: uint64(first), Count: count}) }
 	answers := func() (nonces []uint64) {
 		for _, q := range h.Advance(at(0)).Ack {
@@ -417,10 +426,10 @@ func TestQuestionsAreAnsweredOnce(t *testing.T) {
 		return nonces
 	}
 	take(1, 2)
-	h.Ask(AckQuery{"x", 7, r, Interval{1, 4}})
-	h.Ask(AckQuery{"x", 8, r, Interval{2, 2}})
-	h.Ask(AckQuery{"x", 9, r, Interval{3, 2}})
-	h.Ask(AckQuery{"stranger", 10, r, Interval{1, 1}})
+	h.Ask(AckQuery{From: "x", Nonce: 7, Run: r, Interval: Interval{First: 1, Last: 4}})
+	h.Ask(AckQuery{From: "x", Nonce: 8, Run: r, Interval: Interval{First: 2, Last: 2}})
+	h.Ask(AckQuery{From: "x", Nonce: 9, Run: r, Interval: Interval{First: 3, Last: 2}})
+	h.Ask(AckQuery{From: "stranger", Nonce: 10, Run: r, Interval: Interval{First: 1, Last: 1}})
 	if got := answers(); !slices.Equal(got, []uint64{8}) {
 		t.Errorf("answered %v", got)
 	}
@@ -436,7 +445,7 @@ func TestQuestionsAreAnsweredOnce(t *testing.T) {
 		t.Errorf("answered %v twice", got)
 	}
 	for i := range uint64(10 * maxAckQueries) {
-		h.Ask(AckQuery{"x", i, r, Interval{100, 100}})
+		h.Ask(AckQuery{From: "x", Nonce: i, Run: r, Interval: Interval{First: 100, Last: 100}})
 	}
 	take(100, 1)
 	if got := answers(); len(got) != maxAckQueries {
@@ -445,11 +454,11 @@ func TestQuestionsAreAnsweredOnce(t *testing.T) {
 }
 
 // What changed is told once to each neighbour, at most once a second.
-func TestHeadsAreToldOnce(t *testing.T) {
+func TestAnnouncements_AreMadeOnce(t *testing.T) {
 	h := New(rand.New(rand.NewPCG(1, 2)))
 	h.Join(at(0), "x")
 	h.Join(at(0), "y")
-	r := Run{"a", 1}
+	r := Run{Author: "a", Boot: 1}
 	h.take(at(0), Record{Run: r, First: 1, Count: 1})
 	told := func(ms int) (names []string) {
 		for _, t := range h.Advance(at(ms)).Announce {

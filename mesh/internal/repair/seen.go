@@ -1,21 +1,26 @@
 package repair
 
 import (
-	"cmp"
 	"slices"
 	"time"
+
+	"github.com/p2p-today/go2p/internal/intervalset"
 )
 
 const (
-	maxAuthors       = 4096 // authors remembered; the one heard longest ago goes first
-	maxBoots         = 4    // runs remembered of one author; older ones count as seen
-	maxIntervalsKept = 1024 // stretches of numbers remembered of one run; see spans.insert
+	maxAuthors   = 4096 // authors remembered; the one heard longest ago goes first
+	maxBoots     = 4    // runs remembered of one author; older ones count as seen
+	maxIntervals = 1024 // intervals of numbers remembered of one run; see bootSeen.add
 )
 
-// Seen remembers what was handled, so that nothing is handled twice however
-// often and however late it comes (design: the waterfall rule). Its size is
-// bounded; where it must forget it forgets the possibility of a late first
-// arrival, not what was handled, but for authors beyond the 4096 last heard.
+// An Interval is the numbers from First to Last, both included.
+type Interval = intervalset.Interval
+
+// Seen is the set of numbered messages that were handled, a dotted version vector by author
+// and run. With it nothing is handled twice, however often and however late it comes
+// (docs/design.md: the waterfall rule). Its size is bounded. Where it must forget, it
+// forgets the possibility of a late first arrival, not what was handled, but for authors
+// beyond the 4096 last heard.
 type Seen struct {
 	authors map[string]*authorSeen
 }
@@ -29,12 +34,12 @@ type authorSeen struct {
 }
 
 type bootSeen struct {
-	boot      uint64
-	intervals intervals
+	boot    uint64
+	numbers intervalset.Set
 }
 
-// Add notes message number seq of a run of author, and tells whether it is new and
-// which numbers were given up for it, if its spans had become too many.
+// Add notes message number seq of a run of author. It reports whether the message is new, and
+// which numbers were given up for it, if the run had too many intervals.
 func (s *Seen) Add(now time.Time, author string, boot, seq uint64) (fresh bool, lost Interval) {
 	a := s.authors[author]
 	if a == nil {
@@ -61,7 +66,7 @@ func (s *Seen) Add(now time.Time, author string, boot, seq uint64) (fresh bool, 
 		a.boots = slices.Insert(a.boots, i, bootSeen{boot: boot})
 		a.boots = a.boots[:min(len(a.boots), maxBoots)]
 	}
-	return a.boots[i].intervals.add(seq)
+	return a.boots[i].add(seq)
 }
 
 // gaps returns the numbers from low to high that are not in the run, ascending. Of
@@ -75,37 +80,24 @@ func (s *Seen) gaps(author string, boot, low, high uint64) []Interval {
 		if a := s.authors[author]; a != nil && len(a.boots) == maxBoots && boot < a.boots[maxBoots-1].boot {
 			return nil
 		}
-		return []Interval{{low, high}}
+		return []Interval{{First: low, Last: high}}
 	}
-	var gaps []Interval
-	next := low
-	for _, sp := range b.intervals {
-		if sp.Last < next {
-			continue
-		}
-		if sp.First > high {
-			break
-		}
-		if sp.First > next {
-			gaps = append(gaps, Interval{next, sp.First - 1})
-		}
-		next = sp.Last + 1
-		if next > high || next == 0 {
-			return gaps
-		}
-	}
-	return append(gaps, Interval{next, high})
+	return b.numbers.Missing(low, high)
 }
 
-// fill counts the numbers from first to last of a run as seen. Both ends are next
-// to numbers that are, or the only ones.
+// fill counts the numbers from first to last of a run as seen.
 func (s *Seen) fill(author string, boot, first, last uint64) {
-	b := s.run(author, boot)
-	if b == nil {
-		return
+	if b := s.run(author, boot); b != nil {
+		b.numbers.Add(first, last)
 	}
-	b.intervals = slices.DeleteFunc(b.intervals, func(sp Interval) bool { return sp.First >= first && sp.Last <= last })
-	b.intervals.addInterval(Interval{first, last})
+}
+
+// top returns the highest number of a run that was noted, 0 if none was.
+func (s *Seen) top(author string, boot uint64) uint64 {
+	if b := s.run(author, boot); b != nil {
+		return b.numbers.Max()
+	}
+	return 0
 }
 
 func (s *Seen) run(author string, boot uint64) *bootSeen {
@@ -132,64 +124,15 @@ func (s *Seen) forgetOldest() {
 	delete(s.authors, oldest)
 }
 
-// intervals is a set of numbers as ascending stretches that do not touch.
-type intervals []Interval
-
-type Interval struct{ First, Last uint64 }
-
-// top returns the highest number of a run that was noted, 0 if none was.
-func (s *Seen) top(author string, boot uint64) uint64 {
-	if b := s.run(author, boot); b != nil {
-		return b.intervals[len(b.intervals)-1].Last
-	}
-	return 0
-}
-
-// add puts n into the set and tells whether it was new, and which numbers were given
-// up for it.
-func (s *intervals) add(n uint64) (fresh bool, lost Interval) {
-	i, inside := slices.BinarySearchFunc(*s, n, func(sp Interval, n uint64) int {
-		switch {
-		case sp.Last < n:
-			return -1
-		case sp.First > n:
-			return 1
-		}
-		return 0
-	})
-	if inside {
+// add notes a number. Beyond maxIntervals the gap between the two lowest intervals is given
+// up: what is missing there counts as seen from then on.
+func (b *bootSeen) add(seq uint64) (fresh bool, lost Interval) {
+	if b.numbers.Contains(seq) {
 		return false, Interval{}
 	}
-	return true, s.insert(i, Interval{n, n})
-}
-
-// addInterval puts numbers into the set of which none is in it.
-func (s *intervals) addInterval(sp Interval) {
-	i, _ := slices.BinarySearchFunc(*s, sp.First, func(o Interval, first uint64) int { return cmp.Compare(o.First, first) })
-	s.insert(i, sp)
-}
-
-// insert puts a stretch before the i-th, joining those that it touches. Beyond
-// maxSpans the gap between the two lowest stretches is given up: what is missing
-// there counts as seen from then on.
-func (s *intervals) insert(i int, sp Interval) (lost Interval) {
-	joinsLeft := i > 0 && (*s)[i-1].Last+1 == sp.First
-	joinsRight := i < len(*s) && sp.Last+1 == (*s)[i].First
-	switch {
-	case joinsLeft && joinsRight:
-		(*s)[i-1].Last = (*s)[i].Last
-		*s = slices.Delete(*s, i, i+1)
-	case joinsLeft:
-		(*s)[i-1].Last = sp.Last
-	case joinsRight:
-		(*s)[i].First = sp.First
-	default:
-		*s = slices.Insert(*s, i, sp)
-		if len(*s) > maxIntervalsKept {
-			lost = Interval{(*s)[0].Last + 1, (*s)[1].First - 1}
-			(*s)[1].First = (*s)[0].First
-			*s = slices.Delete(*s, 0, 1)
-		}
+	b.numbers.Add(seq, seq)
+	if len(b.numbers) > maxIntervals {
+		lost, _ = b.numbers.FillLowestGap()
 	}
-	return lost
+	return true, lost
 }

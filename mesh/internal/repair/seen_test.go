@@ -9,7 +9,7 @@ import (
 )
 
 // Any order and repetition of numbers: each is new exactly once.
-func TestSeenAgainstASet(t *testing.T) {
+func TestSeen_EachNumberIsNewOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := NewSeen()
 		type key struct {
@@ -32,7 +32,7 @@ func TestSeenAgainstASet(t *testing.T) {
 }
 
 // The gaps are the numbers that were not added, and filling one makes it seen.
-func TestGapsAgainstASet(t *testing.T) {
+func TestSeen_GapsAreThoseOfASet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := NewSeen()
 		has := map[uint64]bool{}
@@ -66,21 +66,21 @@ func TestGapsAgainstASet(t *testing.T) {
 	})
 }
 
-func TestSeenStaysBounded(t *testing.T) {
+func TestSeen_StaysBounded(t *testing.T) {
 	s := NewSeen()
-	for i := range uint64(10 * maxIntervalsKept) {
+	for i := range uint64(10 * maxIntervals) {
 		_, lost := s.Add(at(0), "gaps", 1, 2*i)
-		if want := (Interval{2*(i-maxIntervalsKept) + 1, 2*(i-maxIntervalsKept) + 1}); i >= maxIntervalsKept && lost != want || i < maxIntervalsKept && lost != (Interval{}) {
+		if want := (Interval{First: 2*(i-maxIntervals) + 1, Last: 2*(i-maxIntervals) + 1}); i >= maxIntervals && lost != want || i < maxIntervals && lost != (Interval{}) {
 			t.Fatalf("number %d: given up %v", 2*i, lost)
 		}
 	}
-	if n := len(s.authors["gaps"].boots[0].intervals); n > maxIntervalsKept {
-		t.Errorf("%d spans", n)
+	if n := len(s.authors["gaps"].boots[0].numbers); n > maxIntervals {
+		t.Errorf("%d intervals", n)
 	}
 	if fresh, _ := s.Add(at(0), "gaps", 1, 1); fresh {
 		t.Error("a number in a gap that was given up counts as new")
 	}
-	if fresh, _ := s.Add(at(0), "gaps", 1, 20*maxIntervalsKept-3); !fresh {
+	if fresh, _ := s.Add(at(0), "gaps", 1, 20*maxIntervals-3); !fresh {
 		t.Error("a number in a gap that is remembered counts as seen")
 	}
 
