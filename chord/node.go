@@ -209,7 +209,7 @@ func (n *node) close() error {
 func (n *node) status(s *Status) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.Stores, s.Slot, s.Known, s.Upkept = n.ring.Stores(), uint64(n.ring.Self().Slot), len(n.ring.Known()), n.ring.Upkept()
+	s.Stores, s.Slot, s.Known, s.Upkept = n.ring.Stores(), uint64(n.ring.Self().Slot), len(n.ring.Known()), n.ring.Tracked()
 	s.Backfilling, s.Failed = n.schedule.Lacking(), n.storage.failed
 	s.Keys = n.storage.store.Alive()
 	s.Bytes, s.MaxBytes = n.storage.store.Bytes()

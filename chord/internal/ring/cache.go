@@ -5,69 +5,71 @@ import (
 	"slices"
 )
 
-// MaxCached is the size of a location cache.
+// MaxCached is the size of a location cache, in nodes.
 const MaxCached = 4096
 
-// hints are nodes that are or were in a slot. Nobody keeps them up to date: who is asked
-// says what is not so any more.
-type Cache struct {
+// A cache is a location cache: nodes that are or were in a slot. It is not kept up to date;
+// a node that is asked says what is not so any more.
+//
+// Invariant: nodes has one node for each slot and for each peer, and slots the same by peer.
+type cache struct {
 	k     Circle
-	nodes []Node // by slot; one for each slot, and for each peer
+	nodes []Node // by slot
 	slots map[string]Slot
 }
 
-func newCache(k Circle) *Cache {
-	return &Cache{k: k, slots: map[string]Slot{}}
+func newCache(k Circle) *cache {
+	return &cache{k: k, slots: map[string]Slot{}}
 }
 
-func (h *Cache) index(s Slot) (int, bool) {
-	return slices.BinarySearchFunc(h.nodes, s, func(n Node, s Slot) int { return cmp.Compare(n.Slot, s) })
+func (c *cache) index(s Slot) (int, bool) {
+	return slices.BinarySearchFunc(c.nodes, s, func(n Node, s Slot) int { return cmp.Compare(n.Slot, s) })
 }
 
-// learn notes where a peer is. Who was thought to be there, is not; and with no room left
-// another node is forgotten.
-func (h *Cache) learn(n Node) {
-	if was, ok := h.slots[n.Peer]; ok && was == n.Slot {
+// learn notes where a peer is. It forgets another peer in that slot, the peer's former slot,
+// and if there is no room a node that is far away.
+func (c *cache) learn(n Node) {
+	if was, ok := c.slots[n.Peer]; ok && was == n.Slot {
 		return
 	}
-	h.forget(n.Peer)
-	i, taken := h.index(n.Slot)
+	c.forget(n.Peer)
+	i, taken := c.index(n.Slot)
 	if taken {
-		delete(h.slots, h.nodes[i].Peer)
-		h.nodes[i] = n
+		delete(c.slots, c.nodes[i].Peer)
+		c.nodes[i] = n
 	} else {
-		if len(h.nodes) == MaxCached {
-			h.forget(h.nodes[(i+MaxCached/2)%MaxCached].Peer) // far away
-			i, _ = h.index(n.Slot)
+		if len(c.nodes) == MaxCached {
+			c.forget(c.nodes[(i+MaxCached/2)%MaxCached].Peer) // far away
+			i, _ = c.index(n.Slot)
 		}
-		h.nodes = slices.Insert(h.nodes, i, n)
+		c.nodes = slices.Insert(c.nodes, i, n)
 	}
-	h.slots[n.Peer] = n.Slot
+	c.slots[n.Peer] = n.Slot
 }
 
-func (h *Cache) forget(peer string) {
-	s, ok := h.slots[peer]
+func (c *cache) forget(peer string) {
+	s, ok := c.slots[peer]
 	if !ok {
 		return
 	}
-	delete(h.slots, peer)
-	i, _ := h.index(s)
-	h.nodes = slices.Delete(h.nodes, i, i+1)
+	delete(c.slots, peer)
+	i, _ := c.index(s)
+	c.nodes = slices.Delete(c.nodes, i, i+1)
 }
 
-// answer returns the node nearest at or before a position, and the nodes that follow it;
-// empty if none is known.
-func (h *Cache) answer(position Slot) Answer {
-	if len(h.nodes) == 0 {
+// answer returns the node nearest at or before a position, and the nodes that follow it. It is
+// empty if no node is known.
+func (c *cache) answer(position Slot) answer {
+	if len(c.nodes) == 0 {
 		return nil
 	}
-	i, exact := h.index(position)
+	i, exact := c.index(position)
 	if !exact {
-		i += len(h.nodes) - 1
+		i += len(c.nodes) - 1
 	}
-	a := make(Answer, min(Copies, len(h.nodes)))
+	a := make(answer, min(Copies, len(c.nodes)))
 	for j := range a {
-		a[j] = h.nodes[(i+j)%len(h.nodes)]
+		a[j] = c.nodes[(i+j)%len(c.nodes)]
 	}
 	return a
 }

@@ -8,29 +8,29 @@ import (
 	"iter"
 )
 
-// copies is how many positions a key has, and how many homes if there are as many peers.
+// Copies is how many positions a key has, and how many replicas if there are as many nodes.
 const Copies = 5
 
-// A slot is a place on the circle, below 2^k.
+// A Slot is a place on the circle, below 2^k.
 type Slot uint64
 
-// A circle is its k, from 1 to 32: it has 2^k slots, and after the last comes the first.
+// A Circle is its k, from 1 to 32. It has 2^k slots; after the last comes the first.
 type Circle int
 
-// at is the slot some steps clockwise from another.
+// At returns the slot so many steps clockwise from another.
 func (k Circle) At(from Slot, steps uint64) Slot {
 	return (from + Slot(steps)) & (1<<k - 1)
 }
 
-// distance is how many steps it is clockwise from one slot to another.
+// Distance returns how many steps it is clockwise from one slot to another.
 func (k Circle) Distance(from, to Slot) uint64 { return uint64((to - from) & (1<<k - 1)) }
 
-// reduce is a hash, as one big-endian number, modulo 2^k.
+// reduce returns a hash, as one big-endian number, modulo 2^k.
 func (k Circle) reduce(hash []byte) Slot {
 	return Slot(binary.BigEndian.Uint64(hash[len(hash)-8:])) & (1<<k - 1)
 }
 
-// position is the slot of a key by one of the five hashes.
+// Position returns the slot of a key by one of the five hashes.
 func (k Circle) Position(key string, index int) Slot {
 	switch index {
 	case 0:
@@ -50,7 +50,7 @@ func (k Circle) Position(key string, index int) Slot {
 	return k.reduce(h[:])
 }
 
-// positions are the five slots of a key, from five hashes of it, as in protocol 0.4.
+// Positions returns the five slots of a key, from five hashes of it, as in protocol 0.4.
 func (k Circle) Positions(key string) (all [Copies]Slot) {
 	for i := range all {
 		all[i] = k.Position(key, i)
@@ -58,8 +58,8 @@ func (k Circle) Positions(key string) (all [Copies]Slot) {
 	return all
 }
 
-// probe yields the slots that a peer may ask for, in the order in which it does: that of
-// the hash of its ID, then others in a fixed order, until it has asked for all.
+// Probe yields the slots that a peer asks for, in this order: that of the hash of its ID, then
+// the others in a fixed order, each once.
 func (k Circle) Probe(peer string) iter.Seq[Slot] {
 	sum := sha256.Sum256([]byte(peer))
 	first := k.reduce(sum[:])
@@ -73,7 +73,7 @@ func (k Circle) Probe(peer string) iter.Seq[Slot] {
 	}
 }
 
-// A node is a storing peer and its slot.
+// A Node is a peer that stores, and its slot.
 type Node struct {
 	Slot Slot
 	Peer string // peer ID, as bytes

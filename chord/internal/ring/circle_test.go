@@ -65,7 +65,7 @@ func TestFingers_LookupTakesAtMostKHops(t *testing.T) {
 		slots := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Slot {
 			return Slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
 		}), 1, min(1<<k, 60), rapid.ID[Slot]).Draw(t, "slots")
-		ring := map[Slot]*Fingers{}
+		ring := map[Slot]*fingers{}
 		for _, s := range slots {
 			ring[s] = newFingers(k, Node{s, fmt.Sprint(s)})
 			for _, o := range slots {
@@ -122,7 +122,7 @@ func TestReplicas_AreFiveOrAllNodes(t *testing.T) {
 			return Slot(rapid.Uint64Range(0, 1<<k-1).Draw(t, "slot"))
 		}), 1, 8, rapid.ID[Slot]).Draw(t, "slots")
 		slices.Sort(slots)
-		var answers [Copies]Answer
+		var answers [Copies]answer
 		for i, p := range k.Positions(rapid.String().Draw(t, "key")) {
 			owner := 0
 			for j, s := range slots {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// nearest returns the one of some nodes that is nearest at or before a position: its owner,
-// as in protocol 0.4, if they are all there are, and else the next hop.
+// nearest returns the node that is nearest at or before a position: its owner, if these nodes
+// are all there are, else the next hop.
 func (k Circle) nearest(best Node, position Slot, nodes []Node) Node {
 	for _, n := range nodes {
 		if k.Distance(n.Slot, position) < k.Distance(best.Slot, position) {
@@ -16,27 +16,28 @@ func (k Circle) nearest(best Node, position Slot, nodes []Node) Node {
 	return best
 }
 
-// A lookup finds the owner of a position, asking one node after the other.
+// A Lookup finds the owner of a position by asking one node after the other.
 type Lookup struct {
 	k        Circle
 	Position Slot
-	At       Node   // to be asked next
-	back     []Node // to be asked if that is silent, the last first
+	At       Node   // is asked next
+	back     []Node // are asked if that one does not answer, the last first
 	silent   map[string]bool
-	hops     int // nodes that were asked, beside the first
+	hops     int // nodes asked after the first
 	limit    int
 }
 
-// maxHops is how many nodes a lookup asks beyond the k that it takes at rest: while
-// fingers are wrong it may take more.
+// maxHops is how many nodes a lookup asks beyond the k that it takes at rest. While fingers are
+// wrong it may take more than k.
 const maxHops = 32
 
+// NewLookup returns a lookup that asks a node first.
 func NewLookup(k Circle, position Slot, start Node) *Lookup {
 	return &Lookup{k: k, Position: position, At: start, silent: map[string]bool{}, limit: int(k) + maxHops}
 }
 
-// redirect takes the next hop that the node asked names. It is false if the lookup leads
-// nowhere: the hop is no nearer and nobody else is left to ask.
+// Redirect goes on with the nodes that the node asked has named. It reports false if the lookup
+// leads nowhere: none of them is nearer, and no other node is left to ask.
 func (l *Lookup) Redirect(next ...Node) bool {
 	from := l.k.Distance(l.At.Slot, l.Position)
 	nearer := l.back
@@ -52,7 +53,8 @@ func (l *Lookup) Redirect(next ...Node) bool {
 	return l.pop()
 }
 
-// skip notes that the node asked is silent, and goes on with the one before.
+// Skip notes that the node asked does not answer, and goes on with the one before. It reports
+// false if there is none.
 func (l *Lookup) Skip() bool {
 	l.silent[l.At.Peer] = true
 	return l.pop()

@@ -1,28 +1,27 @@
 package ring
 
-// An answer to a lookup is the owner of a position and the nodes that follow it
-// clockwise, at most four.
-type Answer []Node
+// An answer to a lookup is the owner of a position, and up to four nodes that follow it
+// clockwise.
+type answer []Node
 
-// A home is a node that keeps a key, and why: it follows, so many nodes on, the owner of
-// one of the key's positions.
+// A Replica is a node that stores a key, and its role for the key.
 type Replica struct {
 	Node
 	Role
 }
 
-// A role is for which position of a key, and as which of its owner (0) and those that
-// follow it, a node is a home.
+// A Role is for which position of a key a node is a replica, and how many nodes it follows the
+// owner of that position.
 type Role struct {
-	Index  int
-	Offset int
+	Index  int // of the position
+	Offset int // 0 for the owner
 }
 
-// homes are the nodes that keep a key, from the answers for its positions: the owners,
-// and where two positions fall on one node, for the later one the next node clockwise that
-// is no home yet. So with five nodes or more a key has five homes, with fewer all of them;
-// and whoever looks them up finds the same.
-func replicas(answers [Copies]Answer) []Replica {
+// replicas returns the nodes that store a key, given the answers for its positions. They are the
+// owners; where two positions fall on one node, the later one takes the next node clockwise that
+// is no replica yet. So a key has five replicas, or all nodes if those are fewer, and every node
+// that looks them up finds the same.
+func replicas(answers [Copies]answer) []Replica {
 	chosen := make([]Replica, 0, Copies)
 	for i, a := range answers {
 	next:
@@ -39,38 +38,40 @@ func replicas(answers [Copies]Answer) []Replica {
 	return chosen
 }
 
-// A reach is a part of the circle that a node is in: so many steps back from its slot and
-// so many ahead, the last not included.
+// A Reach is a part of the circle around a node: so many steps back from its slot, and so many
+// ahead, the last not included.
 type Reach struct{ Back, Ahead uint64 }
 
-// everything is the reach of a node that keeps all keys.
+// Everything returns the reach of a node that stores all keys.
 func (k Circle) Everything() Reach { return Reach{1 << k, 1 << k} }
 
-// covers tells whether a slot is in the reach of a node.
+// Covers reports whether a slot is in a reach of a node.
 func (k Circle) Covers(self Slot, r Reach, s Slot) bool {
 	return k.Distance(self, s) < r.Ahead || k.Distance(s, self) <= r.Back && r.Ahead > 0
 }
 
-// within tells whether a reach is a part of another.
+// Within reports whether a reach is a part of another.
 func (r Reach) Within(o Reach) bool { return r.Back <= o.Back && r.Ahead <= o.Ahead }
 
-// common is what two reaches of a node have in common.
+// Common returns what two reaches of a node have in common.
 func (r Reach) Common(o Reach) Reach {
 	return Reach{min(r.Back, o.Back), min(r.Ahead, o.Ahead)}
 }
 
-// An arc is a part of the circle, from a slot on.
+// An Arc is a part of the circle, from a slot on.
 type Arc struct {
 	From   Slot
 	Length uint64
 }
 
+// Everywhere returns the whole circle.
 func (k Circle) Everywhere() Arc { return Arc{0, 1 << k} }
 
+// In reports whether a slot is in an arc.
 func (k Circle) In(a Arc, p Slot) bool { return k.Distance(a.From, p) < a.Length }
 
-// arc is the part of the circle that a reach is of a node in a slot.
-func (k Circle) ArcOf(self Slot, r Reach) Arc {
+// arcOf returns a reach of a node as an arc.
+func (k Circle) arcOf(self Slot, r Reach) Arc {
 	if r.Ahead == 0 {
 		return Arc{}
 	}
@@ -80,11 +81,11 @@ func (k Circle) ArcOf(self Slot, r Reach) Arc {
 	return Arc{k.At(self, 1<<k-r.Back), r.Back + r.Ahead}
 }
 
-// missing are the arcs of a node's reach that another does not have.
+// Missing returns the arcs that one reach of a node has and another has not.
 func (k Circle) Missing(self Slot, have, want Reach) (parts []Arc) {
 	switch {
 	case have.Ahead == 0 || want.Back+want.Ahead >= 1<<k:
-		return []Arc{k.ArcOf(self, want)}
+		return []Arc{k.arcOf(self, want)}
 	case want.Within(have):
 		return nil
 	}
