@@ -6,24 +6,24 @@ import (
 	"github.com/p2p-today/go2p/internal/fanout"
 )
 
-// An EventKind says what happened.
+// An EventKind is what has happened.
 type EventKind string
 
 // The kinds of events.
 const (
 	EventJoined   EventKind = "chord-joined"   // this peer stores now
 	EventLeft     EventKind = "chord-left"     // it does not store any more
-	EventRefused  EventKind = "chord-refused"  // a peer's table has another k
+	EventRefused  EventKind = "chord-refused"  // a neighbour's table has another K
 	EventProgress EventKind = "chord-progress" // of a long task
 )
 
-// A Task takes long.
+// A Task is one that takes long.
 type Task string
 
 // The tasks.
 const (
-	TaskBackfill Task = "fill"      // getting what this peer has become a home for
-	TaskHandOff  Task = "hand-over" // giving away what it stores, to leave
+	TaskBackfill Task = "fill"      // fetching the keys that this peer has become a replica of
+	TaskHandOff  Task = "hand-over" // giving all keys away, to leave
 )
 
 // ErrLagged ends a subscriber that did not keep up with what happened.

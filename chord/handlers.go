@@ -96,7 +96,7 @@ func (n *node) handleWatch(ctx context.Context, q *wire.Question) *wire.Reply {
 	}
 }
 
-// where says where this node is, whether it owns a position, and who is nearer to it.
+// where returns where this node is, whether it owns a position, and which node is nearer.
 func (n *node) where(now time.Time, p ring.Slot) *wire.Reply {
 	v := n.ring.View(now)
 	a := &wire.Reply{Kind: wire.SayView, Owns: n.ring.Owns(p), View: &v}

@@ -7,10 +7,10 @@ import (
 	"iter"
 )
 
-// Items yields the keys that begin with a prefix, with all there is to know of them. They
-// come from peer to peer around the ring, as fast as the loop takes them, each as one of
-// its homes has it, in no order that means anything. What changes meanwhile is seen or
-// not. The last error is that of Get, if it ended early.
+// Items yields the keys that begin with a prefix, as Item returns them but without their
+// replicas. They come from node to node around the ring, as fast as the loop takes them,
+// each as one of its replicas has it, in no useful order. A change meanwhile is seen or not.
+// If the sequence ends early, its last error is one of Get.
 func (t *Table) Items(ctx context.Context, prefix string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for e, err := range t.walker.entries(ctx, prefix, true) {

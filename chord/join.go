@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	meetTime   = 2 * time.Second // for neighbours to say who stores, before a ring is founded
+	meetTime   = 2 * time.Second // for neighbours to tell of peers that store, before a ring is founded
 	claimPause = 200 * time.Millisecond
 )
 
@@ -99,7 +99,7 @@ func (j *joiner) join(ctx context.Context) error {
 	}
 }
 
-// claim claims slot after slot until one is granted. If it may, and nobody is known who
+// claim claims slot after slot until one is granted. If it may, and no node is known that
 // could grant one, it founds a ring.
 func (j *joiner) claim(ctx context.Context, mayFound bool) error {
 	for s := range j.node.k.Probe(string(j.node.id)) {
@@ -187,7 +187,7 @@ func (j *joiner) depart(ctx context.Context) {
 	for _, n := range neighbours {
 		p := peer.ID(n.Peer)
 		if _, err := j.client.ask(ctx, p, &wire.Question{Kind: wire.AskDepart, View: &last}); err != nil {
-			j.log.Debug("no farewell", "peer", p, "err", err)
+			j.log.Debug("no goodbye", "peer", p, "err", err)
 		}
 	}
 }

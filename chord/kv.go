@@ -13,7 +13,7 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-// Limits of a key and a value in bytes, which are those of the package sync, too.
+// Limits of a key and a value in bytes. The package sync has the same ones.
 const (
 	MaxKey   = home.MaxKey
 	MaxValue = home.MaxValue
@@ -21,16 +21,16 @@ const (
 
 const updateWidth = 16 // keys that Update writes at a time
 
-// Get returns the value of a key, which is the caller's: that of the newest version that
-// a majority of its homes knows of. Without a deadline in the context it takes at most
-// 10 s. Errors: ErrNotFound, ErrNoMajority, ErrNoPeers, a *RefusedError if all neighbours
-// have another k, ErrClosed, or the context's.
+// Get returns the value of a key, which is the caller's: that of the newest version that a
+// majority of its replicas knows of. Without a deadline in the context it takes at most 10 s.
+// Errors: ErrNotFound, ErrNoMajority, ErrNoPeers, a *RefusedError if all neighbours have
+// another K, ErrClosed, or the context's.
 func (t *Table) Get(ctx context.Context, key string) (any, error) {
 	it, err := t.Item(ctx, key, nil)
 	return it.Value, err
 }
 
-// An Item is a key with its value, and who wrote it.
+// An Item is a key with its value, its writer and its version.
 type Item struct {
 	Key      string
 	Value    any
@@ -39,8 +39,8 @@ type Item struct {
 	Replicas []string // peers that keep it
 }
 
-// Item returns a key with all there is to know of it. Trace, which may be nil, is told of
-// each question on the way, also by several goroutines at a time and after the end.
+// Item returns a key with all there is to know of it. Trace, if it is not nil, is called for
+// each question on the way, also by several goroutines at a time, and after the call.
 // Errors: those of Get.
 func (t *Table) Item(ctx context.Context, key string, trace func(Step)) (Item, error) {
 	if len(key) > MaxKey {
@@ -105,13 +105,13 @@ func (t *Table) change(ctx context.Context, what, key string, f func(context.Con
 	return nil
 }
 
-// Set gives a key a value. It returns when a majority of the key's homes has it, on disk
-// where they have one; so that it survives if any two of five die at once. Without a
-// deadline in the context it takes at most 10 s. Of writes at the same time by several
-// peers one stands.
+// Set gives a key a value. It returns when a majority of the key's replicas has it, on disk
+// where they have one: it survives if any two of five fail at once. Without a deadline in
+// the context it takes at most 10 s. If several peers write at the same time, one of the
+// writes stands.
 //
 // Errors: *TypeError, ErrTooLarge, ErrFull, ErrNoMajority (it may still happen then),
-// ErrNoPeers, a *RefusedError if all neighbours have another k, ErrClosed, or the
+// ErrNoPeers, a *RefusedError if all neighbours have another K, ErrClosed, or the
 // context's.
 func (t *Table) Set(ctx context.Context, key string, v any) error {
 	val, err := encode(v)
@@ -121,8 +121,8 @@ func (t *Table) Set(ctx context.Context, key string, v any) error {
 	return t.change(ctx, "set", key, func(ctx context.Context) error { return t.coordinator.write(ctx, key, val) })
 }
 
-// Update gives several keys their values, one by one: with an error some may have theirs.
-// Errors: those of Set.
+// Update gives several keys their values, one by one. If it fails some may have theirs. Errors:
+// those of Set.
 func (t *Table) Update(ctx context.Context, items map[string]any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -167,8 +167,8 @@ func (t *Table) remove(ctx context.Context, what, key string) (was *readResult, 
 	return was, err
 }
 
-// Pop removes a key and returns the value that it had. Of several who pop it at the same
-// time one gets it. Errors: those of Delete.
+// Pop removes a key and returns the value that it had. If several peers pop it at the same
+// time, one gets it. Errors: those of Delete.
 func (t *Table) Pop(ctx context.Context, key string) (any, error) {
 	was, err := t.remove(ctx, "pop", key)
 	if err != nil {
@@ -179,9 +179,8 @@ func (t *Table) Pop(ctx context.Context, key string) (any, error) {
 }
 
 // ApplyDelta puts the entries of a map into the map that a key has as its value, one level
-// deep; a key that is not there has an empty one. Deltas of several peers at the same time
-// are all in it in the end. Errors: ErrNoMap if the value is something else, and those of
-// Set.
+// deep. A key without a value counts as an empty map. Deltas of several peers at the same time
+// are all in it in the end. Errors: ErrNoMap if the value is no map, and those of Set.
 func (t *Table) ApplyDelta(ctx context.Context, key string, delta map[string]any) error {
 	if _, err := encode(delta); err != nil {
 		return fmt.Errorf("chord: delta %q: %w", key, err)

@@ -185,8 +185,8 @@ func (n *node) joined(now time.Time, complete ring.Reach, e ring.Effects) {
 	n.news.Notify()
 }
 
-// leave gives up the slot. It returns the view that the neighbours on the ring need to
-// close the gap, and who they are.
+// leave gives up the slot. It returns the neighbours on the ring, and the view that they need
+// to close the gap.
 func (n *node) leave() (last ring.View, neighbours []ring.Node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -10,17 +10,17 @@ import (
 // Options are the optional settings of Open. The zero value of each field means the
 // default stated with it.
 type Options struct {
-	// K gives the ring 2^K slots, and so the most peers that can store. It must be the
-	// same at all members: those with another one have nothing to do with this table,
-	// and both sides are told. From 1 to MaxK. Default: 16.
+	// K gives the ring 2^K slots; no more peers than that can store. It must be the same
+	// at all members. A member with another K has no part in this table, and both ends
+	// are told. From 1 to MaxK. Default: 16.
 	K int
 
-	// Dir is a directory for the table alone, of which a process must have it for
-	// itself: what is stored here survives the process. Default: it is kept in memory.
+	// Dir is a directory for the table alone, which one process uses at a time. What is
+	// stored there survives the process. Default: the table is kept in memory.
 	Dir string
 
-	// MaxBytes limits what is stored here: keys and values with what is kept of each.
-	// Beyond it new keys are refused by this peer. Default: 1 GiB.
+	// MaxBytes limits what this peer stores: keys, values, and about 200 bytes for each
+	// key. Beyond the limit the peer refuses new keys. Default: 1 GiB.
 	MaxBytes int64
 
 	// Logger gets the log. Default: silent.

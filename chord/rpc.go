@@ -132,7 +132,7 @@ func (c *client) suspect(p peer.ID) {
 	c.greetLater(p)
 }
 
-// suspects reports whether a peer may be gone. A caller that can do without it asks another.
+// isSuspect reports whether a peer may be gone. A caller that can do without it asks another.
 func (c *client) isSuspect(p peer.ID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// Protocol is what peers ask each other over. Who opens a stream asks, many questions at
-// a time, and the stream stays open.
+// Protocol is that of the questions. A peer opens a stream to each peer that it asks; many
+// questions are on their way at a time, and the stream stays open.
 const Protocol protocol.ID = "/go2p/chord/1.0.0"
 
 const (

@@ -20,9 +20,8 @@ import (
 	"github.com/p2p-today/go2p/mesh"
 )
 
-// A Table is this peer's part in its network's table. It begins as one that does not
-// store; Join makes it store. Its methods may be called concurrently. It is made by Open
-// and lives until Close.
+// A Table is this peer's part in its network's table. At first it does not store; Join makes
+// it store. Its methods may be called concurrently. It is made by Open and lives until Close.
 //
 // What a table does is in its parts, which know those before them in this list: node has
 // the ring and what is stored here, client asks other nodes, walker finds nodes, coordinator
@@ -44,9 +43,9 @@ type Table struct {
 	upkeep      *upkeep
 }
 
-// Open makes this peer take part in the table of a mesh's network; there is one. It may
-// read and write as soon as it knows of somebody who stores. The mesh stays the caller's,
-// and must be closed after the table.
+// Open makes this peer take part in the one table of a mesh's network. The peer may read and
+// write as soon as it knows of a peer that stores. The mesh stays the caller's, and must be
+// closed after the table.
 //
 // The context bounds the call alone. Errors: wrong options, or ErrStore for a store that
 // is damaged, of a newer version, or in use.
@@ -142,8 +141,8 @@ func (t *Table) openEngine() error {
 	return nil
 }
 
-// Close ends this peer's part in the table at once: what it stores, others have too, or
-// it is on disk. To hand it over first, see Unjoin. Close may be called more than once.
+// Close ends this peer's part in the table at once. What it stores, its other replicas have
+// too. To hand it off first, see Unjoin. Close may be called more than once.
 func (t *Table) Close() error {
 	if !t.life.Seal() {
 		t.life.Wait()
@@ -160,12 +159,12 @@ func (t *Table) Close() error {
 	return t.node.close()
 }
 
-// Join makes this peer store: it takes a slot of the ring, and then, in the background,
-// what it is a home for. If nobody stores yet it begins the ring. It is no error if it
-// stores already. Without a deadline in the context it takes at most 10 s.
+// Join makes this peer store: it takes a slot of the ring and then, in the background, fetches
+// the keys that it is a replica of. If no peer stores yet it founds the ring. It is no error
+// if the peer stores already. Without a deadline in the context Join takes at most 10 s.
 //
 // Errors: ErrRingFull if all slots are taken, a *RefusedError if all neighbours have
-// another k, ErrNoMajority if the ring does not answer, ErrClosed, or the context's.
+// another K, ErrNoMajority if the ring does not answer, ErrClosed, or the context's.
 func (t *Table) Join(ctx context.Context) error {
 	if err := t.joiner.join(ctx); err != nil {
 		return fmt.Errorf("chord: join: %w", err)
@@ -173,11 +172,11 @@ func (t *Table) Join(ctx context.Context) error {
 	return nil
 }
 
-// Unjoin hands over what this peer stores and gives up its slot; it may still read and
-// write. It returns when all is handed over, and tells events of the progress. Errors:
-// ErrNoPeers if nobody else stores (it goes on storing then), ErrNoMajority if not all was
-// taken before the context ended (what is left stays here, and is handed over when this
-// peer joins again), ErrClosed.
+// Unjoin hands off what this peer stores and gives up its slot. The peer may still read and
+// write. Unjoin returns when all is handed off, and reports its progress as events. Errors:
+// ErrNoPeers if no other peer stores (this one goes on storing then); ErrNoMajority if not all
+// was taken before the context ended (the rest stays here until this peer joins again);
+// ErrClosed.
 func (t *Table) Unjoin(ctx context.Context) error {
 	if err := t.joiner.unjoin(ctx); err != nil {
 		return fmt.Errorf("chord: unjoin: %w", err)
@@ -186,7 +185,7 @@ func (t *Table) Unjoin(ctx context.Context) error {
 }
 
 // AwaitPeers returns when this peer knows of one that stores, which may be itself. Errors:
-// those of the mesh's AwaitNeighbour, a *RefusedError if all neighbours have refused,
-// ErrNoPeers if all that are there have said hello and know of nobody, ErrClosed, or the
-// context's.
+// those of mesh.Mesh.AwaitNeighbour, a *RefusedError if all neighbours have another K,
+// ErrNoPeers if all neighbours have answered and know of no peer that stores, ErrClosed, or
+// the context's.
 func (t *Table) AwaitPeers(ctx context.Context) error { return t.joiner.awaitPeers(ctx) }

@@ -35,12 +35,12 @@ type transfer struct {
 }
 
 // backfill merges what others store of the positions that this node has become a replica
-// for, or of all of its positions if two rings have met. Until it is done the node counts for
+// for, or of all its positions if two rings have met. Until it is done the node counts for
 // nobody's majority.
 func (t *transfer) backfill(ctx context.Context) {
 	err := t.backfillOnce(ctx)
 	if err != nil && ctx.Err() == nil {
-		t.log.Info("cannot fill yet", "err", err)
+		t.log.Info("cannot backfill yet", "err", err)
 	}
 	t.node.backfilled(err != nil && ctx.Err() == nil)
 }
@@ -61,7 +61,7 @@ func (t *transfer) backfillOnce(ctx context.Context) error {
 		inParallel(sourceWidth, sources, func(p peer.ID) {
 			for a, err := range t.walker.pages(ctx, p, home.Selection{Arc: part, Dead: true}, false) {
 				if err != nil {
-					t.log.Info("cannot fill from a peer", "peer", p, "err", err)
+					t.log.Info("cannot backfill from a peer", "peer", p, "err", err)
 					return
 				}
 				got.Add(uint64(t.merge(ctx, p, a.Entries, f)))
@@ -76,7 +76,7 @@ func (t *transfer) backfillOnce(ctx context.Context) error {
 	if err := t.node.completed(b); err != nil {
 		return err
 	}
-	t.log.Info("filled", "keys", got.Load(), "of", seen.Load(), "peers", len(sources))
+	t.log.Info("backfilled", "keys", got.Load(), "of", seen.Load(), "peers", len(sources))
 	t.emit(Event{Kind: EventProgress, Task: TaskBackfill, Done: got.Load(), Total: got.Load(), Over: true})
 	return nil
 }
@@ -206,8 +206,8 @@ func (t *transfer) fetch(ctx context.Context, p peer.ID, e home.Entry) error {
 	return nil
 }
 
-// handOff gives keys that this node is no replica of any more to those who are, and then
-// forgets them. It goes on until there are none left, or nobody takes them.
+// handOff gives keys that this node is no replica of any more to those that are, and then
+// forgets them. It goes on until none is left, or some are not taken.
 func (t *transfer) handOff(ctx context.Context) {
 	defer t.node.handedOff()
 	for {
@@ -270,7 +270,7 @@ func (t *transfer) offer(ctx context.Context, key string, version *wire.Reply, r
 	case ahead || !a.Backfilling:
 		return true
 	}
-	// It is no replica: it knows who is.
+	// It is no replica. What it answers tells who is.
 	t.client.ask(ctx, p, &wire.Question{Kind: wire.AskFind, Position: t.node.k.Position(key, r.Index)})
 	return false
 }

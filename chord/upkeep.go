@@ -75,8 +75,7 @@ func (u *upkeep) look(l *ring.Lookup) {
 	u.life.Go(func() { u.walker.lookup(u.life.Context(), l) })
 }
 
-// follow greets those who become neighbours in the mesh, and those that are missed as soon
-// as they are neighbours no more.
+// follow greets peers that become neighbours in the mesh, and nodes that cease to be.
 func (u *upkeep) follow(m *mesh.Mesh, events iter.Seq2[mesh.Event, error]) {
 	for ev, err := range events {
 		switch {

@@ -25,8 +25,8 @@ type walker struct {
 	client *client
 }
 
-// errAstray says that a lookup has led to nobody who answers.
-var errAstray = errors.New("who is asked knows of nobody nearer who answers")
+// errAstray says that a lookup leads nowhere.
+var errAstray = errors.New("no node that is nearer answers")
 
 // lookup finds the owner of a position.
 func (w *walker) lookup(ctx context.Context, l *ring.Lookup) (*wire.Reply, error) {

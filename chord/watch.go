@@ -38,10 +38,11 @@ const (
 	maxTold   = 1 << 16         // keys whose last version is remembered
 )
 
-// Watch yields what changes from now on among the keys that begin with a prefix: each
-// write once, though all homes of a key tell of it; one that was overwritten at once may
-// be left out. A home tells of a write as soon as it has it, so that Get may not see it for
-// a moment: an Item of a lower version is what was before. It ends with the context's error, or ErrClosed, or when the loop is left.
+// Watch yields what changes from now on among the keys that begin with a prefix. It yields each
+// write once, though all replicas of a key tell of it; a write that was overwritten at once may
+// be left out. A replica tells of a write as soon as it has it, so that for a moment Get may
+// return an older version. The sequence ends with the context's error, or ErrClosed, or when the
+// loop is left.
 func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -79,7 +80,8 @@ func (t *Table) Watch(ctx context.Context, prefix string) iter.Seq2[Change, erro
 	}
 }
 
-// A watch follows the journals of all who store.
+// A watch follows the change logs of all nodes. It belongs to one goroutine; the goroutines that
+// follow a node send it what they hear.
 type watch struct {
 	walker  *walker
 	client  *client
@@ -92,7 +94,7 @@ type watch struct {
 	watched map[peer.ID]bool
 }
 
-// look follows those who are not followed yet.
+// look follows the nodes that are not followed yet.
 func (w *watch) look(ctx context.Context) {
 	nodes, err := w.walker.nodes(ctx)
 	if err != nil {
