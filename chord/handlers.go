@@ -149,7 +149,7 @@ func (n *node) handlePrepare(now time.Time, q *wire.Question) *wire.Reply {
 	case !ok && above.Counter == 0:
 		return &wire.Reply{Kind: wire.SayFailed, Text: "busy"}
 	case !ok:
-		return &wire.Reply{Kind: wire.SayOutcome, Replicas: n.ring.Copies(), Outcome: home.Lower, Write: home.Write{Version: above}}
+		return n.outcome(home.Effects{Outcome: home.Lower, Version: above}, false)
 	}
 	return n.version(q, !n.schedule.Has(p))
 }
@@ -169,7 +169,9 @@ func (n *node) handleOffer(now time.Time, q *wire.Question) (*wire.Reply, later)
 
 func (n *node) handlePage(q *wire.Question) *wire.Reply {
 	p := n.storage.page(q.Selection, q.Values)
-	return &wire.Reply{Kind: wire.SayPage, Backfilling: n.schedule.Lacking(), Entries: p.Entries, Start: p.Next, More: p.More}
+	a := &wire.Reply{Kind: wire.SayPage, Backfilling: n.schedule.Lacking()}
+	a.Entries, a.Start, a.More = p.Entries, p.Next, p.More
+	return a
 }
 
 func (n *node) notMine(now time.Time, p ring.Slot) *wire.Reply {
@@ -188,6 +190,14 @@ func (n *node) version(q *wire.Question, backfilling bool) *wire.Reply {
 	return a
 }
 
+// outcome says what has come of a write.
+func (n *node) outcome(e home.Effects, backfilling bool) *wire.Reply {
+	return &wire.Reply{
+		Kind: wire.SayOutcome, Backfilling: backfilling, Replicas: n.ring.Copies(),
+		Outcome: e.Outcome, Write: home.Write{Version: e.Version},
+	}
+}
+
 // put takes a write, if it is above what is stored.
 func (n *node) put(now time.Time, q *wire.Question, backfilling, announced bool) (*wire.Reply, later) {
 	failed := func(why string) *wire.Reply { return &wire.Reply{Kind: wire.SayFailed, Text: why} }
@@ -197,11 +207,11 @@ func (n *node) put(now time.Time, q *wire.Question, backfilling, announced bool)
 	if !q.Write.Deleted && q.Write.Hash != home.Hash(q.Value) {
 		return failed("the version is of another value"), nil
 	}
-	e, synced, err := n.storage.put(now, q.Key, q.Write, q.Value, announced)
+	e, synced, err := n.storage.put(now, home.Entry{Key: q.Key, Write: q.Write, Value: q.Value}, announced)
 	if err != nil {
 		return failed("the store does not take it"), nil
 	}
-	a := &wire.Reply{Kind: wire.SayOutcome, Backfilling: backfilling, Replicas: n.ring.Copies(), Outcome: e.Outcome, Write: home.Write{Version: e.Version}}
+	a := n.outcome(e, backfilling)
 	if synced == nil {
 		return a, nil
 	}

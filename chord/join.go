@@ -23,14 +23,13 @@ const (
 // A joiner takes a slot of the ring for this node, or gives it up. Its lock is held while
 // that goes on.
 type joiner struct {
-	mu         sync.Mutex
-	node       *node
-	client     *client
-	walker     *walker
-	transfer   *transfer
-	neighbours *neighbours
-	log        *slog.Logger
-	emit       func(Event)
+	mu       sync.Mutex
+	node     *node
+	client   *client
+	walker   *walker
+	transfer *transfer
+	log      *slog.Logger
+	emit     func(Event)
 }
 
 func (j *joiner) ended() <-chan struct{} { return j.client.life.Context().Done() }
@@ -38,7 +37,7 @@ func (j *joiner) ended() <-chan struct{} { return j.client.life.Context().Done()
 // announce greets all neighbours in the mesh: they hear whether this node stores, and it
 // hears whether they do.
 func (j *joiner) announce() {
-	for _, p := range j.neighbours.peers() {
+	for _, p := range j.node.neighbours.peers() {
 		j.client.greetLater(p)
 	}
 }
@@ -47,14 +46,14 @@ func (j *joiner) announce() {
 func (j *joiner) awaitPeers(ctx context.Context) error {
 	for {
 		news := j.node.news.C()
-		greeted := j.neighbours.answered()
-		if err := j.neighbours.refusal(); err != nil || j.node.knowsAny() {
+		greeted := j.node.neighbours.answered()
+		if err := j.node.neighbours.refusal(); err != nil || j.node.knowsAny() {
 			return err
 		}
-		if err := j.neighbours.await(ctx); err != nil {
+		if err := j.node.neighbours.await(ctx); err != nil {
 			return err
 		}
-		if greeted > 0 && greeted >= len(j.neighbours.peers()) {
+		if greeted > 0 && greeted >= len(j.node.neighbours.peers()) {
 			return ErrNoPeers
 		}
 		select {

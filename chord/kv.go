@@ -87,8 +87,8 @@ func encode(v any) (string, error) {
 	return string(data), err
 }
 
-// change runs a write of one key, after this peer's earlier ones.
-func (t *Table) change(ctx context.Context, what, key string, f func(context.Context) error) error {
+// inTurn runs a write of one key, after this peer's earlier ones.
+func (t *Table) inTurn(ctx context.Context, what, key string, f func(context.Context) error) error {
 	if len(key) > MaxKey {
 		return fmt.Errorf("chord: %s: %w: a key of %d bytes, at most %d", what, ErrTooLarge, len(key), MaxKey)
 	}
@@ -118,7 +118,7 @@ func (t *Table) Set(ctx context.Context, key string, v any) error {
 	if err != nil {
 		return fmt.Errorf("chord: set %q: %w", key, err)
 	}
-	return t.change(ctx, "set", key, func(ctx context.Context) error { return t.coordinator.write(ctx, key, val) })
+	return t.inTurn(ctx, "set", key, func(ctx context.Context) error { return t.coordinator.write(ctx, key, val) })
 }
 
 // Update gives several keys their values, one by one. If it fails some may have theirs. Errors:
@@ -153,7 +153,7 @@ func (t *Table) Delete(ctx context.Context, key string) error {
 }
 
 func (t *Table) remove(ctx context.Context, what, key string) (was *readResult, err error) {
-	err = t.change(ctx, what, key, func(ctx context.Context) error {
+	err = t.inTurn(ctx, what, key, func(ctx context.Context) error {
 		return t.coordinator.modify(ctx, key, func(res *readResult, own bool) (string, bool, error) {
 			switch {
 			case res != nil:
@@ -185,7 +185,7 @@ func (t *Table) ApplyDelta(ctx context.Context, key string, delta map[string]any
 	if _, err := encode(delta); err != nil {
 		return fmt.Errorf("chord: delta %q: %w", key, err)
 	}
-	return t.change(ctx, "delta", key, func(ctx context.Context) error {
+	return t.inTurn(ctx, "delta", key, func(ctx context.Context) error {
 		return t.coordinator.modify(ctx, key, func(was *readResult, _ bool) (string, bool, error) {
 			merged := map[string]any{}
 			if was != nil {

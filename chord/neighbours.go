@@ -29,8 +29,11 @@ type neighbours struct {
 	greeted map[peer.ID]*RefusedError // nil for those with the same K
 }
 
-func newNeighbours(m *mesh.Mesh, k ring.Circle, log *slog.Logger, emit func(Event), news *notify.Broadcast) *neighbours {
-	return &neighbours{mesh: m, k: k, log: log, emit: emit, news: news, up: map[peer.ID]bool{}, greeted: map[peer.ID]*RefusedError{}}
+func newNeighbours(m *mesh.Mesh, k ring.Circle, log *slog.Logger, emit func(Event)) *neighbours {
+	return &neighbours{
+		mesh: m, k: k, log: log, emit: emit, news: &notify.Broadcast{},
+		up: map[peer.ID]bool{}, greeted: map[peer.ID]*RefusedError{},
+	}
 }
 
 // peers returns the neighbours as the mesh has them.

@@ -40,10 +40,17 @@ type node struct {
 	storage  storage
 }
 
-func newNode(id peer.ID, k ring.Circle, maxBytes int64, log *slog.Logger, emit func(Event), neighbours *neighbours, news *notify.Broadcast) *node {
-	n := &node{id: id, k: k, log: log, emit: emit, neighbours: neighbours, news: news, wake: notify.NewFlag(), ring: ring.New(k, string(id))}
+func newNode(id peer.ID, maxBytes int64, neighbours *neighbours) *node {
+	k := neighbours.k
+	n := &node{
+		id: id, k: k, log: neighbours.log, emit: neighbours.emit, neighbours: neighbours, news: neighbours.news,
+		wake: notify.NewFlag(), ring: ring.New(k, string(id)),
+	}
 	n.schedule = schedule.New(n.ring)
-	n.storage = storage{log: log, store: home.NewStore(k, maxBytes), engine: memory{}, changes: home.NewChangeLog(rand.Uint64()), changed: &n.changed}
+	n.storage = storage{
+		log: n.log, store: home.NewStore(k, maxBytes), engine: memory{},
+		changes: home.NewChangeLog(rand.Uint64()), changed: &n.changed,
+	}
 	return n
 }
 
@@ -209,7 +216,8 @@ func (n *node) close() error {
 func (n *node) status(s *Status) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.Stores, s.Slot, s.Known, s.Upkept = n.ring.Stores(), uint64(n.ring.Self().Slot), len(n.ring.Known()), n.ring.Tracked()
+	s.Stores, s.Slot = n.ring.Stores(), uint64(n.ring.Self().Slot)
+	s.Known, s.Upkept = len(n.ring.Known()), n.ring.Tracked()
 	s.Backfilling, s.Failed = n.schedule.Lacking(), n.storage.failed
 	s.Keys = n.storage.store.Alive()
 	s.Bytes, s.MaxBytes = n.storage.store.Bytes()

@@ -54,7 +54,8 @@ func (c *coordinator) read(ctx context.Context, key string, trace func(Step)) (*
 // stands now. If that or a promise to somebody else is above the version, it returns the
 // counter of that.
 func (c *coordinator) prepare(ctx context.Context, key string, v home.Version) (res *readResult, above uint64, err error) {
-	r := newRound(ctx, c.client, key, briefly(wire.Question{Kind: wire.AskPrepare, Key: key, Write: home.Write{Version: v}}))
+	q := wire.Question{Kind: wire.AskPrepare, Key: key, Write: home.Write{Version: v}}
+	r := newRound(ctx, c.client, key, briefly(q))
 	t, _, err := r.gather()
 	if err == nil && t.Above == 0 {
 		res, err = c.fetch(ctx, key, r, t.Newest)
@@ -152,7 +153,8 @@ func (c *coordinator) repair(ctx context.Context, key string, res *readResult, t
 
 // newWrite returns a write of this peer.
 func (c *coordinator) newWrite(counter uint64, value string, deleted bool) home.Write {
-	w := home.Write{Version: home.Version{Counter: counter, Writer: string(c.node.id)}, Deleted: deleted, At: time.Now(), Size: len(value)}
+	v := home.Version{Counter: counter, Writer: string(c.node.id)}
+	w := home.Write{Version: v, Deleted: deleted, At: time.Now(), Size: len(value)}
 	if !deleted {
 		w.Hash = home.Hash(value)
 	}
@@ -225,11 +227,13 @@ func (c *coordinator) write(ctx context.Context, key, value string) error {
 	}
 }
 
-// modify writes what follows from the value that a key has, and does so anew if somebody
-// else writes meanwhile. F gets nil if there is no value. Own tells it that what there is
-// was written in an earlier attempt, and that it is not known whether a majority had taken
-// that.
-func (c *coordinator) modify(ctx context.Context, key string, f func(was *readResult, own bool) (value string, deleted bool, err error)) error {
+// A change makes a new value from the one that a key has, which is nil if there is none. Own
+// says that the value was written in an earlier attempt of the same modification, and that
+// it is not known whether a majority had taken that.
+type change func(was *readResult, own bool) (value string, deleted bool, err error)
+
+// modify writes what a change makes. If another peer writes meanwhile it does so anew.
+func (c *coordinator) modify(ctx context.Context, key string, f change) error {
 	tried := map[home.Version]bool{}
 	for counter := uint64(1); counter <= home.MaxCounter; {
 		was, above, err := c.prepare(ctx, key, home.Version{Counter: counter, Writer: string(c.node.id)})

@@ -51,7 +51,8 @@ type answered struct {
 
 func newRound(ctx context.Context, c *client, key string, ask func(ring.Replica) *wire.Question) *round {
 	return &round{
-		node: c.node, client: c, ctx: ctx, positions: c.node.k.Positions(key), ask: ask, ballots: make([]ballot, 0, ring.Copies),
+		node: c.node, client: c, ctx: ctx, positions: c.node.k.Positions(key), ask: ask,
+		ballots: make([]ballot, 0, ring.Copies),
 		answers: make(chan answered, 4*ring.Copies), pauses: backoff.Backoff{Policy: retry},
 	}
 }
@@ -193,13 +194,16 @@ func (r *round) again() error {
 	case <-r.client.life.Context().Done():
 		return ErrClosed
 	}
-	r.ballots = slices.DeleteFunc(r.ballots, func(b ballot) bool { return b.vote.Answer == quorum.Silent || b.vote.Backfilling })
+	r.ballots = slices.DeleteFunc(r.ballots, func(b ballot) bool {
+		return b.vote.Answer == quorum.Silent || b.vote.Backfilling
+	})
 	return nil
 }
 
 // noMajority says why an operation ended.
 func (r *round) noMajority(got int, why error) error {
-	return fmt.Errorf("%w: %d of %d have, at least %d must (%w)", ErrNoMajority, got, len(r.replicas), quorum.Majority(len(r.replicas)), why)
+	all := len(r.replicas)
+	return fmt.Errorf("%w: %d of %d have, at least %d must (%w)", ErrNoMajority, got, all, quorum.Majority(all), why)
 }
 
 // A Step is one question that was asked for a key, and what came of it.
@@ -226,7 +230,8 @@ func (r Role) String() string {
 }
 
 func step(r ring.Replica, a *wire.Reply, err error, took time.Duration) Step {
-	s := Step{Peer: peer.ID(r.Peer).String(), Slot: uint64(r.Slot), Role: Role{Replica: r.Index + 1, AfterOwner: r.Offset}, Took: took}
+	role := Role{Replica: r.Index + 1, AfterOwner: r.Offset}
+	s := Step{Peer: peer.ID(r.Peer).String(), Slot: uint64(r.Slot), Role: role, Took: took}
 	switch {
 	case err != nil:
 		s.Answer = "silent: " + err.Error()

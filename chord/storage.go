@@ -36,21 +36,21 @@ func (s *storage) read(key string, brief bool) (w home.Write, value string, whol
 	return home.Write{Version: w.Version, At: w.At}, value, true, err
 }
 
-// put stores a write if the store takes it. The write is on disk when wait returns, which
-// is nil if there is nothing to wait for. A put that is announced gets into the change log.
-func (s *storage) put(now time.Time, key string, w home.Write, value string, announced bool) (e home.Effects, wait func() error, err error) {
-	if e = s.store.Put(now, key, w); e.Outcome != home.Stored {
-		return e, nil, nil
+// put stores an entry if the store takes it. The entry is on disk when wait returns, which
+// is nil if there is nothing to wait for. An entry that is announced gets into the change log.
+func (s *storage) put(now time.Time, e home.Entry, announced bool) (did home.Effects, wait func() error, err error) {
+	if did = s.store.Put(now, e.Key, e.Write); did.Outcome != home.Stored {
+		return did, nil, nil
 	}
-	if wait, err = s.engine.put(key, w, value); err != nil {
+	if wait, err = s.engine.put(e.Key, e.Write, e.Value); err != nil {
 		s.fail(err)
-		return e, nil, err
+		return did, nil, err
 	}
 	if announced {
-		s.changes.Add(key, w, value)
+		s.changes.Add(e)
 		s.changed.Notify()
 	}
-	return e, wait, nil
+	return did, wait, nil
 }
 
 // page returns a page of a selection, with values if they are asked for.

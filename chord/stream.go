@@ -35,12 +35,12 @@ type streams struct {
 	clients *streamrpc.Clients[peer.ID, *wire.Reply]
 }
 
-// newStreams returns a transport. The first question on each stream is hello's, and greeted
-// takes the reply.
-func newStreams(service *mesh.Service, life *lifecycle.Group, hello func() *wire.Question, greeted func(peer.ID, *wire.Reply) error) *streams {
+// newStreams returns a transport for a client, whose first question on each stream is a
+// greeting.
+func newStreams(service *mesh.Service, c *client) *streams {
 	s := &streams{service: service}
 	s.clients = streamrpc.NewClients(streamrpc.Env[peer.ID, *wire.Reply]{
-		Group: life, OpenTime: askTime,
+		Group: c.life, OpenTime: askTime,
 		Open: func(ctx context.Context, to peer.ID) (streamrpc.Stream, error) {
 			if err := service.Reach(ctx, to); err != nil {
 				return nil, err
@@ -54,12 +54,12 @@ func newStreams(service *mesh.Service, life *lifecycle.Group, hello func() *wire
 			}
 			return id, a, err
 		},
-		Greet: func(to peer.ID, c *streamrpc.Client[*wire.Reply]) error {
-			a, err := exchange(life.Context(), c, hello())
+		Greet: func(to peer.ID, stream *streamrpc.Client[*wire.Reply]) error {
+			a, err := exchange(c.life.Context(), stream, c.node.hello())
 			if err != nil {
 				return err
 			}
-			return greeted(to, a)
+			return c.greeted(to, a)
 		},
 		Ended: func(to peer.ID, err error) {
 			if misbehaved(err) {
@@ -101,6 +101,10 @@ type server struct {
 	life    *lifecycle.Group
 	log     *slog.Logger
 	limit   *streamrpc.Limiter[peer.ID]
+}
+
+func newServer(n *node, service *mesh.Service, life *lifecycle.Group, log *slog.Logger) *server {
+	return &server{node: n, service: service, life: life, log: log, limit: streamrpc.NewLimiter[peer.ID](maxStreams)}
 }
 
 // serve answers the questions of one stream.

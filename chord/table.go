@@ -15,8 +15,6 @@ import (
 	"github.com/p2p-today/go2p/internal/keylock"
 	"github.com/p2p-today/go2p/internal/lifecycle"
 	"github.com/p2p-today/go2p/internal/metrics"
-	"github.com/p2p-today/go2p/internal/notify"
-	"github.com/p2p-today/go2p/internal/streamrpc"
 	"github.com/p2p-today/go2p/mesh"
 )
 
@@ -73,9 +71,8 @@ func open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Table, error) {
 		return nil, errors.Join(err, t.node.close())
 	}
 	t.service = m.Service("chord")
-	t.client.transport = newStreams(t.service, t.life, t.node.hello, t.client.greeted)
-	server := &server{node: t.node, service: t.service, life: t.life, log: t.log, limit: streamrpc.NewLimiter[peer.ID](maxStreams)}
-	t.service.SetStreamHandler(Protocol, server.serve)
+	t.client.transport = newStreams(t.service, t.client)
+	t.service.SetStreamHandler(Protocol, newServer(t.node, t.service, t.life, t.log).serve)
 	t.upkeep.begin(m)
 	t.life.Go(t.upkeep.run)
 	return t, nil
@@ -97,19 +94,20 @@ func newTable(id peer.ID, m *mesh.Mesh, opts *Options) (*Table, error) {
 	if m != nil {
 		t.log = t.log.With("network", m.Network())
 	}
-	news := &notify.Broadcast{}
 	emit := func(ev Event) {
 		ev.Time = time.Now()
 		t.events.Publish(ev)
 	}
-	neighbours := newNeighbours(m, k, t.log, emit, news)
-	t.node = newNode(id, k, t.opts.MaxBytes, t.log, emit, neighbours, news)
+	neighbours := newNeighbours(m, k, t.log, emit)
+	t.node = newNode(id, t.opts.MaxBytes, neighbours)
 	t.client = newClient(t.node, t.life, t.log)
 	t.walker = &walker{k: k, node: t.node, client: t.client}
 	t.coordinator = &coordinator{node: t.node, client: t.client}
 	transfer := &transfer{node: t.node, client: t.client, walker: t.walker, log: t.log, emit: emit}
-	t.joiner = &joiner{node: t.node, client: t.client, walker: t.walker, transfer: transfer, neighbours: neighbours, log: t.log, emit: emit}
-	t.upkeep = &upkeep{node: t.node, client: t.client, walker: t.walker, transfer: transfer, joiner: t.joiner, life: t.life}
+	t.joiner = &joiner{node: t.node, client: t.client, walker: t.walker, transfer: transfer, log: t.log, emit: emit}
+	t.upkeep = &upkeep{
+		node: t.node, client: t.client, walker: t.walker, transfer: transfer, joiner: t.joiner, life: t.life,
+	}
 	return t, nil
 }
 

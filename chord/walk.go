@@ -172,7 +172,9 @@ func (w *walker) entries(ctx context.Context, prefix string, values bool) iter.S
 
 // everyones yields the entries of a selection from all nodes, the newest of each key, in
 // order. It reports whether the caller goes on.
-func (w *walker) everyones(ctx context.Context, nodes []*ring.View, sel home.Selection, values bool, yield func(home.Entry, error) bool) bool {
+func (w *walker) everyones(
+	ctx context.Context, nodes []*ring.View, sel home.Selection, values bool, yield func(home.Entry, error) bool,
+) bool {
 	newest := map[string]home.Entry{}
 	sel.Dead = true
 	for _, n := range nodes {

@@ -21,10 +21,10 @@ type ChangeLog struct {
 func NewChangeLog(run uint64) *ChangeLog { return &ChangeLog{run: run} }
 
 // Add appends a write, and forgets the oldest ones beyond the limits.
-func (l *ChangeLog) Add(key string, w Write, value string) {
-	l.entries = append(l.entries, Entry{key, w, value})
+func (l *ChangeLog) Add(e Entry) {
+	l.entries = append(l.entries, e)
 	l.last++
-	for l.bytes += len(key) + len(value); len(l.entries) > maxChanges || l.bytes > maxChangeBytes; {
+	for l.bytes += len(e.Key) + len(e.Value); len(l.entries) > maxChanges || l.bytes > maxChangeBytes; {
 		l.bytes -= len(l.entries[0].Key) + len(l.entries[0].Value)
 		l.entries[0] = Entry{}
 		l.entries = l.entries[1:]

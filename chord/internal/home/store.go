@@ -246,7 +246,8 @@ func (s *Store) Page(sel Selection, values bool) (p Page) {
 		if sel.First {
 			positions = positions[:1]
 		}
-		chosen := (sel.Dead || !it.Deleted) && slices.ContainsFunc(positions, func(p ring.Slot) bool { return s.k.In(sel.Arc, p) })
+		inArc := func(p ring.Slot) bool { return s.k.In(sel.Arc, p) }
+		chosen := (sel.Dead || !it.Deleted) && slices.ContainsFunc(positions, inArc)
 		size := 0
 		if chosen {
 			size = len(key) + len(it.Writer)

@@ -11,7 +11,9 @@ func list(to []Node, n Node, distance func(Node) uint64) ([]Node, bool) {
 	if slices.Contains(to, n) {
 		return to, false
 	}
-	i, taken := slices.BinarySearchFunc(to, distance(n), func(o Node, d uint64) int { return cmp.Compare(distance(o), d) })
+	i, taken := slices.BinarySearchFunc(to, distance(n), func(o Node, d uint64) int {
+		return cmp.Compare(distance(o), d)
+	})
 	if taken { // two in one slot: the lower peer ID keeps it
 		if to[i].Peer < n.Peer {
 			return to, false

@@ -74,7 +74,8 @@ func (q *Question) Append(dst []byte, id uint64, now time.Time) []byte {
 		return dcbor.AppendBytes(q.Write.Append(dcbor.AppendBytes(head(5), q.Key), now), q.Value)
 	case AskPage:
 		dst = dcbor.AppendUint(dcbor.AppendUint(head(7), uint64(q.Selection.From)), q.Selection.Length)
-		dst = dcbor.AppendBytes(dcbor.AppendBytes(dcbor.AppendBool(dst, q.Selection.First), q.Selection.Start), q.Selection.Prefix)
+		dst = dcbor.AppendBytes(dcbor.AppendBool(dst, q.Selection.First), q.Selection.Start)
+		dst = dcbor.AppendBytes(dst, q.Selection.Prefix)
 		return dcbor.AppendBool(dcbor.AppendBool(dst, q.Selection.Dead), q.Values)
 	}
 	return dcbor.AppendBytes(dcbor.AppendUint(dcbor.AppendUint(head(3), q.Run), q.Revision), q.Selection.Prefix)
@@ -86,8 +87,11 @@ func ScanQuestion(data []byte, now time.Time) (id uint64, q *Question, err error
 	fields := s.Array(10)
 	id = s.Uint()
 	q = &Question{Kind: s.Uint()}
-	want := map[uint64]int{AskGreet: 2, AskFind: 1, AskClaim: 1, AskDepart: 1, AskGet: 4, AskPut: 7, AskFetch: 2, AskOffer: 5, AskPage: 7, AskWatch: 3, AskPrepare: 5, AskCount: 0}
-	if n, ok := want[q.Kind]; !ok || fields != 2+n {
+	want := [...]int{
+		AskGreet: 2, AskFind: 1, AskClaim: 1, AskDepart: 1, AskGet: 4, AskPut: 7, AskFetch: 2, AskOffer: 5, AskPage: 7,
+		AskWatch: 3, AskPrepare: 5, AskCount: 0,
+	}
+	if q.Kind >= uint64(len(want)) || fields != 2+want[q.Kind] {
 		return id, nil, dcbor.ErrForm
 	}
 	withRole := func() {
@@ -126,7 +130,8 @@ func ScanQuestion(data []byte, now time.Time) (id uint64, q *Question, err error
 	case AskPage:
 		q.Selection = home.Selection{
 			Arc:   ring.Arc{From: ring.Slot(s.Uint()), Length: s.Uint()},
-			First: s.Bool(), Start: home.ScanString(&s, home.MaxKey+1), Prefix: home.ScanString(&s, home.MaxKey), Dead: s.Bool(),
+			First: s.Bool(), Start: home.ScanString(&s, home.MaxKey+1),
+			Prefix: home.ScanString(&s, home.MaxKey), Dead: s.Bool(),
 		}
 		q.Values = s.Bool()
 	case AskWatch:

@@ -98,7 +98,8 @@ func scanEntries(s *dcbor.Scanner, now time.Time) (entries []home.Entry) {
 	n := s.Array(home.MaxPage)
 	for range n {
 		s.Tuple(5)
-		e := home.Entry{Key: home.ScanString(s, home.MaxKey), Write: home.ScanWrite(s, now), Value: home.ScanString(s, home.MaxValue)}
+		e := home.Entry{Key: home.ScanString(s, home.MaxKey), Write: home.ScanWrite(s, now)}
+		e.Value = home.ScanString(s, home.MaxValue)
 		if s.Bad() {
 			return nil
 		}
@@ -114,7 +115,10 @@ func ScanReply(data []byte, now time.Time) (id uint64, a *Reply, err error) {
 	fields := s.Array(8)
 	id = s.Uint()
 	a = &Reply{Kind: s.Uint()}
-	want := []int{SayView: 3, SayRefused: 1, SayClaim: 3, SayNotMine: 2, SayVersion: 6, SayOutcome: 4, SayPage: 3, SayChanges: 4, SayFailed: 1, SayCount: 2}
+	want := [...]int{
+		SayView: 3, SayRefused: 1, SayClaim: 3, SayNotMine: 2, SayVersion: 6, SayOutcome: 4, SayPage: 3, SayChanges: 4,
+		SayFailed: 1, SayCount: 2,
+	}
 	if a.Kind >= uint64(len(want)) || fields != 2+want[a.Kind] {
 		return id, nil, dcbor.ErrForm
 	}
@@ -134,7 +138,8 @@ func ScanReply(data []byte, now time.Time) (id uint64, a *Reply, err error) {
 			a.Write.Size = len(a.Value)
 		}
 	case SayOutcome:
-		a.Backfilling, a.Replicas, a.Outcome, a.Write.Version = s.Bool(), int(min(s.Uint(), ring.Copies)), home.Outcome(min(s.Uint(), uint64(home.Full))), home.ScanVersion(&s)
+		a.Backfilling, a.Replicas = s.Bool(), int(min(s.Uint(), ring.Copies))
+		a.Outcome, a.Write.Version = home.Outcome(min(s.Uint(), uint64(home.Full))), home.ScanVersion(&s)
 	case SayPage:
 		a.Backfilling = s.Bool()
 		if a.More = s.Array(1) == 1; a.More {

@@ -42,6 +42,7 @@ func appendView(dst []byte, v *ring.View) []byte {
 func scanView(s *dcbor.Scanner) *ring.View {
 	s.Tuple(7)
 	return &ring.View{
-		Self: scanNode(s), Stores: s.Bool(), Ring: s.Uint(), Merges: s.Uint(), Age: home.ScanAge(s), Preds: scanNodes(s), Succs: scanNodes(s),
+		Self: scanNode(s), Stores: s.Bool(), Ring: s.Uint(), Merges: s.Uint(), Age: home.ScanAge(s),
+		Preds: scanNodes(s), Succs: scanNodes(s),
 	}
 }
