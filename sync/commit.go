@@ -190,8 +190,8 @@ func (p *commitPipeline) applied(now replica.Instant, out replica.Effects) {
 		p.env.log.Info("a key of this peer's is another's, or gone", "key", c.Old.Key, "owner", ownerOf(c.New))
 		p.env.emit(Event{Kind: EventLost, Key: c.Old.Key, Owner: ownerOf(c.New), For: p.replica.Remaining(now, c.Old)})
 	}
-	if len(out.Buried) > 0 {
-		p.writeAgain(out.Buried)
+	if len(out.Pruned) > 0 {
+		p.writeAgain(out.Pruned)
 	}
 	for _, c := range out.Taken {
 		p.env.log.Info("a lease that still runs here was taken", "key", c.Old.Key, "from", c.Old.Owner, "owner", ownerOf(c.New))
@@ -202,7 +202,7 @@ func (p *commitPipeline) applied(now replica.Instant, out replica.Effects) {
 		p.env.log.Warn("not level", "err", ErrFull)
 		p.env.emit(Event{Kind: EventFull, Err: ErrFull})
 	}
-	if out.Clash {
+	if out.IdentityClash {
 		p.resolveClash(now)
 	}
 }

@@ -112,7 +112,7 @@ func (r Rules) write(now Instant, e *Entry, top uint64) (term, seq uint64, err e
 // carry is write on behalf of an owner of another network, where it has written something
 // at a time. The term is as low as can be: what a peer has written without knowledge of
 // it is higher. The number is that of all who carry the same.
-func (r Rules) carry(now Instant, e *Entry, owner string, at uint64) (term, seq uint64, err error) {
+func (r Rules) relay(now Instant, e *Entry, owner string, at uint64) (term, seq uint64, err error) {
 	switch {
 	case e == nil:
 		return 1, at, nil

@@ -23,7 +23,7 @@ const (
 var ErrReconcile = errors.New("the other replica does not keep to the rules of reconciliation")
 
 // errClash says that another copy of this peer has written.
-var errClash = errors.New("the other replica knows more of what this peer has written than it does itself")
+var errIdentityClash = errors.New("the other replica knows more of what this peer has written than it does itself")
 
 // A Reconciliation compares this replica with another one. The messages go to and fro:
 //
@@ -41,7 +41,7 @@ type Reconciliation struct {
 	r      *Replica
 	salt   []byte
 	theirs SeenSet // nil until they told
-	told   bool    // they were told what this replica has seen
+	shared bool    // they were told what this replica has seen
 	rounds int
 	lists  [][]*Entry // that wait for their answers, in order
 	queue  []*Entry   // to be sent before the next message
@@ -155,7 +155,7 @@ func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Me
 		}
 		reply = &Message{}
 		s.split(reply, span{}, firstSplit)
-		s.tell(reply)
+		s.shareSeen(reply)
 		return reply, nil
 	case m.Equal:
 		s.done = true
@@ -165,7 +165,7 @@ func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Me
 			out.Changes = slices.Grow(out.Changes, b.alive)
 			for _, e := range b.leaves {
 				if e != nil {
-					s.r.adopt(now, e, out)
+					s.r.accept(now, e, out)
 				}
 			}
 		}
@@ -180,8 +180,8 @@ func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Me
 	if m.Seen != nil {
 		s.theirs = m.Seen
 		if s.r.outdated(m.Seen) {
-			out.Clash = true
-			return nil, errClash
+			out.IdentityClash = true
+			return nil, errIdentityClash
 		}
 	}
 	if s.theirs == nil || s.salt == nil {
@@ -193,7 +193,7 @@ func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Me
 	}
 	asking := slices.ContainsFunc(reply.Ranges, func(a Range) bool { return a.asks() })
 	if asked := slices.ContainsFunc(m.Ranges, func(a Range) bool { return a.asks() }); asked {
-		s.tell(reply)
+		s.shareSeen(reply)
 	} else {
 		reply = nil
 	}
@@ -204,10 +204,10 @@ func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Me
 	return reply, nil
 }
 
-// tell adds what this replica has seen to its first ranges.
-func (s *Reconciliation) tell(reply *Message) {
-	if !s.told {
-		s.told, reply.Seen = true, s.r.seen.clone()
+// shareSeen adds what this replica has seen to its first ranges.
+func (s *Reconciliation) shareSeen(reply *Message) {
+	if !s.shared {
+		s.shared, reply.Seen = true, s.r.seen.clone()
 	}
 }
 
@@ -247,7 +247,7 @@ func (s *Reconciliation) compare(now Instant, ranges []Range, out *Effects) (*Me
 			for _, place := range a.Dead {
 				if place < uint64(len(lists[0])) {
 					e := lists[0][place]
-					s.r.bury(now, e.Key, e.Dot, s.theirs, out)
+					s.r.prune(now, e.Key, e.Dot, s.theirs, out)
 				}
 			}
 			lists = lists[1:]
@@ -334,7 +334,7 @@ func (s *Reconciliation) list(reply *Message, in span) (bytes int) {
 	return len(a.Data) + len(in.hi)
 }
 
-// answerList sends what is not in a list and was not seen by the other, buries what it
+// answerList sends what is not in a list and was not seen by the other, prunes what it
 // has seen, and says which of the listed are dead: those that are not here, for all that
 // this replica has not seen came with the list.
 func (s *Reconciliation) answerList(now Instant, reply *Message, in span, a Range, out *Effects) {
@@ -359,7 +359,7 @@ func (s *Reconciliation) answerList(now Instant, reply *Message, in span, a Rang
 		}
 	}
 	for _, e := range dead {
-		s.r.bury(now, e.Key, e.Dot, s.theirs, out)
+		s.r.prune(now, e.Key, e.Dot, s.theirs, out)
 	}
 	gone := make([]uint64, 0, len(places))
 	for _, place := range places {

@@ -30,7 +30,7 @@ func reconcile(t rapid.TB, now Instant, a, b *Replica, meanwhile func()) (tr tra
 			if err != nil {
 				t.Fatal(err)
 			}
-			if next, err = sessions[at].Receive(now, m); err != nil || next.Clash {
+			if next, err = sessions[at].Receive(now, m); err != nil || next.IdentityClash {
 				t.Fatalf("%v, %+v", err, next.Effects)
 			}
 		}

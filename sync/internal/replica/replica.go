@@ -89,15 +89,15 @@ func (c *Change) Bytes() int {
 
 // Effects are what follows from an event.
 type Effects struct {
-	Written []*Entry // records of this peer, which are to be sealed and sent
-	Changes []Change
-	Writers []string // of whom more has been seen
-	Missing bool     // earlier events are: reconcile
-	Full    bool     // there was no room for a record: this replica is not level
-	Lost    []Change // of this peer's records, replaced by another owner's
-	Taken   []Change // of others' whose lease still runs here
-	Buried  []*Entry // of this peer's records, dead to another replica while their lease runs
-	Clash   bool     // a number of this writer was used for something else
+	Written       []*Entry // records of this peer, which are to be sealed and sent
+	Changes       []Change
+	Writers       []string // of whom more has been seen
+	Missing       bool     // earlier events are: reconcile
+	Full          bool     // there was no room for a record: this replica is not level
+	Lost          []Change // of this peer's records, replaced by another owner's
+	Taken         []Change // of others' whose lease still runs here
+	Pruned        []*Entry // of this peer's records, dead to another replica while their lease runs
+	IdentityClash bool     // a number of this writer was used for something else
 }
 
 // plan makes the records for some operations on different keys, if all of them are
@@ -119,7 +119,7 @@ func (r *Replica) plan(now Instant, ops []Op) ([]*Entry, error) {
 			e.Term, e.Seq, err = r.Rules.write(now, held, top)
 		} else {
 			e.renewed, e.Owner, e.Time = now.Count-o.By.Age, o.By.Owner, o.By.Time.UnixMilli()
-			e.Term, e.Seq, err = r.Rules.carry(now, held, e.Owner, uint64(max(0, o.By.Time.Unix())))
+			e.Term, e.Seq, err = r.Rules.relay(now, held, e.Owner, uint64(max(0, o.By.Time.Unix())))
 		}
 		if err != nil {
 			return nil, err
@@ -182,18 +182,18 @@ func (r *Replica) Receive(now Instant, events []*Entry) (out Effects) {
 	out.Changes = make([]Change, 0, len(events))
 	for _, e := range events {
 		if r.seen.has(e.Dot) {
-			out.Clash = out.Clash || e.Dot.Writer == r.Writer && r.differs(e)
+			out.IdentityClash = out.IdentityClash || e.Dot.Writer == r.Writer && r.differs(e)
 			e.discard()
 			continue
 		}
 		if e.Dot.Writer == r.Writer { // which this peer has not used yet
-			out.Clash = true
+			out.IdentityClash = true
 			e.discard()
 			continue
 		}
 		if r.ready(e) && r.fits(e, r.tree.get(e.Key), &out) {
 			r.apply(now, e, &out)
-			r.follow(now, e.Dot, &out)
+			r.applyWaiting(now, e.Dot, &out)
 			continue
 		}
 		out.Missing = true
@@ -225,8 +225,8 @@ func (r *Replica) unwait(e *Entry) {
 	}
 }
 
-// follow applies what has waited for a dot that was seen just now.
-func (r *Replica) follow(now Instant, d Dot, out *Effects) {
+// applyWaiting applies what has waited for a dot that was seen just now.
+func (r *Replica) applyWaiting(now Instant, d Dot, out *Effects) {
 	for seen := []Dot{d}; len(seen) > 0; {
 		d, seen = seen[0], seen[1:]
 		next := r.behind[d]
@@ -265,8 +265,8 @@ func (r *Replica) ready(e *Entry) bool {
 	return r.seen.next(e.Dot.Writer) == e.Dot.N && (e.Over.N == 0 || r.seen.has(e.Over))
 }
 
-// drain applies what waits no longer after much has been seen at once.
-func (r *Replica) drain(now Instant, out *Effects) {
+// applyReady applies what waits no longer after much has been seen at once.
+func (r *Replica) applyReady(now Instant, out *Effects) {
 	for again := true; again; {
 		again = false
 		for d, e := range r.waiting {
@@ -277,7 +277,7 @@ func (r *Replica) drain(now Instant, out *Effects) {
 			case r.ready(e) && r.fits(e, r.tree.get(e.Key), out):
 				r.unwait(e)
 				r.apply(now, e, out)
-				r.follow(now, d, out)
+				r.applyWaiting(now, d, out)
 				again = true
 			}
 		}
@@ -299,12 +299,12 @@ func (r *Replica) apply(now Instant, e *Entry, out *Effects) {
 		}
 		return
 	}
-	r.offer(now, e, out, func(*Entry) bool { return true })
+	r.place(now, e, out, func(*Entry) bool { return true })
 }
 
-// offer puts an entry in the place of what is there of its key, if that is lower and
+// place puts an entry in the place of what is there of its key, if that is lower and
 // somebody agrees. Otherwise it is dead.
-func (r *Replica) offer(now Instant, e *Entry, out *Effects, agree func(held *Entry) bool) {
+func (r *Replica) place(now Instant, e *Entry, out *Effects, agree func(held *Entry) bool) {
 	old, in := r.tree.put(e, func(held *Entry) bool {
 		return (held == nil || held.Record.compare(&e.Record) < 0) && agree(held)
 	})
@@ -375,19 +375,19 @@ func (r *Replica) name(s string) string {
 	return s
 }
 
-// adopt takes a living record of another replica. What is dead or lower here is left
+// accept takes a living record of another replica. What is dead or lower here is left
 // out.
-func (r *Replica) adopt(now Instant, e *Entry, out *Effects) {
+func (r *Replica) accept(now Instant, e *Entry, out *Effects) {
 	if r.seen.has(e.Dot) {
 		e.discard()
 		return
 	}
-	r.offer(now, e, out, func(held *Entry) bool { return r.fits(e, held, out) })
+	r.place(now, e, out, func(held *Entry) bool { return r.fits(e, held, out) })
 }
 
-// bury takes a record out that another replica has seen the end of. If that is one of
+// prune takes a record out that another replica has seen the end of. If that is one of
 // this peer's, and it knows of all that it has written itself, nobody can have.
-func (r *Replica) bury(now Instant, key string, d Dot, theirs SeenSet, out *Effects) {
+func (r *Replica) prune(now Instant, key string, d Dot, theirs SeenSet, out *Effects) {
 	held := r.tree.get(key)
 	if held == nil || held.Dot != d {
 		return
@@ -395,7 +395,7 @@ func (r *Replica) bury(now Instant, key string, d Dot, theirs SeenSet, out *Effe
 	r.tree.remove(key)
 	r.replaced(now, held, nil, "", out)
 	if held.Owner == r.Self && d.Writer == r.Writer && !r.outdated(theirs) && r.Remaining(now, held) > 0 {
-		out.Buried = append(out.Buried, held)
+		out.Pruned = append(out.Pruned, held)
 	}
 }
 
@@ -476,7 +476,7 @@ func (r *Replica) Rename(now Instant, name string, from uint64) (out Effects, er
 }
 
 // unite adds what another replica has seen, when all of its living records have been
-// adopted and the dead ones buried.
+// accepted and the dead ones pruned.
 func (r *Replica) unite(now Instant, other SeenSet, out *Effects) {
 	united := r.seen.clone()
 	united.unite(other)
@@ -488,5 +488,5 @@ func (r *Replica) unite(now Instant, other SeenSet, out *Effects) {
 		out.Writers = append(out.Writers, writer)
 	}
 	r.seen = united
-	r.drain(now, out)
+	r.applyReady(now, out)
 }

@@ -91,9 +91,9 @@ func (w *world) level(a, b *Replica) {
 			switch {
 			case held != nil && held.Dot == e.Dot:
 			case toSeen.has(e.Dot):
-				from.bury(w.now(), e.Key, e.Dot, toSeen, &out)
+				from.prune(w.now(), e.Key, e.Dot, toSeen, &out)
 			default:
-				to.adopt(w.now(), copied(e, e.renewed), &out)
+				to.accept(w.now(), copied(e, e.renewed), &out)
 			}
 		}
 	}
@@ -301,14 +301,14 @@ func TestClash(t *testing.T) {
 		}
 		r.commit(now, planned, &Effects{})
 	}
-	if out := a.Receive(now, []*Entry{copied(b.tree.get("k"), 0)}); !out.Clash {
+	if out := a.Receive(now, []*Entry{copied(b.tree.get("k"), 0)}); !out.IdentityClash {
 		t.Error("another use of a number went unnoticed")
 	}
-	if out := a.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); out.Clash {
+	if out := a.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); out.IdentityClash {
 		t.Error("its own event clashed")
 	}
 	fresh := New(Rules{"a", true, time.Hour}, "a/1", 1<<20) // from a backup
-	if out := fresh.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); !out.Clash {
+	if out := fresh.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); !out.IdentityClash {
 		t.Error("a number that it has forgotten went unnoticed")
 	}
 }

@@ -85,7 +85,7 @@ func (s *Rows) loadRecord(key string, row *dcbor.Scanner) (err error) {
 // Loaded says that all rows were loaded.
 func (s *Rows) Loaded() {
 	for _, b := range s.batches {
-		b.bury()
+		b.prune()
 	}
 	s.batches = nil
 }
@@ -97,8 +97,8 @@ type stored struct {
 	leaves map[int]Digest
 }
 
-// bury makes absent what has died since the batch was stored.
-func (b *stored) bury() {
+// prune makes absent what has died since the batch was stored.
+func (b *stored) prune() {
 	for place, hash := range b.leaves {
 		if b.batch.leaves[place] == nil {
 			b.batch.miss(place, hash)
