@@ -145,7 +145,7 @@ func meet(n int) (ms, bytes float64) {
 	before := sent()
 	start := time.Now()
 	check(ms2[0].Connect(ctx, other))
-	check(ds[0].AwaitLevel(ctx))
+	check(ds[0].AwaitInSync(ctx))
 	ms = float64(time.Since(start).Microseconds()) / 1000
 	return ms, sent() - before
 }

@@ -264,7 +264,7 @@ func TestOtherLeasesAreRefused(t *testing.T) {
 			if refusal, ok := errors.AsType[*RefusedError](err); !ok || !errors.Is(err, ErrRefused) || refusal.Mine == refusal.Theirs {
 				t.Errorf("set at %d: %v", i, err)
 			}
-			if err := d.AwaitLevel(l.Ctx()); !errors.Is(err, ErrRefused) {
+			if err := d.AwaitInSync(l.Ctx()); !errors.Is(err, ErrRefused) {
 				t.Errorf("level at %d: %v", i, err)
 			}
 			if n := len(l.events[i]); n != 1 || l.events[i][0].Kind != EventRefused {

@@ -9,28 +9,29 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// A Carried says who has written something in another network, from which a member carries
-// it over. Nothing of it is proven.
-type Carried = replica.Carried
+// Relayed says who wrote something in another network, from which a member relays it.
+// None of it is proven.
+type Relayed = replica.Relayed
 
 // LegacyPrefix begins the owners of what came over an old link: legacy:<subnet>/<id>.
 const LegacyPrefix = replica.LegacyPrefix
 
 var errOwner = errors.New("no owner in another network")
 
-// Carry gives a key a value on behalf of somebody in another network, whose it becomes. It
-// does nothing if that is so already, so that several members can carry the same. A peer's
-// write that was made without knowledge of it is higher. Errors: those of Set.
-func (d *Dict) Carry(ctx context.Context, by Carried, key string, v any) error {
+// Relay gives a key a value on behalf of a writer in another network, who becomes its
+// owner. It does nothing if the key already has that value of that owner, so that several
+// members can relay the same write. A write that a peer made without knowledge of it is
+// higher. Errors: those of Set.
+func (d *Dict) Relay(ctx context.Context, by Relayed, key string, v any) error {
 	o, err := setting(key, v)
 	if err == nil {
-		err = checkCarried(by)
+		err = checkRelayed(by)
 	}
 	if err != nil {
-		return fmt.Errorf("sync: carry %q: %w", key, err)
+		return fmt.Errorf("sync: relay %q: %w", key, err)
 	}
 	o.By = &by
-	return d.do(ctx, "carry", len(o.Key)+len(o.Value), nil, func(r *replica.Replica) ([]replica.Op, error) {
+	return d.do(ctx, "relay", len(o.Key)+len(o.Value), nil, func(r *replica.Replica) ([]replica.Op, error) {
 		held := r.Get(key)
 		if held != nil && held.Owner == by.Owner && held.Value == o.Value && held.Time >= by.Time.UnixMilli() {
 			return nil, nil
@@ -39,18 +40,18 @@ func (d *Dict) Carry(ctx context.Context, by Carried, key string, v any) error {
 	})
 }
 
-// CarryDelete removes a key on behalf of somebody in another network. Errors: those of
+// RelayDelete removes a key on behalf of its owner in another network. Errors: those of
 // Delete.
-func (d *Dict) CarryDelete(ctx context.Context, by Carried, key string) error {
-	if err := checkCarried(by); err != nil {
-		return fmt.Errorf("sync: carry %q: %w", key, err)
+func (d *Dict) RelayDelete(ctx context.Context, by Relayed, key string) error {
+	if err := checkRelayed(by); err != nil {
+		return fmt.Errorf("sync: relay %q: %w", key, err)
 	}
-	return d.do(ctx, "carry", len(key), nil, func(*replica.Replica) ([]replica.Op, error) {
+	return d.do(ctx, "relay", len(key), nil, func(*replica.Replica) ([]replica.Op, error) {
 		return []replica.Op{{Key: key, Delete: true, By: &by}}, nil
 	})
 }
 
-func checkCarried(by Carried) error {
+func checkRelayed(by Relayed) error {
 	if !strings.HasPrefix(by.Owner, LegacyPrefix) || len(by.Owner) > replica.MaxName {
 		return fmt.Errorf("%w: %q", errOwner, by.Owner)
 	}

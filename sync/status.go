@@ -29,7 +29,7 @@ type Status struct {
 // A PeerStatus is how this replica stands with that of a neighbour.
 type PeerStatus struct {
 	Peer    peer.ID
-	Level   time.Time // when the two were last found or made equal; zero for never
+	InSync  time.Time // when the two were last found or made equal; zero for never
 	Busy    bool      // they are being compared
 	Refused error     // a *RefusedError if they have other leases
 	Skew    time.Duration
@@ -63,12 +63,12 @@ func (s *syncer) status() (list []PeerStatus) {
 	neighbours, _ := s.neighbours()
 	for _, n := range neighbours {
 		id := peer.ID(n.Peer)
-		list = append(list, PeerStatus{Peer: id, Level: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id]})
+		list = append(list, PeerStatus{Peer: id, InSync: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id]})
 	}
 	return list
 }
 
-// AwaitLevel returns when this replica has been level with a neighbour. Errors: those
+// AwaitInSync returns when this replica has been in sync with a neighbour. Errors: those
 // of the mesh's AwaitNeighbour, a *RefusedError if all neighbours have refused,
 // ErrClosed, or the context's.
-func (d *Dict) AwaitLevel(ctx context.Context) error { return d.syncer.awaitInSync(ctx) }
+func (d *Dict) AwaitInSync(ctx context.Context) error { return d.syncer.awaitInSync(ctx) }

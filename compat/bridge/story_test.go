@@ -353,18 +353,18 @@ func (b *storyBridge) Watch(context.Context, string, p2psync.Revision) iter.Seq2
 	panic("a story says what has changed")
 }
 
-func (b *storyBridge) Carry(_ context.Context, by p2psync.Carried, key string, value any) error {
+func (b *storyBridge) Relay(_ context.Context, by p2psync.Relayed, key string, value any) error {
 	return b.carry(by, key, value)
 }
 
-func (b *storyBridge) CarryDelete(_ context.Context, by p2psync.Carried, key string) error {
+func (b *storyBridge) RelayDelete(_ context.Context, by p2psync.Relayed, key string) error {
 	if _, held := b.items[key]; !held {
 		return p2psync.ErrNotFound
 	}
 	return b.carry(by, key, nil)
 }
 
-func (b *storyBridge) carry(by p2psync.Carried, key string, value any) error {
+func (b *storyBridge) carry(by p2psync.Relayed, key string, value any) error {
 	if item := b.items[key]; item.Lease.Owner == by.Owner && item.Value == value {
 		return nil
 	}

@@ -20,8 +20,8 @@ import (
 type nativeDict interface {
 	Watch(ctx context.Context, prefix string, after p2psync.Revision) iter.Seq2[p2psync.Change, error]
 	Item(key string) (p2psync.Item, error)
-	Carry(ctx context.Context, by p2psync.Carried, key string, value any) error
-	CarryDelete(ctx context.Context, by p2psync.Carried, key string) error
+	Relay(ctx context.Context, by p2psync.Relayed, key string, value any) error
+	RelayDelete(ctx context.Context, by p2psync.Relayed, key string) error
 }
 
 // An oldDict is what a portal needs of the bridge's node in an old sync network. Each call sees and changes the
@@ -187,9 +187,9 @@ func (p *syncPortal) apply(ctx context.Context, key string, verdict policy.Verdi
 	var err error
 	switch verdict.Do {
 	case policy.CopyIn:
-		err = p.native.Carry(ctx, p.carried(verdict), key, v.oldValue)
+		err = p.native.Relay(ctx, p.carried(verdict), key, v.oldValue)
 	case policy.DeleteIn:
-		err = p.native.CarryDelete(ctx, p.carried(verdict), key)
+		err = p.native.RelayDelete(ctx, p.carried(verdict), key)
 	case policy.CopyOut, policy.DeleteOut:
 		if !v.Exists && v.Native.Held {
 			p.counters.drop(DropValue)
@@ -215,9 +215,9 @@ func (p *syncPortal) apply(ctx context.Context, key string, verdict policy.Verdi
 }
 
 // carried returns on whose behalf something goes to the native side.
-func (p *syncPortal) carried(v policy.Verdict) p2psync.Carried {
+func (p *syncPortal) carried(v policy.Verdict) p2psync.Relayed {
 	at := time.Unix(v.Time, 0)
-	return p2psync.Carried{Owner: p.network.origin(v.Owner), Time: at, Age: min(legacy.Lease, max(0, time.Since(at)))}
+	return p2psync.Relayed{Owner: p.network.origin(v.Owner), Time: at, Age: min(legacy.Lease, max(0, time.Since(at)))}
 }
 
 // entry returns a value as it is written on somebody's behalf in the old network.

@@ -22,7 +22,7 @@ type syncStore struct {
 func (s *syncStore) ready(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, s.settled)
 	defer cancel()
-	if err := s.dict.AwaitLevel(ctx); errors.Is(err, p2psync.ErrRefused) || errors.Is(err, mesh.ErrNoCommonNetwork) {
+	if err := s.dict.AwaitInSync(ctx); errors.Is(err, p2psync.ErrRefused) || errors.Is(err, mesh.ErrNoCommonNetwork) {
 		return err
 	}
 	return nil
@@ -143,8 +143,8 @@ func (s *syncStore) status() SyncStatus {
 		if p.Refused != nil {
 			sp.Refused = p.Refused.Error()
 		}
-		if !p.Level.IsZero() {
-			sp.InSyncAt = &p.Level
+		if !p.InSync.IsZero() {
+			sp.InSyncAt = &p.InSync
 		}
 		st.InSync = st.InSync && sp.InSyncAt != nil
 		st.Peers = append(st.Peers, sp)

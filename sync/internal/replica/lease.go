@@ -109,9 +109,9 @@ func (r Rules) write(now Instant, e *Entry, top uint64) (term, seq uint64, err e
 	return top + 1, 0, nil
 }
 
-// carry is write on behalf of an owner of another network, where it has written something
-// at a time. The term is as low as can be: what a peer has written without knowledge of
-// it is higher. The number is that of all who carry the same.
+// relay is write on behalf of an owner in another network, which wrote at a time there. The
+// term is as low as possible, so that a write of a peer without knowledge of it is higher.
+// Every member that relays the same write computes the same seq.
 func (r Rules) relay(now Instant, e *Entry, owner string, at uint64) (term, seq uint64, err error) {
 	switch {
 	case e == nil:

@@ -51,12 +51,12 @@ type Op struct {
 	Key    string
 	Value  string
 	Delete bool
-	By     *Carried // nil is this peer
+	By     *Relayed // nil is this peer
 }
 
-// A Carried says who has written something in another network, from which a member carries
-// it over. Nothing of it is proven.
-type Carried struct {
+// Relayed says who wrote something in another network, from which a member relays it.
+// None of it is proven.
+type Relayed struct {
 	Owner string        // LegacyPrefix and who it is
 	Time  time.Time     // when it was written there, by its author's clock
 	Age   time.Duration // of its lease

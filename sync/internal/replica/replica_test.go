@@ -157,7 +157,7 @@ func TestReplicasConverge(t *testing.T) {
 					o.Value = ""
 				}
 				if w.rng.Float64() < 0.2 {
-					o.By = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().Wall}
+					o.By = &Relayed{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().Wall}
 				}
 				w.write(w.rng.IntN(len(w.replicas)), o, 0.3)
 			case x < 0.9 && len(w.flight) > 0:

@@ -8,9 +8,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// P9: what is carried over takes no lease of a peer that runs, and of what was written on
+// P9: what is relayed takes no lease of a peer that runs, and of what was written on
 // both sides without knowledge of each other that of the peer stands.
-func TestCarriedIsLower(t *testing.T) {
+func TestRelayedIsLower(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t, 3, true)
 		for step := range rapid.IntRange(5, 60).Draw(t, "steps") {
@@ -20,7 +20,7 @@ func TestCarriedIsLower(t *testing.T) {
 			held := r.tree.get("k")
 			o := Op{Key: "k", Value: fmt.Sprint(step)}
 			if w.rng.IntN(2) == 0 {
-				o.By = &Carried{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().Wall, Age: time.Duration(w.rng.IntN(90)) * time.Minute}
+				o.By = &Relayed{Owner: fmt.Sprint("legacy:s/", w.rng.IntN(2)), Time: w.now().Wall, Age: time.Duration(w.rng.IntN(90)) * time.Minute}
 			}
 			leased := held != nil && !isLegacy(held.Owner) && r.Remaining(w.now(), held) > 0
 			w.write(i, o, 0.3)
@@ -50,7 +50,7 @@ func TestCarriedIsLower(t *testing.T) {
 			}
 		}
 		before := w.replicas[1].tree.get("k")
-		w.write(0, Op{Key: "k", Value: "old", By: &Carried{Owner: "legacy:s/9", Time: w.now().Wall}}, 1)
+		w.write(0, Op{Key: "k", Value: "old", By: &Relayed{Owner: "legacy:s/9", Time: w.now().Wall}}, 1)
 		w.write(1, Op{Key: "k", Value: "native"}, 1)
 		w.level(w.replicas[0], w.replicas[1])
 		for _, r := range w.replicas[:2] {
