@@ -10,22 +10,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 )
 
 // A lab is a simulated network with a mesh on each host.
 type lab struct {
-	*testnet.Net
+	*meshtest.Lab
 	t      *testing.T
-	meshes []*mesh.Mesh
 	got    [][]string // texts of the messages that each mesh handled
 	events [][]mesh.Event
 	off    map[peer.ID]time.Duration // how far clocks are off
@@ -36,7 +35,7 @@ func newLab(t *testing.T, seed uint64, n int, opts *mesh.Options) *lab {
 	t.Helper()
 	l := bareLab(t, seed, n)
 	for i := range n {
-		l.join(i, "lab", opts)
+		l.Join(i, "lab", opts)
 	}
 	return l
 }
@@ -45,16 +44,16 @@ func newLab(t *testing.T, seed uint64, n int, opts *mesh.Options) *lab {
 func bareLab(t *testing.T, seed uint64, n int) *lab {
 	t.Helper()
 	return &lab{
-		Net: testnet.New(t, seed, n), t: t,
-		meshes: make([]*mesh.Mesh, n), got: make([][]string, n), events: make([][]mesh.Event, n),
+		Lab: meshtest.New(t, seed, n), t: t,
+		got: make([][]string, n), events: make([][]mesh.Event, n),
 	}
 }
 
-// join joins host i, and writes down what its mesh gets until it is closed.
-func (l *lab) join(i int, network string, opts *mesh.Options) *mesh.Mesh {
+// Join joins host i, and writes down what its mesh gets until it is closed.
+func (l *lab) Join(i int, network string, opts *mesh.Options) *mesh.Mesh {
 	l.t.Helper()
 	m := l.mesh(i, network, opts)
-	l.meshes[i] = m
+	l.Meshes[i] = m
 	events := m.Events(context.Background())
 	go func() {
 		for ev, err := range events {
@@ -82,38 +81,10 @@ func (l *lab) mesh(i int, network string, opts *mesh.Options) *mesh.Mesh {
 	return m
 }
 
-func (l *lab) connect(i, j int) {
-	l.t.Helper()
-	if err := l.meshes[i].Connect(l.ctx(), l.Info(j)); err != nil {
-		l.t.Fatalf("%d to %d: %v", i, j, err)
-	}
-}
-
-// line connects each host to the next.
-func (l *lab) line() {
-	l.t.Helper()
-	for i := range len(l.meshes) - 1 {
-		l.connect(i, i+1)
-	}
-}
-
-// ctx ends a minute from now, in virtual time.
-func (l *lab) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	l.t.Cleanup(cancel)
-	return ctx
-}
-
-// pass lets virtual time pass, and all that follows from it happen.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 func (l *lab) members(i int) []int {
 	var members []int
-	for _, p := range l.meshes[i].Peers() {
-		members = append(members, slices.IndexFunc(l.meshes, func(m *mesh.Mesh) bool { return m.ID() == p.ID }))
+	for _, p := range l.Meshes[i].Peers() {
+		members = append(members, slices.IndexFunc(l.Meshes, func(m *mesh.Mesh) bool { return m.ID() == p.ID }))
 	}
 	slices.Sort(members)
 	return members
@@ -132,13 +103,13 @@ func (l *lab) count(i int, kind mesh.EventKind, p peer.ID) int {
 func TestBroadcastWhisperReply(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3, nil)
-		l.line()
-		pass(time.Second)
-		r, err := l.meshes[0].Broadcast(l.ctx(), "hello", 1, []byte{2})
+		l.Line()
+		meshtest.Pass(time.Second)
+		r, err := l.Meshes[0].Broadcast(l.Ctx(), "hello", 1, []byte{2})
 		if err != nil || r.Neighbours != 1 {
 			t.Fatal(r, err)
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		for i, want := range [][]string{nil, {"hello1 [2]"}, {"hello1 [2]"}} {
 			if !slices.Equal(l.got[i], want) {
 				t.Errorf("%d got %q, want %q", i, l.got[i], want)
@@ -149,10 +120,10 @@ func TestBroadcastWhisperReply(t *testing.T) {
 			t.Errorf("%+v", last)
 		}
 
-		if err := l.meshes[2].Reply(l.ctx(), last, "yes"); err != nil {
+		if err := l.Meshes[2].Reply(l.Ctx(), last, "yes"); err != nil {
 			t.Fatal(err)
 		}
-		pass(0)
+		meshtest.Pass(0)
 		if ev := l.events[0][len(l.events[0])-1]; ev.Message.Kind != mesh.Reply || ev.Message.To != r.ID {
 			t.Errorf("instead of the reply: %+v", ev)
 		}
@@ -167,12 +138,12 @@ func TestSimultaneousDialsMakeOneMembership(t *testing.T) {
 			l := newLab(t, seed, 2, nil)
 			for i := range 2 {
 				go func() {
-					if err := l.meshes[i].Connect(l.ctx(), l.Info(1-i)); err != nil {
+					if err := l.Meshes[i].Connect(l.Ctx(), l.Info(1-i)); err != nil {
 						t.Error(i, err)
 					}
 				}()
 			}
-			pass(time.Minute)
+			meshtest.Pass(time.Minute)
 			for i := range 2 {
 				if got := l.members(i); !slices.Equal(got, []int{1 - i}) {
 					t.Errorf("%d has the members %v", i, got)
@@ -193,12 +164,12 @@ func TestMembersFormOneNetwork(t *testing.T) {
 		const n = 8
 		l := newLab(t, seed, n, &mesh.Options{Neighbours: 3})
 		l.Loss(0.1)
-		l.line()
+		l.Line()
 		l.Cut(0, 1, 2)
-		pass(time.Minute)
+		meshtest.Pass(time.Minute)
 		l.Cut()
 		l.Loss(0)
-		pass(2 * time.Minute)
+		meshtest.Pass(2 * time.Minute)
 		reached := map[int]bool{0: true}
 		for range n {
 			for i := range reached {
@@ -228,19 +199,19 @@ func TestRefusedAtBothEnds(t *testing.T) {
 	} {
 		testnet.Run(t, func(t *testing.T, seed uint64) {
 			l := bareLab(t, seed, 2)
-			l.join(0, "lab", &mesh.Options{Key: []byte("0123456789abcdef0123456789abcdef")})
-			l.join(1, "lab", theirs)
-			err := l.meshes[0].Connect(l.ctx(), l.Info(1))
+			l.Join(0, "lab", &mesh.Options{Key: []byte("0123456789abcdef0123456789abcdef")})
+			l.Join(1, "lab", theirs)
+			err := l.Meshes[0].Connect(l.Ctx(), l.Info(1))
 			if !errors.Is(err, mesh.ErrNoCommonNetwork) {
 				t.Errorf("%s: Connect: %v", name, err)
 			}
-			pass(time.Minute)
+			meshtest.Pass(time.Minute)
 			for i := range 2 {
 				other := l.Hosts[1-i].ID()
 				if n := l.count(i, mesh.EventRefused, other); n != 1 {
 					t.Errorf("%s: %d was told %d times", name, i, n)
 				}
-				errs := l.meshes[i].Status().Errors
+				errs := l.Meshes[i].Status().Errors
 				if len(errs) != 1 || errs[0].Peer != other || !errors.Is(errs[0].Err, mesh.ErrNoCommonNetwork) {
 					t.Errorf("%s: status of %d: %v", name, i, errs)
 				}
@@ -253,15 +224,15 @@ func TestRefusedAtBothEnds(t *testing.T) {
 func TestStrangerIsNoError(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := bareLab(t, seed, 2)
-		l.join(0, "lab", nil)
-		l.join(1, "other", nil)
-		if err := l.Hosts[0].Connect(l.ctx(), l.Info(1)); err != nil {
+		l.Join(0, "lab", nil)
+		l.Join(1, "other", nil)
+		if err := l.Hosts[0].Connect(l.Ctx(), l.Info(1)); err != nil {
 			t.Fatal(err)
 		}
-		pass(time.Minute)
+		meshtest.Pass(time.Minute)
 		for i := range 2 {
-			if len(l.events[i]) != 0 || len(l.meshes[i].Status().Errors) != 0 {
-				t.Errorf("%d: %v, %v", i, l.events[i], l.meshes[i].Status().Errors)
+			if len(l.events[i]) != 0 || len(l.Meshes[i].Status().Errors) != 0 {
+				t.Errorf("%d: %v, %v", i, l.events[i], l.Meshes[i].Status().Errors)
 			}
 		}
 	})
@@ -270,23 +241,23 @@ func TestStrangerIsNoError(t *testing.T) {
 func TestKilledPeerComesBack(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3, &mesh.Options{Neighbours: 1})
-		l.line()
+		l.Line()
 		l.Kill(1)
-		l.meshes[1].Close()
-		pass(15 * time.Second)
+		l.Meshes[1].Close()
+		meshtest.Pass(15 * time.Second)
 		if got := l.members(0); len(got) != 0 {
 			t.Fatalf("the dead peer is still a member: %v", got)
 		}
 		l.Restart(1)
-		l.join(1, "lab", nil)
-		pass(2 * time.Minute)
+		l.Join(1, "lab", nil)
+		meshtest.Pass(2 * time.Minute)
 		if got := l.members(1); !slices.Contains(got, 0) || !slices.Contains(got, 2) {
 			t.Fatalf("1 has the members %v", got)
 		}
-		if _, err := l.meshes[0].Broadcast(l.ctx(), "whole again"); err != nil {
+		if _, err := l.Meshes[0].Broadcast(l.Ctx(), "whole again"); err != nil {
 			t.Fatal(err)
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		if !slices.Equal(l.got[2], []string{"whole again"}) {
 			t.Errorf("2 got %q", l.got[2])
 		}
@@ -298,20 +269,20 @@ func TestKilledPeerComesBack(t *testing.T) {
 func TestQuickRestart(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
-		pass(time.Second)
+		l.Connect(0, 1)
+		meshtest.Pass(time.Second)
 		l.Kill(1)
-		l.meshes[1].Close()
+		l.Meshes[1].Close()
 		l.Restart(1)
-		l.join(1, "lab", &mesh.Options{Join: []peer.AddrInfo{l.Info(0)}})
-		pass(5 * time.Second)
-		if _, err := l.meshes[0].Broadcast(l.ctx(), "new"); err != nil {
+		l.Join(1, "lab", &mesh.Options{Join: []peer.AddrInfo{l.Info(0)}})
+		meshtest.Pass(5 * time.Second)
+		if _, err := l.Meshes[0].Broadcast(l.Ctx(), "new"); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), "run"); err != nil {
+		if err := l.Meshes[0].Whisper(l.Ctx(), l.Hosts[1].ID(), "run"); err != nil {
 			t.Fatal(err)
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		if !slices.Equal(l.got[1], []string{"new", "run"}) {
 			t.Errorf("the new run got %q", l.got[1])
 		}
@@ -321,18 +292,18 @@ func TestQuickRestart(t *testing.T) {
 func TestDisconnectHoldsUntilConnect(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
-		if err := l.meshes[0].Disconnect(l.Hosts[1].ID()); err != nil {
+		l.Connect(0, 1)
+		if err := l.Meshes[0].Disconnect(l.Hosts[1].ID()); err != nil {
 			t.Fatal(err)
 		}
-		pass(5 * time.Minute)
+		meshtest.Pass(5 * time.Minute)
 		for i := range 2 {
 			if got := l.members(i); len(got) != 0 {
 				t.Errorf("%d still has the members %v", i, got)
 			}
 		}
-		l.connect(1, 0)
-		pass(time.Second)
+		l.Connect(1, 0)
+		meshtest.Pass(time.Second)
 		for i := range 2 {
 			if got := l.members(i); len(got) != 1 {
 				t.Errorf("after Connect %d has the members %v", i, got)
@@ -344,17 +315,17 @@ func TestDisconnectHoldsUntilConnect(t *testing.T) {
 func TestWhisperFindsItsWay(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 5, &mesh.Options{Neighbours: 1})
-		l.line()
+		l.Line()
 		last := l.Hosts[4].ID()
-		if err := l.meshes[0].Whisper(l.ctx(), last, "across"); err != nil {
+		if err := l.Meshes[0].Whisper(l.Ctx(), last, "across"); err != nil {
 			t.Fatal(err)
 		}
-		pass(0)
+		meshtest.Pass(0)
 		if !slices.Equal(l.got[4], []string{"across"}) {
 			t.Errorf("the last got %q", l.got[4])
 		}
 		start := time.Now()
-		err := l.meshes[0].Whisper(l.ctx(), stranger(t), "anybody?")
+		err := l.Meshes[0].Whisper(l.Ctx(), stranger(t), "anybody?")
 		if !errors.Is(err, mesh.ErrUnreachable) {
 			t.Errorf("whisper to an unknown peer: %v", err)
 		}
@@ -381,7 +352,7 @@ func stranger(t *testing.T) peer.ID {
 func TestWhispersSurviveABrokenConnection(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
+		l.Connect(0, 1)
 		var want []string
 		for i := range 20 {
 			if i%5 == 3 {
@@ -390,11 +361,11 @@ func TestWhispersSurviveABrokenConnection(t *testing.T) {
 				}
 			}
 			want = append(want, fmt.Sprint(i))
-			if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), want[i]); err != nil {
+			if err := l.Meshes[0].Whisper(l.Ctx(), l.Hosts[1].ID(), want[i]); err != nil {
 				t.Fatal(i, err)
 			}
 		}
-		pass(0)
+		meshtest.Pass(0)
 		if !slices.Equal(l.got[1], want) {
 			t.Errorf("got %q", l.got[1])
 		}
@@ -404,24 +375,24 @@ func TestWhispersSurviveABrokenConnection(t *testing.T) {
 func TestAsk(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
-		h := l.meshes[1].Handle(func(ctx context.Context, msg mesh.Message) bool {
-			if err := l.meshes[1].Reply(ctx, msg, append([]any{"re"}, msg.Packets...)...); err != nil {
+		l.Connect(0, 1)
+		h := l.Meshes[1].Handle(func(ctx context.Context, msg mesh.Message) bool {
+			if err := l.Meshes[1].Reply(ctx, msg, append([]any{"re"}, msg.Packets...)...); err != nil {
 				t.Error(err)
 			}
 			return true
 		})
-		msg, err := l.meshes[0].Ask(l.ctx(), l.Hosts[1].ID(), int64(7))
+		msg, err := l.Meshes[0].Ask(l.Ctx(), l.Hosts[1].ID(), int64(7))
 		if err != nil || !reflect.DeepEqual(msg.Packets, []any{"re", int64(7)}) || msg.Kind != mesh.Reply {
 			t.Errorf("%+v, %v", msg, err)
 		}
 		h.Remove()
-		ctx, cancel := context.WithTimeout(l.ctx(), time.Second)
+		ctx, cancel := context.WithTimeout(l.Ctx(), time.Second)
 		defer cancel()
-		if _, err := l.meshes[0].Ask(ctx, l.Hosts[1].ID(), "?"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := l.Meshes[0].Ask(ctx, l.Hosts[1].ID(), "?"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("without a reply: %v", err)
 		}
-		pass(0)
+		meshtest.Pass(0)
 		if !slices.Equal(l.got[1], []string{"?"}) || len(l.got[0]) != 0 {
 			t.Errorf("beside the handlers: %q, %q", l.got[1], l.got[0])
 		}
@@ -431,7 +402,7 @@ func TestAsk(t *testing.T) {
 func TestHandlersAreAChain(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
+		l.Connect(0, 1)
 		var first, second []string
 		takes := func(list *[]string, text string) func(context.Context, mesh.Message) bool {
 			return func(_ context.Context, msg mesh.Message) bool {
@@ -439,14 +410,14 @@ func TestHandlersAreAChain(t *testing.T) {
 				return msg.Packets[0] == text
 			}
 		}
-		l.meshes[1].Handle(takes(&first, "a"))
-		l.meshes[1].Handle(takes(&second, "b"))
+		l.Meshes[1].Handle(takes(&first, "a"))
+		l.Meshes[1].Handle(takes(&second, "b"))
 		for _, text := range []string{"a", "b", "c"} {
-			if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), text); err != nil {
+			if err := l.Meshes[0].Whisper(l.Ctx(), l.Hosts[1].ID(), text); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(0)
+		meshtest.Pass(0)
 		for _, c := range []struct{ got, want []string }{
 			{first, []string{"a", "b", "c"}}, {second, []string{"b", "c"}}, {l.got[1], []string{"c"}},
 		} {
@@ -460,23 +431,23 @@ func TestHandlersAreAChain(t *testing.T) {
 func TestBadPackets(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
+		l.Connect(0, 1)
 		to := l.Hosts[1].ID()
-		_, err := l.meshes[0].Broadcast(l.ctx(), "fine", []any{1, make(chan int)})
+		_, err := l.Meshes[0].Broadcast(l.Ctx(), "fine", []any{1, make(chan int)})
 		if te, ok := errors.AsType[*mesh.TypeError](err); !ok || te.Path != "[1][1]" {
 			t.Errorf("a channel: %v", err)
 		}
-		if err := l.meshes[0].Whisper(l.ctx(), to, make([]byte, mesh.MaxMessage)); !errors.Is(err, mesh.ErrTooLarge) {
+		if err := l.Meshes[0].Whisper(l.Ctx(), to, make([]byte, mesh.MaxMessage)); !errors.Is(err, mesh.ErrTooLarge) {
 			t.Errorf("too large: %v", err)
 		}
 		largest := make([]byte, mesh.MaxMessage-16)
-		if err := l.meshes[0].Whisper(l.ctx(), to, largest); err != nil {
+		if err := l.Meshes[0].Whisper(l.Ctx(), to, largest); err != nil {
 			t.Errorf("just not too large: %v", err)
 		}
-		if _, err := l.meshes[0].Broadcast(l.ctx(), largest); err != nil {
+		if _, err := l.Meshes[0].Broadcast(l.Ctx(), largest); err != nil {
 			t.Errorf("just not too large: %v", err)
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		if len(l.got[1]) != 2 {
 			t.Errorf("%d of 2 large messages arrived", len(l.got[1]))
 		}
@@ -504,11 +475,11 @@ func TestNetworksAreApart(t *testing.T) {
 			own = append(own, sub)
 			if len(own) == 3 {
 				defer func() {
-					if err := topic.Publish(l.ctx(), []byte("mine")); err != nil {
+					if err := topic.Publish(l.Ctx(), []byte("mine")); err != nil {
 						t.Error(err)
 					}
 					for i, sub := range own {
-						if msg, err := sub.Next(l.ctx()); err != nil || string(msg.Data) != "mine" {
+						if msg, err := sub.Next(l.Ctx()); err != nil || string(msg.Data) != "mine" {
 							t.Errorf("the caller's gossipsub at %d: %v, %v", i, msg, err)
 						}
 					}
@@ -521,11 +492,11 @@ func TestNetworksAreApart(t *testing.T) {
 			t.Error("one network was joined twice")
 		}
 		for i := 1; i <= 2; i++ {
-			if err := l.Hosts[0].Connect(l.ctx(), l.Info(i)); err != nil {
+			if err := l.Hosts[0].Connect(l.Ctx(), l.Info(i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		for name, c := range map[string]struct {
 			m    *mesh.Mesh
 			want int
@@ -538,12 +509,12 @@ func TestNetworksAreApart(t *testing.T) {
 
 		// A network that is joined later is found over the same connection.
 		green0, green1 := l.mesh(0, "green", nil), l.mesh(1, "green", nil)
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		if len(green0.Peers()) != 1 || len(green1.Peers()) != 1 {
 			t.Error("a network joined on connected hosts has no neighbours")
 		}
 		green1.Close()
-		pass(5 * time.Second)
+		meshtest.Pass(5 * time.Second)
 		if len(green0.Peers()) != 0 || len(red0.Peers()) != 1 {
 			t.Error("leaving one network did not end exactly that one")
 		}
@@ -553,14 +524,14 @@ func TestNetworksAreApart(t *testing.T) {
 func TestLaggingSubscriberIsEnded(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
-		slow := l.meshes[1].Messages(t.Context())
+		l.Connect(0, 1)
+		slow := l.Meshes[1].Messages(t.Context())
 		for i := range 1100 {
-			if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), i); err != nil {
+			if err := l.Meshes[0].Whisper(l.Ctx(), l.Hosts[1].ID(), i); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(0)
+		meshtest.Pass(0)
 		if n := len(l.got[1]); n != 1100 {
 			t.Errorf("the subscriber that keeps up got %d", n)
 		}
@@ -577,18 +548,18 @@ func TestHandlerOfTheOptions(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := bareLab(t, seed, 2)
 		var first []string
-		l.join(0, "lab", nil)
-		l.join(1, "lab", &mesh.Options{Handle: func(_ context.Context, msg mesh.Message) bool {
+		l.Join(0, "lab", nil)
+		l.Join(1, "lab", &mesh.Options{Handle: func(_ context.Context, msg mesh.Message) bool {
 			first = append(first, fmt.Sprint(msg.Packets...))
 			return msg.Packets[0] == "taken"
 		}})
-		l.connect(0, 1)
+		l.Connect(0, 1)
 		for _, text := range []string{"taken", "left"} {
-			if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), text); err != nil {
+			if err := l.Meshes[0].Whisper(l.Ctx(), l.Hosts[1].ID(), text); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		if !slices.Equal(first, []string{"taken", "left"}) || !slices.Equal(l.got[1], []string{"left"}) {
 			t.Errorf("the first handler got %q, the others %q", first, l.got[1])
 		}
@@ -601,24 +572,24 @@ func TestRememberedPeersFindEachOther(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := bareLab(t, seed, 2)
 		for i := range 2 {
-			l.join(i, "lab", &mesh.Options{Dir: dirs[i]})
+			l.Join(i, "lab", &mesh.Options{Dir: dirs[i]})
 		}
-		l.connect(0, 1)
-		pass(time.Second)
-		before := l.meshes[0].Status().Boot
+		l.Connect(0, 1)
+		meshtest.Pass(time.Second)
+		before := l.Meshes[0].Status().Boot
 		for i := range 2 {
-			l.meshes[i].Close()
+			l.Meshes[i].Close()
 			l.Kill(i)
 		}
 		for i := range 2 {
 			l.Restart(i)
-			l.join(i, "lab", &mesh.Options{Dir: dirs[i]})
+			l.Join(i, "lab", &mesh.Options{Dir: dirs[i]})
 		}
-		pass(10 * time.Second)
+		meshtest.Pass(10 * time.Second)
 		if got := l.members(0); !slices.Equal(got, []int{1}) {
 			t.Errorf("0 has the members %v", got)
 		}
-		if after := l.meshes[0].Status().Boot; after != before+1 {
+		if after := l.Meshes[0].Status().Boot; after != before+1 {
 			t.Errorf("boot went from %d to %d", before, after)
 		}
 	})
@@ -627,8 +598,8 @@ func TestRememberedPeersFindEachOther(t *testing.T) {
 func TestRequestPeers(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3, &mesh.Options{Neighbours: 1})
-		l.line()
-		infos, err := l.meshes[0].RequestPeers(l.ctx())
+		l.Line()
+		infos, err := l.Meshes[0].RequestPeers(l.Ctx())
 		if err != nil || len(infos) != 2 {
 			t.Fatal(infos, err)
 		}
@@ -645,19 +616,19 @@ func TestCloseLeavesNothing(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 3, &mesh.Options{Join: []peer.AddrInfo{{ID: stranger(t)}}})
 		protocols := func() int { return len(l.Hosts[1].Mux().Protocols()) }
-		l.line()
+		l.Line()
 		go func() {
-			for l.meshes[0].Whisper(context.Background(), l.Hosts[1].ID(), "busy") == nil {
+			for l.Meshes[0].Whisper(context.Background(), l.Hosts[1].ID(), "busy") == nil {
 			}
 		}()
-		go l.meshes[2].Ask(context.Background(), l.Hosts[1].ID(), "waits for ever")
-		pass(time.Second)
+		go l.Meshes[2].Ask(context.Background(), l.Hosts[1].ID(), "waits for ever")
+		meshtest.Pass(time.Second)
 		l.Cut(0) // nobody can be told
 		before := protocols()
 		start := time.Now()
 		for i := range 3 {
-			l.meshes[i].Close()
-			l.meshes[i].Close()
+			l.Meshes[i].Close()
+			l.Meshes[i].Close()
 		}
 		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("closing took %v", d)
@@ -665,19 +636,19 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if n := before - protocols(); n != 2 {
 			t.Errorf("%d protocols were taken off the host, not 2", n)
 		}
-		pass(time.Minute) // libp2p's own goroutines find out that connections are dead
+		meshtest.Pass(time.Minute) // libp2p's own goroutines find out that connections are dead
 		for _, stack := range stacks() {
 			if strings.Contains(stack, "go2p/mesh.") || strings.Contains(stack, "go-libp2p-pubsub.") {
 				t.Errorf("left behind:\n%s", stack)
 			}
 		}
-		if _, err := l.meshes[0].Broadcast(l.ctx(), "x"); !errors.Is(err, mesh.ErrClosed) {
+		if _, err := l.Meshes[0].Broadcast(l.Ctx(), "x"); !errors.Is(err, mesh.ErrClosed) {
 			t.Errorf("broadcast when closed: %v", err)
 		}
-		if err := l.meshes[0].Whisper(l.ctx(), l.Hosts[1].ID(), "x"); !errors.Is(err, mesh.ErrClosed) {
+		if err := l.Meshes[0].Whisper(l.Ctx(), l.Hosts[1].ID(), "x"); !errors.Is(err, mesh.ErrClosed) {
 			t.Errorf("whisper when closed: %v", err)
 		}
-		if err := l.meshes[0].Connect(l.ctx(), l.Info(1)); !errors.Is(err, mesh.ErrClosed) {
+		if err := l.Meshes[0].Connect(l.Ctx(), l.Info(1)); !errors.Is(err, mesh.ErrClosed) {
 			t.Errorf("connect when closed: %v", err)
 		}
 	})
@@ -694,15 +665,15 @@ func TestAwaitNeighbour(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := bareLab(t, seed, 3)
 		alone := l.mesh(0, "lab", nil)
-		if err := alone.AwaitNeighbour(l.ctx()); !errors.Is(err, mesh.ErrAlone) {
+		if err := alone.AwaitNeighbour(l.Ctx()); !errors.Is(err, mesh.ErrAlone) {
 			t.Errorf("with nobody to dial: %v", err)
 		}
 		late := l.mesh(1, "lab", &mesh.Options{Join: []peer.AddrInfo{l.Info(0)}})
-		if err := late.AwaitNeighbour(l.ctx()); err != nil {
+		if err := late.AwaitNeighbour(l.Ctx()); err != nil {
 			t.Errorf("with somebody to dial: %v", err)
 		}
 		other := l.mesh(2, "other", &mesh.Options{Join: []peer.AddrInfo{l.Info(0)}})
-		if err := other.AwaitNeighbour(l.ctx()); !errors.Is(err, mesh.ErrNoCommonNetwork) {
+		if err := other.AwaitNeighbour(l.Ctx()); !errors.Is(err, mesh.ErrNoCommonNetwork) {
 			t.Errorf("refused by all: %v", err)
 		}
 		lost := l.mesh(2, "lab", &mesh.Options{Join: []peer.AddrInfo{{ID: stranger(t)}}})

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -16,13 +17,13 @@ func TestMetrics(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		reg := prometheus.NewPedanticRegistry()
 		l := bareLab(t, seed, 2)
-		m := l.join(0, "lab", &mesh.Options{Registerer: reg})
-		l.join(1, "lab", nil)
-		l.connect(1, 0)
-		if err := l.meshes[1].Whisper(l.ctx(), m.ID(), "x"); err != nil {
+		m := l.Join(0, "lab", &mesh.Options{Registerer: reg})
+		l.Join(1, "lab", nil)
+		l.Connect(1, 0)
+		if err := l.Meshes[1].Whisper(l.Ctx(), m.ID(), "x"); err != nil {
 			t.Fatal(err)
 		}
-		pass(time.Second)
+		meshtest.Pass(time.Second)
 		const want = `
 # HELP go2p_mesh_neighbours Members connected.
 # TYPE go2p_mesh_neighbours gauge

@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/p2p-today/go2p/internal/meshtest"
 	"github.com/p2p-today/go2p/internal/testnet"
 	"github.com/p2p-today/go2p/mesh"
 )
@@ -43,7 +44,7 @@ func (l *lab) exactlyOnce(sent map[int][]string, peers ...int) {
 		if !slices.Equal(got, want) {
 			l.t.Errorf("%d handled %d messages of %d: %v", i, len(got), len(want), difference(want, got))
 		}
-		if s := l.meshes[i].Status(); s.LostBroadcasts != 0 || l.count(i, mesh.EventGap, "") != 0 {
+		if s := l.Meshes[i].Status(); s.LostBroadcasts != 0 || l.count(i, mesh.EventGap, "") != 0 {
 			l.t.Errorf("%d reports %d as lost", i, s.LostBroadcasts)
 		}
 	}
@@ -78,7 +79,7 @@ func (l *lab) everybodySends(sent map[int][]string, round int, peers ...int) {
 		}
 		sent[i] = append(sent[i], text)
 		go func() {
-			if _, err := l.meshes[i].Broadcast(l.ctx(), text); err != nil {
+			if _, err := l.Meshes[i].Broadcast(l.Ctx(), text); err != nil {
 				l.t.Error(err)
 			}
 		}()
@@ -96,11 +97,11 @@ func upTo(n int) []int {
 // connectAll joins everybody to a few others.
 func (l *lab) connectAll(seed uint64) {
 	l.t.Helper()
-	n := len(l.meshes)
+	n := len(l.Meshes)
 	for i := 1; i < n; i++ {
-		l.connect(i, int((seed+uint64(i)*7)%uint64(i)))
+		l.Connect(i, int((seed+uint64(i)*7)%uint64(i)))
 	}
-	pass(5 * time.Second)
+	meshtest.Pass(5 * time.Second)
 }
 
 func TestEverybodyAtOnce(t *testing.T) {
@@ -111,9 +112,9 @@ func TestEverybodyAtOnce(t *testing.T) {
 		sent := map[int][]string{}
 		for round := range rounds(5, 1000) {
 			l.everybodySends(sent, round, upTo(n)...)
-			pass(time.Second)
+			meshtest.Pass(time.Second)
 		}
-		pass(20 * time.Second)
+		meshtest.Pass(20 * time.Second)
 		l.exactlyOnce(sent, upTo(n)...)
 	})
 }
@@ -126,10 +127,10 @@ func (l *lab) overBadLinks(seed uint64, n int) {
 	sent := map[int][]string{}
 	for round := range rounds(3, 100) {
 		l.everybodySends(sent, round, upTo(n)...)
-		pass(2 * time.Second)
+		meshtest.Pass(2 * time.Second)
 	}
 	l.Loss(0)
-	pass(40 * time.Second)
+	meshtest.Pass(40 * time.Second)
 	l.exactlyOnce(sent, upTo(n)...)
 }
 
@@ -144,10 +145,10 @@ func TestEverybodyWithWrongClocks(t *testing.T) {
 		}
 		l.off = off
 		for i := range n {
-			l.join(i, "lab", nil)
+			l.Join(i, "lab", nil)
 		}
 		l.overBadLinks(seed, n)
-		for i, m := range l.meshes {
+		for i, m := range l.Meshes {
 			for _, p := range m.Peers() {
 				want := off[p.ID] - off[l.Hosts[i].ID()]
 				if d := p.Skew - want; d.Abs() > time.Second {
@@ -185,14 +186,14 @@ func TestEverybodyAcrossAPartition(t *testing.T) {
 			l.Cut(0, 1, 2, 3, 4)
 			for round := range 6 {
 				l.everybodySends(sent, round, upTo(n)...)
-				pass(2 * time.Second)
+				meshtest.Pass(2 * time.Second)
 			}
 			l.Cut()
-			pass(45 * time.Second)
+			meshtest.Pass(45 * time.Second)
 			l.everybodySends(sent, 6, upTo(n)...)
-			pass(20 * time.Second)
+			meshtest.Pass(20 * time.Second)
 			l.exactlyOnce(sent, upTo(n)...)
-			for _, m := range l.meshes {
+			for _, m := range l.Meshes {
 				m.Close()
 			}
 			l.Net.Close()
@@ -206,30 +207,30 @@ func TestJoinersAndLeavers(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := bareLab(t, seed, n)
 		for i := range n - 2 {
-			l.join(i, "lab", nil)
+			l.Join(i, "lab", nil)
 			if i > 0 {
-				l.connect(i, i-1)
+				l.Connect(i, i-1)
 			}
 		}
-		pass(2 * time.Second)
+		meshtest.Pass(2 * time.Second)
 		sent := map[int][]string{}
 		for round := range 5 {
 			l.everybodySends(sent, round, upTo(n-2)...)
-			pass(time.Second)
+			meshtest.Pass(time.Second)
 		}
 		for i := n - 2; i < n; i++ {
-			l.join(i, "lab", nil)
-			l.connect(i, i-2)
+			l.Join(i, "lab", nil)
+			l.Connect(i, i-2)
 		}
-		l.meshes[3].Close()
+		l.Meshes[3].Close()
 		l.Kill(4)
-		l.meshes[4].Close()
+		l.Meshes[4].Close()
 		staying := slices.DeleteFunc(upTo(n), func(i int) bool { return i == 3 || i == 4 })
 		for round := 5; round < 10; round++ {
 			l.everybodySends(sent, round, staying...)
-			pass(time.Second)
+			meshtest.Pass(time.Second)
 		}
-		pass(30 * time.Second)
+		meshtest.Pass(30 * time.Second)
 		l.exactlyOnce(sent, staying...)
 	})
 }
@@ -238,26 +239,26 @@ func TestJoinersAndLeavers(t *testing.T) {
 func TestBroadcastAndClose(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 2, nil)
-		l.connect(0, 1)
+		l.Connect(0, 1)
 		sent := map[int][]string{}
 		for i := range 1000 {
 			text := fmt.Sprint(i)
 			sent[0] = append(sent[0], text)
-			if _, err := l.meshes[0].Broadcast(l.ctx(), text); err != nil {
+			if _, err := l.Meshes[0].Broadcast(l.Ctx(), text); err != nil {
 				t.Fatal(err)
 			}
 		}
-		pass(0)
+		meshtest.Pass(0)
 		start := time.Now()
-		l.meshes[0].Close()
+		l.Meshes[0].Close()
 		if d := time.Since(start); d > 3*time.Second {
 			t.Errorf("closing took %v", d)
 		}
-		pass(0)
+		meshtest.Pass(0)
 		l.exactlyOnce(sent, 1)
 
 		start = time.Now()
-		l.meshes[1].Close()
+		l.Meshes[1].Close()
 		if d := time.Since(start); d > 100*time.Millisecond {
 			t.Errorf("with nothing to flush closing took %v", d)
 		}
@@ -270,33 +271,33 @@ func TestDelivered(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 4, nil)
 		for i := 1; i < 4; i++ {
-			l.connect(0, i)
+			l.Connect(0, i)
 		}
-		pass(2 * time.Second)
+		meshtest.Pass(2 * time.Second)
 		for _, text := range []string{"small", strings.Repeat("large", 2000)} {
-			r, err := l.meshes[0].Broadcast(l.ctx(), text)
+			r, err := l.Meshes[0].Broadcast(l.Ctx(), text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			if n, err := l.meshes[0].Delivered(l.ctx(), r); n != 3 || err != nil || time.Since(start) > time.Second {
+			if n, err := l.Meshes[0].Delivered(l.Ctx(), r); n != 3 || err != nil || time.Since(start) > time.Second {
 				t.Errorf("%d neighbours have it after %v: %v", n, time.Since(start), err)
 			}
 		}
 		l.Cut(3)
-		r, err := l.meshes[0].Broadcast(l.ctx(), "cut")
+		r, err := l.Meshes[0].Broadcast(l.Ctx(), "cut")
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(l.ctx(), time.Second)
+		ctx, cancel := context.WithTimeout(l.Ctx(), time.Second)
 		defer cancel()
-		if n, err := l.meshes[0].Delivered(ctx, r); n != 2 || !errors.Is(err, context.DeadlineExceeded) {
+		if n, err := l.Meshes[0].Delivered(ctx, r); n != 2 || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%d neighbours have it while one is cut off: %v", n, err)
 		}
-		if n, err := l.meshes[0].Delivered(l.ctx(), r); n != 2 || err != nil {
+		if n, err := l.Meshes[0].Delivered(l.Ctx(), r); n != 2 || err != nil {
 			t.Errorf("%d neighbours have it when that one is given up: %v", n, err)
 		}
-		if _, err := l.meshes[0].Delivered(l.ctx(), mesh.Receipt{}); err == nil {
+		if _, err := l.Meshes[0].Delivered(l.Ctx(), mesh.Receipt{}); err == nil {
 			t.Error("an empty receipt was accepted")
 		}
 	})
@@ -308,19 +309,19 @@ func TestBehindARelay(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
 		l := newLab(t, seed, 4, nil)
 		l.Block(0, 2, true)
-		l.connect(0, 1)
-		l.connect(2, 1)
-		l.connect(3, 1)
-		if _, err := client.Reserve(l.ctx(), l.Hosts[2], l.Info(1)); err != nil {
+		l.Connect(0, 1)
+		l.Connect(2, 1)
+		l.Connect(3, 1)
+		if _, err := client.Reserve(l.Ctx(), l.Hosts[2], l.Info(1)); err != nil {
 			t.Fatal(err)
 		}
 		way := ma.StringCast(fmt.Sprintf("%s/p2p/%s/p2p-circuit", l.Hosts[1].Addrs()[0], l.Hosts[1].ID()))
 		relayed := peer.AddrInfo{ID: l.Hosts[2].ID(), Addrs: []ma.Multiaddr{way}}
-		if err := l.meshes[0].Connect(l.ctx(), relayed); err != nil {
+		if err := l.Meshes[0].Connect(l.Ctx(), relayed); err != nil {
 			t.Fatal(err)
 		}
 		pathOf := func() string {
-			for _, p := range l.meshes[0].Peers() {
+			for _, p := range l.Meshes[0].Peers() {
 				if p.ID == relayed.ID {
 					return p.Path
 				}
@@ -330,33 +331,33 @@ func TestBehindARelay(t *testing.T) {
 		if got := pathOf(); got != mesh.PathRelay {
 			t.Errorf("path %s", got)
 		}
-		l.meshes[1].Close() // the relay goes on, but no member stands between
-		l.meshes[3].Close()
-		pass(5 * time.Second)
+		l.Meshes[1].Close() // the relay goes on, but no member stands between
+		l.Meshes[3].Close()
+		meshtest.Pass(5 * time.Second)
 		sent := map[int][]string{0: nil, 2: nil}
 		for round := range 3 {
 			l.everybodySends(sent, round, 0, 2)
-			pass(time.Second)
+			meshtest.Pass(time.Second)
 		}
-		if err := l.meshes[0].Whisper(l.ctx(), relayed.ID, "whispered"); err != nil {
+		if err := l.Meshes[0].Whisper(l.Ctx(), relayed.ID, "whispered"); err != nil {
 			t.Error(err)
 		}
-		pass(3 * time.Second)
+		meshtest.Pass(3 * time.Second)
 		l.got[2] = slices.DeleteFunc(l.got[2], func(text string) bool { return text == "whispered" })
 		l.exactlyOnce(sent, 0, 2)
 		for _, i := range []int{0, 2} {
-			if n := l.meshes[i].Status().RepairedBroadcasts; n != 0 {
+			if n := l.Meshes[i].Status().RepairedBroadcasts; n != 0 {
 				t.Errorf("%d was pushed nothing and fetched %d", i, n)
 			}
 		}
 
 		l.Block(0, 2, false)
-		pass(2 * time.Minute)
+		meshtest.Pass(2 * time.Minute)
 		if got := pathOf(); got != mesh.PathDirect {
 			t.Errorf("path %s with the way free", got)
 		}
 		l.everybodySends(sent, 3, 0, 2)
-		pass(3 * time.Second)
+		meshtest.Pass(3 * time.Second)
 		l.exactlyOnce(sent, 0, 2)
 	})
 }
