@@ -9,7 +9,8 @@
 // Any number of bridges may join the same networks. Each message and each key crosses once, and when one bridge ends,
 // the others go on under the same ghosts. docs/legacy.md says what does not cross; [LinkStatus] counts it.
 //
-// Old networks prove nothing. What a bridge relays from one is shown as unsigned, and cannot override a native lease.
+// Old networks prove nothing. Messages and keys of an old network are shown as unsigned, and cannot override a native
+// lease.
 package bridge
 
 import (
@@ -31,15 +32,15 @@ type Options struct {
 	Logger *slog.Logger  // Default: silent
 }
 
-// A Bridge relays what is said in old networks to a native one and back, and from one old network to another. Its
-// methods may be called concurrently. It lives until Close; the mesh and what stands on it stay the caller's, and must
-// be closed after it.
+// A Bridge relays messages and keys of old networks to a native one and back, and from one old network to another. Its
+// methods may be called concurrently. It lives until Close. The mesh, the dictionary and the table stay the caller's,
+// and must be closed after it.
 //
 // Broadcasts cross once, however many bridges there are, and so do whispers and replies. Keys of an old dictionary
-// belong to legacy:<subnet>/<id>, who has signed nothing, and are leased like others; those of native peers are leased
-// in the old network.
+// belong to legacy:<subnet>/<id>, without a signature, and are leased like others. Keys of native peers are leased in
+// the old network.
 //
-// A Bridge is a façade: its links own what happens in old networks, and its router knows the ways to old nodes.
+// A Bridge is a façade: its links own all state in old networks, and its router knows the ways to old nodes.
 type Bridge struct {
 	mesh     *mesh.Mesh
 	opts     Options
@@ -51,7 +52,7 @@ type Bridge struct {
 	cancel   context.CancelFunc // of ctx
 }
 
-// New makes a bridge without links.
+// New returns a bridge without links.
 func New(m *mesh.Mesh, opts *Options) *Bridge {
 	b := &Bridge{mesh: m, links: newLinks()}
 	if opts != nil {
@@ -75,7 +76,7 @@ func (b *Bridge) observe(msg mesh.Message) {
 	}
 }
 
-// Close ends all links.
+// Close ends all links. It returns nil.
 func (b *Bridge) Close() error {
 	links := b.links.close()
 	b.whispers.Remove()
@@ -87,9 +88,10 @@ func (b *Bridge) Close() error {
 	return nil
 }
 
-// Add opens a node in an old network and connects it to the addresses, again and again. The name must not be in use; an
-// empty one is made up. The context bounds the call alone. Errors: ErrLinkName, ErrKind if the bridge has no dictionary
-// or table for a network that has one, those of Open, ErrClosed.
+// Add opens a node in an old network and connects it to the addresses, again and again until it works. The name must
+// not be in use; Add makes one up if it is empty. The context bounds the call alone. Errors: ErrLinkName,
+// compat.ErrKind if the bridge has no dictionary or table for a network that has one, compat.ErrClosed, and those of
+// compat.OpenMesh.
 func (b *Bridge) Add(ctx context.Context, name string, opts compat.Options, addrs ...string) (LinkStatus, error) {
 	l, err := b.add(ctx, name, opts, addrs)
 	if err != nil {
@@ -132,7 +134,7 @@ func (b *Bridge) Remove(name string) error {
 	return nil
 }
 
-// Links returns how the links stand, by name.
+// Links returns the status of each link, sorted by name.
 func (b *Bridge) Links() (list []LinkStatus) {
 	for _, l := range b.links.all() {
 		list = append(list, l.status())
@@ -141,8 +143,8 @@ func (b *Bridge) Links() (list []LinkStatus) {
 }
 
 // Whisper whispers to an old node, legacy:<subnet>/<id>, on behalf of this peer, over a link of this bridge or over
-// another bridge that was heard to relay from that subnet. Nobody tells whether it arrives. Errors: ErrNoBridge,
-// ErrValue, ErrFull, and those of the mesh.
+// another bridge that was heard to relay from that subnet. The delivery is not acknowledged. Errors: ErrNoBridge,
+// compat.ErrValue, compat.ErrFull, and those of the mesh.
 func (b *Bridge) Whisper(ctx context.Context, to string, packets ...any) error {
 	err := b.router.whisper(b.mesh.ID().String(), to, packets)
 	if !errors.Is(err, ErrNoBridge) {

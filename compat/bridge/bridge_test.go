@@ -173,7 +173,7 @@ func TestBridge_KeysLeasesAndDeletesCross(t *testing.T) {
 			eventually(t, key+" is deleted", func() bool { return held(t, n, key) == nil })
 		}
 	}
-	// Who comes later has all.
+	// A node that comes later gets everything.
 	if err := peers[1].sync.Set(t.Context(), "k", "v"); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestBridge_KeysLeasesAndDeletesCross(t *testing.T) {
 }
 
 // If all claim a key at once, two in each network, the native value stands everywhere, and
-// who has lost hears of it.
+// the losing writers accept it.
 func TestBridge_NativeValueStandsInConflicts(t *testing.T) {
 	peers := natives(t, 2)
 	b := peers[0].bridge(t)

@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	maxAgreed  = 1 << 16         // keys that are remembered, of which both tables hold the same
+	maxAgreed  = 1 << 16         // keys that are remembered because both tables hold the same
 	retryAfter = 5 * time.Second // until a key is tried again that could not be read or written
-	lookAfter  = time.Second     // until a key is looked at again of which not all is known
+	lookAfter  = time.Second     // until a key is looked at again, about which too little is known
 )
 
-// A nativeTable is what a portal needs of the native table.
+// A nativeTable is the native table, as the portal sees it.
 type nativeTable interface {
 	Watch(ctx context.Context, prefix string) iter.Seq2[chord.Change, error]
 	Keys(ctx context.Context) iter.Seq2[string, error]
@@ -30,7 +30,7 @@ type nativeTable interface {
 	Delete(ctx context.Context, key string) error
 }
 
-// An oldTable is what a portal needs of the bridge's node in an old chord network. Values are of Go.
+// An oldTable is the bridge's node in an old chord network, as the portal sees it. Values are of Go.
 type oldTable interface {
 	AwaitPeers(ctx context.Context) error
 	Get(ctx context.Context, key string) (any, error)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	ghostTime   = 10 * time.Minute // that an author who has said nothing gets replies
+	ghostTime   = 10 * time.Minute // after the last message of an author, in which it gets replies
 	maxGhosts   = 16
 	connectTime = 2 * time.Second  // for the connections of a ghost, before the first message of its author goes out
 	retryTime   = 10 * time.Second // until an old node is dialled again
@@ -25,7 +25,7 @@ type ghostNode interface {
 	Close() error
 }
 
-// An openGhost opens the node of a ghost; receive gets what it hears.
+// An openGhost opens the node of a ghost, which gives receive each message that it hears.
 type openGhost func(ctx context.Context, id string, receive func(compat.Message)) (ghostNode, error)
 
 // A ghost is a node under the ID that an author from outside has in an old network, to which old nodes reply. It says
@@ -33,10 +33,10 @@ type openGhost func(ctx context.Context, id string, receive func(compat.Message)
 type ghost struct {
 	author string
 	node   ghostNode
-	heard  time.Time // the author
+	heard  time.Time // when the author was heard last
 }
 
-// ghosts are those of one link. mu guards both maps and when a ghost was heard.
+// ghosts are the ghosts of one link. mu guards both maps and ghost.heard.
 type ghosts struct {
 	network  network
 	peers    func() []compat.Peer // old nodes that the link is connected with
@@ -46,7 +46,7 @@ type ghosts struct {
 
 	mu       sync.Mutex
 	byAuthor map[string]*ghost
-	dialled  map[ghostDial]time.Time
+	dialled  map[ghostDial]time.Time // the last time
 
 	wg sync.WaitGroup
 }
@@ -63,15 +63,15 @@ func newGhosts(
 	}
 }
 
-// len returns how many there are.
+// len returns the number of ghosts.
 func (gs *ghosts) len() int {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	return len(gs.byAuthor)
 }
 
-// ensure has old nodes reply to an author from now on; receive gets what they say. For a new author it waits until they
-// can, but not long.
+// ensure makes sure that old nodes can reply to an author: the author has a ghost, and receive gets each message that
+// the ghost hears. For a new ghost, ensure waits until it is connected, for connectTime at most.
 func (gs *ghosts) ensure(ctx context.Context, author string, receive func(author string, msg compat.Message)) {
 	now := time.Now()
 	known, room := gs.touch(now, author)
@@ -94,8 +94,8 @@ func (gs *ghosts) ensure(ctx context.Context, author string, receive func(author
 	gs.connect(ctx, g, connectTime)
 }
 
-// touch notes that an author has said something. It reports whether the author has a ghost, and otherwise whether there
-// is room for one: the ghost that was idle for longest is closed if it was for long enough.
+// touch notes that an author was heard. It reports whether the author has a ghost, and if not, whether there is room
+// for one. It makes room by closing the ghost whose author was silent for longest, if that is longer than ghostTime.
 func (gs *ghosts) touch(now time.Time, author string) (known, room bool) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -116,7 +116,7 @@ func (gs *ghosts) touch(now time.Time, author string) (known, room bool) {
 	return false, len(gs.byAuthor) < maxGhosts
 }
 
-// tend keeps ghosts connected while this bridge is elected, and their authors say something.
+// tend keeps ghosts connected. It closes those of silent authors, and all if this bridge is not elected.
 func (gs *ghosts) tend(ctx context.Context, elected bool) {
 	now := time.Now()
 	var keep, end []*ghost
@@ -141,8 +141,8 @@ func (gs *ghosts) tend(ctx context.Context, elected bool) {
 	}
 }
 
-// connect connects a ghost to all old nodes that listen and are connected with the link. It waits for that, but not
-// longer than a while.
+// connect connects a ghost to all old nodes that listen and are connected with the link. It returns when that is done,
+// or after the given time.
 func (gs *ghosts) connect(ctx context.Context, g *ghost, wait time.Duration) {
 	has := map[string]bool{}
 	for _, p := range g.node.Peers() {
@@ -176,8 +176,7 @@ func (gs *ghosts) connect(ctx context.Context, g *ghost, wait time.Duration) {
 	}
 }
 
-// mayDial reports whether an old node may be dialled, and notes that it is: until it is connected, and for when it is
-// lost.
+// mayDial reports whether a ghost may dial an old node now, and notes that it does.
 func (gs *ghosts) mayDial(d ghostDial) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
@@ -188,7 +187,7 @@ func (gs *ghosts) mayDial(d ghostDial) bool {
 	return true
 }
 
-// close closes all, once nobody ensures or tends any more.
+// close closes all ghosts. The loops that call ensure and tend have ended.
 func (gs *ghosts) close() {
 	gs.wg.Wait()
 	gs.mu.Lock()
@@ -198,7 +197,7 @@ func (gs *ghosts) close() {
 	closeAll(list)
 }
 
-// closeAll closes ghosts, each of which may have to wait for others.
+// closeAll closes ghosts at the same time, as closing one may take a second.
 func closeAll(list []*ghost) {
 	var wg sync.WaitGroup
 	for _, g := range list {

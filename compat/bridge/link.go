@@ -29,7 +29,7 @@ type link struct {
 	wg     sync.WaitGroup
 }
 
-// A linkConfig is what a link is made of.
+// A linkConfig has the settings of a link and the native side.
 type linkConfig struct {
 	name    string
 	opts    compat.Options
@@ -106,7 +106,7 @@ func (l *link) open(ctx context.Context) (n *compat.MeshNode, portal []func(cont
 	return n, nil, err
 }
 
-// openGhost opens the node of a ghost; receive gets what it hears.
+// openGhost opens the node of a ghost, which gives receive each message that it hears.
 func (l *link) openGhost(ctx context.Context, id string, receive func(compat.Message)) (ghostNode, error) {
 	opts := l.opts
 	opts.Observer = &compat.Observer{Message: receive}
@@ -125,7 +125,7 @@ type dialer struct {
 
 func (d dialer) Dial(ctx context.Context, addr string) error { return d.impersonator.Dial(ctx, addr) }
 
-// status returns how a link stands.
+// status returns the status of the link.
 func (l *link) status() LinkStatus {
 	s := LinkStatus{
 		Name: l.name, Options: l.opts, ID: l.node.ID(), Addr: l.node.Addr(), Peers: l.node.Peers(), Authors: l.ghosts.len(),
@@ -158,7 +158,7 @@ func (l *link) connect(ctx context.Context, addr string) {
 	}
 }
 
-// tick does what is due from time to time.
+// tick announces this bridge when that is due, and tends ghosts once a second.
 func (l *link) tick(ctx context.Context, self compat.Impersonator) {
 	every := time.NewTicker(100 * time.Millisecond)
 	defer every.Stop()
@@ -177,7 +177,7 @@ func (l *link) tick(ctx context.Context, self compat.Impersonator) {
 	}
 }
 
-// observer notes what happens at the node. Its functions must not block.
+// observer returns what gives the events of the node to the parts of the link. Its functions do not block.
 func (l *link) observer() *compat.Observer {
 	return &compat.Observer{
 		Message: func(m compat.Message) {

@@ -279,7 +279,7 @@ func TestOldBridge_TablesFollowEachOther(t *testing.T) {
 	}
 }
 
-// What a bridge carries between two py nodes that speak and hear as fast as they can, without
+// A bridge relays between two py nodes that speak and hear as fast as they can, without
 // losing anything or a link. The bench compares it with what they exchange by themselves.
 func TestOldBridge_UnderLoadLosesNothing(t *testing.T) {
 	oldpeers.Needs(t, "py", "0.7")

@@ -21,7 +21,7 @@ const (
 	deferTime   = time.Second // that other bridges wait for the elected one to send a message
 )
 
-// A nativeMesh is what a portal needs of the native network.
+// A nativeMesh relays into the native network.
 type nativeMesh interface {
 	Relay(ctx context.Context, from mesh.Relayed, packets ...any) (mesh.Receipt, error)
 	RelayTo(ctx context.Context, to peer.ID, from mesh.Relayed, packets ...any) error
@@ -79,7 +79,8 @@ func newMessages(
 	}
 }
 
-// receive takes a message of an old node. It does not block. What came over a bridge goes back over none.
+// receive takes a message of an old node. It does not block. Messages of ghosts came over a bridge, and go back over
+// none.
 func (m *messages) receive(msg compat.Message) {
 	switch {
 	case legacy.IsGhost(msg.From):
@@ -98,7 +99,7 @@ func (m *messages) relayIn(ctx context.Context) {
 	}
 }
 
-// relayed returns where a message is from.
+// relayed returns the origin of a message, as natives see it.
 func (m *messages) relayed(msg compat.Message) mesh.Relayed {
 	return mesh.Relayed{Origin: m.network.origin(msg.From), ID: m.network.id + "/" + msg.ID, Time: msg.Time}
 }
@@ -113,8 +114,8 @@ func (m *messages) observe(msg mesh.Message) {
 	}
 }
 
-// relayOut relays native broadcasts to the old network. All bridges send the same, and old nodes drop what comes twice;
-// those that are not elected wait, and send what they have not heard by then.
+// relayOut relays native broadcasts to the old network. All bridges send equal messages, and old nodes drop the second
+// of them. A bridge that is not elected waits, and sends a message only if it has not heard it by then.
 func (m *messages) relayOut(ctx context.Context, peers func() []compat.Peer, old oldMesh, ghosts *ghosts) {
 	for o, ok := next(ctx, m.out); ok; o, ok = next(ctx, m.out) {
 		if m.leadership.elected() {
@@ -157,7 +158,7 @@ func (m *messages) send(ctx context.Context, old oldMesh, msg mesh.Message) {
 	}
 }
 
-// whisper takes a whisper to an old node, which nobody answers for. It does not block. Errors: ErrValue, ErrFull.
+// whisper takes a whisper to an old node. It does not block. Errors: compat.ErrValue, compat.ErrFull.
 func (m *messages) whisper(from, to string, packets []any) error {
 	if _, err := m.network.encode(packets...); err != nil {
 		m.counters.drop(DropValue)
@@ -192,7 +193,7 @@ func (m *messages) whisperOut(ctx context.Context, old oldMesh, ghosts *ghosts) 
 	}
 }
 
-// receiveReply takes what an old node whispers to the ghost of an author. It does not block.
+// receiveReply takes a message that the ghost of an author has heard. It does not block.
 func (m *messages) receiveReply(author string, msg compat.Message) {
 	if msg.Kind == compat.KindWhisper && !legacy.IsGhost(msg.From) && !trySend(m.whispersIn, reply{author, msg}) {
 		m.counters.drop(compat.DropFull)
@@ -206,6 +207,7 @@ func (m *messages) whisperIn(ctx context.Context) {
 	}
 }
 
+// deliver delivers a whisper to a native author, or to an old node of another network.
 func (m *messages) deliver(ctx context.Context, r reply) error {
 	if _, _, ok := legacy.SplitOrigin(r.author); ok {
 		return m.whisperTo(m.network.origin(r.msg.From), r.author, r.msg.Packets)
@@ -219,7 +221,7 @@ func (m *messages) deliver(ctx context.Context, r reply) error {
 	return m.native.RelayTo(ctx, to, m.relayed(r.msg), r.msg.Packets...)
 }
 
-// author returns who has sent a native message: an old node, if another bridge relays it.
+// author returns the name of the sender of a native message: the old node's, if a bridge relays it.
 func author(msg mesh.Message) string {
 	if msg.Origin != "" {
 		return msg.Origin

@@ -35,7 +35,7 @@ type Refusal struct {
 	Time   time.Time
 }
 
-// A LinkStatus is how a bridge stands in an old network.
+// A LinkStatus is the status of a link with an old network.
 type LinkStatus struct {
 	Name    string
 	Options compat.Options

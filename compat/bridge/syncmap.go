@@ -16,7 +16,7 @@ import (
 	p2psync "github.com/p2p-today/go2p/sync"
 )
 
-// A nativeDict is what a portal needs of the native dictionary.
+// A nativeDict is the native dictionary, as the portal sees it.
 type nativeDict interface {
 	Watch(ctx context.Context, prefix string, after p2psync.Revision) iter.Seq2[p2psync.Change, error]
 	Item(key string) (p2psync.Item, error)
@@ -24,7 +24,7 @@ type nativeDict interface {
 	RelayDelete(ctx context.Context, by p2psync.Relayed, key string) error
 }
 
-// An oldDict is what a portal needs of the bridge's node in an old sync network. Each call sees and changes the
+// An oldDict is the bridge's node in an old sync network, as the portal sees it. Each call sees and changes the
 // dictionary in one step.
 type oldDict interface {
 	AwaitRoom(ctx context.Context) error
@@ -115,7 +115,7 @@ func (p *syncPortal) process(ctx context.Context, key string, c cause) error {
 	return p.apply(ctx, key, policy.NativeChanged(time.Now(), v.Sides), v)
 }
 
-// A view is what both sides hold under a key, with the values.
+// A view has the claims of both sides to a key, and their values.
 type view struct {
 	policy.Sides
 	value    any          // native, as it travels
@@ -123,7 +123,7 @@ type view struct {
 	entry    legacy.Entry // what the node has
 }
 
-// view returns what both sides hold under a key.
+// view looks at both sides.
 func (p *syncPortal) view(key string) (v view) {
 	item, err := p.native.Item(key)
 	if err == nil {
@@ -154,7 +154,7 @@ func (p *syncPortal) followOld(ctx context.Context, key string, c cause) error {
 	return p.apply(ctx, key, policy.OldChanged(v.Old), v)
 }
 
-// resolve resolves a write conflict: a losing writer gets what stands.
+// resolve resolves a write conflict: the losing writer gets the value that stands.
 func (p *syncPortal) resolve(ctx context.Context, key string, w legacy.WriteConflict) error {
 	v := p.view(key)
 	write := policy.Claim{Held: w.Value != nil, Owner: w.Sender, Text: w.SenderText, Time: w.Time}
@@ -179,7 +179,7 @@ func (p *syncPortal) resolve(ctx context.Context, key string, w legacy.WriteConf
 	return nil
 }
 
-// apply does what was decided.
+// apply applies a verdict.
 func (p *syncPortal) apply(ctx context.Context, key string, verdict policy.Verdict, v view) error {
 	life := ctx
 	ctx, cancel := context.WithTimeout(ctx, nativeTime)

@@ -1,7 +1,7 @@
 package policy
 
-// A Table is what is known of a key of two tables: the values of both, and the one on which they last agreed. An empty
-// value is none.
+// A Table compares a key of two tables: the values of both, and the value on which they last agreed. An empty value is
+// none.
 type Table struct {
 	Native, Old, Agreed string
 	Known               bool // they have agreed before

@@ -1,5 +1,5 @@
-// Package policy decides what a bridge does about a key of which one side has changed: it copies the change to the
-// other side, deletes the key there, restores what was overwritten, or does nothing.
+// Package policy decides what a bridge does about a key after one side has changed it: copy the change to the other
+// side, delete the key there, restore the native value under the ID of an old node, or do nothing.
 package policy
 
 import "time"

@@ -2,7 +2,7 @@ package policy
 
 import "time"
 
-// A Claim is what the dictionary of one side holds under a key.
+// A Claim is the entry of a key in the dictionary of one side.
 type Claim struct {
 	Held  bool
 	Owner string // ID in the old network, whichever side it is
@@ -11,7 +11,7 @@ type Claim struct {
 	Time  int64  // seconds
 }
 
-// Sides are what both dictionaries hold under a key. The native owner is a node of this old network, or a ghost there.
+// Sides are the claims of both dictionaries to a key. The native owner is a node of this old network, or a ghost there.
 type Sides struct {
 	Native, Old Claim
 	Exists      bool // the native value exists in the old version
@@ -19,7 +19,7 @@ type Sides struct {
 	Accepted    bool // old nodes accept a write of the native owner
 }
 
-// A Verdict is what to do with a key, and on whose behalf.
+// A Verdict is an action, and the old owner on whose behalf the bridge acts.
 type Verdict struct {
 	Do    Action
 	Owner string // ID in the old network
@@ -68,7 +68,7 @@ func NativeRefused(now time.Time, did Action, s Sides) Verdict {
 	return restore(now, s.Old)
 }
 
-// OldChanged decides when the old dictionary has changed. What came over a bridge goes back over none.
+// OldChanged decides when the old dictionary has changed. Writes of ghosts came over a bridge, and go back over none.
 func OldChanged(old Claim) Verdict {
 	switch {
 	case old.Ghost:
