@@ -11,7 +11,7 @@ import (
 
 // An old node that is behind another one gets what is meant for it: others are asked where
 // it is, and it is dialled. That is so for whispers, and for what a bridge says in its name.
-func TestOldBehind(t *testing.T) {
+func TestOldBehind_NodesAreReached(t *testing.T) {
 	oldpeers.Installed(t)
 	for _, l := range []way{{"py", "0.4", Plaintext, false}, {"py", "0.5", Plaintext, false}, {"py", "0.6", Plaintext, false}, {"py", "0.7", Plaintext, false}, {"js", "0.7", Plaintext, false}} {
 		t.Run(l.language+" "+l.version, func(t *testing.T) {

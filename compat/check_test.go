@@ -11,7 +11,7 @@ import (
 )
 
 // Check finds out what real old nodes speak, and they live on.
-func TestOldCheck(t *testing.T) {
+func TestOldCheck_FindsEveryVersion(t *testing.T) {
 	for _, l := range []struct {
 		way
 		kind   Kind
@@ -46,7 +46,7 @@ func TestOldCheck(t *testing.T) {
 	}
 }
 
-func TestCheckNobody(t *testing.T) {
+func TestCheck_NobodyIsAnError(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestCheckNobody(t *testing.T) {
 }
 
 // A node of this library is found, too.
-func TestCheckNode(t *testing.T) {
+func TestCheck_FindsANode(t *testing.T) {
 	n := open(t, Options{Kind: Sync, Version: "0.6", Subnet: "lab", Listen: "127.0.0.1:0"})
 	f, err := Check(t.Context(), n.Addr(), "lab")
 	if err != nil || f.ID != n.ID() || f.Version != "0.6" || f.Network != `sync "lab" over Plaintext` || f.Language != "" {

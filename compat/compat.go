@@ -146,7 +146,7 @@ const (
 	DropNoWay    = legacy.DropNoWay
 	DropDial     = legacy.DropDial
 	DropOften    = legacy.DropOften
-	DropContest  = legacy.DropContest
+	DropConflict = legacy.DropConflict
 )
 
 // OriginPrefix begins the names of old nodes in a native network: legacy:<subnet>/<id>.

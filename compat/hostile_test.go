@@ -18,14 +18,14 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// A rogue is a connection to a node that says what no old node does.
-type rogue struct {
+// A hostilePeer is a connection to a node that says what no old node does.
+type hostilePeer struct {
 	t testing.TB
 	v wire.Version
 	c net.Conn
 }
 
-func newRogue(t testing.TB, n *MeshNode) *rogue {
+func newHostilePeer(t testing.TB, n *MeshNode) *hostilePeer {
 	t.Helper()
 	c, err := net.Dial("tcp", n.Addr())
 	if err != nil {
@@ -33,16 +33,16 @@ func newRogue(t testing.TB, n *MeshNode) *rogue {
 	}
 	t.Cleanup(func() { c.Close() })
 	go io.Copy(io.Discard, c)
-	return &rogue{t, n.network.Version, c}
+	return &hostilePeer{t: t, v: n.network.Version, c: c}
 }
 
 // greet has it say who it is.
-func (r *rogue) greet(n *MeshNode, id string, methods ...wire.Method) {
+func (r *hostilePeer) greet(n *MeshNode, id string, methods ...wire.Method) {
 	g := wire.Greeting{ID: id, SubnetID: n.network.ID(), Addr: wire.Addr{Host: "127.0.0.1", Port: 1}, Methods: methods}
 	r.say(id, wire.Whisper, wire.Handshake, r.v.GreetingArgs(g)...)
 }
 
-func (r *rogue) say(id string, main, sub wire.Flag, args ...any) {
+func (r *hostilePeer) say(id string, main, sub wire.Flag, args ...any) {
 	r.t.Helper()
 	m := wire.New(r.v, main, sub, args...)
 	m.Sender, m.Time = id, time.Now().Unix()
@@ -54,7 +54,7 @@ func (r *rogue) say(id string, main, sub wire.Flag, args ...any) {
 }
 
 // write writes what the node may have closed.
-func (r *rogue) write(b []byte) {
+func (r *hostilePeer) write(b []byte) {
 	r.c.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	r.c.Write(b)
 }
@@ -81,7 +81,7 @@ func alive(t *testing.T, target, friend *MeshNode, heard func(string) []Message,
 }
 
 // P10: whatever an old connection brings, the node lives on, and the other links with it.
-func TestMalformedFrames(t *testing.T) {
+func TestHostile_MalformedFramesHarmNoOtherLink(t *testing.T) {
 	var file struct {
 		Rows []struct {
 			Case, Frame string
@@ -107,7 +107,7 @@ func TestMalformedFrames(t *testing.T) {
 						t.Fatal(err)
 					}
 					for _, greets := range []bool{true, false} {
-						a := newRogue(t, target)
+						a := newHostilePeer(t, target)
 						if greets {
 							a.greet(target, fmt.Sprintf("3rogue%d", i))
 						}
@@ -119,7 +119,7 @@ func TestMalformedFrames(t *testing.T) {
 				alive(t, target, friend, heard, "after the golden data")
 				rng := rand.New(rand.NewPCG(1, 2))
 				for i := range 200 {
-					a := newRogue(t, target)
+					a := newHostilePeer(t, target)
 					a.greet(target, fmt.Sprintf("3fuzz%d", i))
 					body := make([]byte, rng.IntN(300))
 					for j := range body {
@@ -165,7 +165,7 @@ func target2(t *testing.T, version string, kind Kind) (target, friend *MeshNode)
 }
 
 // P10: memory stays bounded.
-func TestHungryPeers(t *testing.T) {
+func TestHostile_MemoryStaysBounded(t *testing.T) {
 	for _, version := range []string{"0.4", "0.7"} {
 		t.Run(version, func(t *testing.T) {
 			target, friend := pairOfGo(t, Options{Version: version, Kind: Sync, Compression: true})
@@ -178,7 +178,7 @@ func TestHungryPeers(t *testing.T) {
 			}
 			before := heap()
 			for i := range 50 { // half a frame that says it is four gigabytes, or almost sixteen megabytes
-				a := newRogue(t, target)
+				a := newHostilePeer(t, target)
 				if i%2 == 0 {
 					a.write([]byte{0xff, 0xff, 0xff, 0xff, 1, 2, 3})
 				} else {
@@ -191,11 +191,11 @@ func TestHungryPeers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range 20 {
-				a := newRogue(t, target)
+				a := newHostilePeer(t, target)
 				a.greet(target, fmt.Sprintf("3bomb%d", i), wire.Zlib)
 				a.write(wire.AppendFrame(nil, bomb))
 			}
-			a := newRogue(t, target)
+			a := newHostilePeer(t, target)
 			a.greet(target, "3flood")
 			for i := range 20_000 { // what is remembered of broadcasts, and asked for
 				a.say("3flood", wire.Broadcast, wire.Broadcast, []byte(fmt.Sprint("flood ", i)))
@@ -212,7 +212,7 @@ func TestHungryPeers(t *testing.T) {
 }
 
 // One who does not read is disconnected.
-func TestDeaf(t *testing.T) {
+func TestHostile_WhoDoesNotReadIsDisconnected(t *testing.T) {
 	t.Parallel()
 	target, friend := pairOfGo(t, Options{Version: "0.7", Kind: Mesh})
 	a, err := net.Dial("tcp", target.Addr())
@@ -220,7 +220,7 @@ func TestDeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	r := &rogue{t, target.network.Version, a} // which does not read
+	r := &hostilePeer{t: t, v: target.network.Version, c: a} // which does not read
 	r.greet(target, "3deaf")
 	eventually(t, "it is there", func() bool { return len(target.Peers()) == 2 })
 	events := target.Events(t.Context())

@@ -10,7 +10,7 @@ import (
 
 // Old py nodes lose each other when one of them loses a connection. Who looks at one, is
 // refused by them or leaves does them no harm.
-func TestOldLeave(t *testing.T) {
+func TestOldLeave_HarmsNoNetwork(t *testing.T) {
 	for _, l := range []struct {
 		version   string
 		kind      Kind

@@ -145,7 +145,7 @@ func connectPair(t testing.TB, l way, n *MeshNode, o *oldpeers.Node) {
 	eventually(t, "connected", func() bool { return len(n.Peers()) == 1 && slices.Contains(o.Peers(), n.ID()) })
 }
 
-func TestOldMesh(t *testing.T) {
+func TestOldMesh_MessagesGoBothWays(t *testing.T) {
 	for _, l := range ways() {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()

@@ -10,7 +10,7 @@ import (
 	"github.com/p2p-today/go2p/internal/oldpeers"
 )
 
-func TestOldChord(t *testing.T) {
+func TestOldChord_TableIsShared(t *testing.T) {
 	for _, l := range ways() {
 		if l.version == "0.4" || l.language == "py" && l.transport == SSL {
 			continue // 0.4 works under Python 2 only; two threads of py write to one TLS connection, which breaks

@@ -28,7 +28,7 @@ func held(t testing.TB, n interface {
 	return v
 }
 
-func TestOldSync(t *testing.T) {
+func TestOldSync_DictionaryIsShared(t *testing.T) {
 	for _, l := range ways() {
 		for _, leasing := range []bool{true, false} {
 			t.Run(fmt.Sprint(l, " leasing ", leasing), func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 // Three nodes, each connected with the others: everybody hears everything once, and what
 // one node passes on is to the byte what it got.
-func TestOldTriangle(t *testing.T) {
+func TestOldTriangle_EverybodyHearsAllOnce(t *testing.T) {
 	for _, languages := range [][2]string{{"py", "py"}, {"py", "js"}, {"js", "js"}} {
 		t.Run(fmt.Sprint(languages), func(t *testing.T) {
 			t.Parallel()

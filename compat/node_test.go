@@ -36,7 +36,7 @@ func line(t *testing.T, n int, opts Options) []*MeshNode {
 
 // Nodes of this library among themselves, in each version: a broadcast comes to the other
 // end once, and a reply finds its way there.
-func TestNodes(t *testing.T) {
+func TestMeshNode_MessagesCrossALine(t *testing.T) {
 	for _, v := range wire.Versions {
 		for _, transport := range []Transport{Plaintext, SSL, WebSocket} {
 			if transport == WebSocket && v < wire.V6 {
@@ -76,7 +76,7 @@ func TestNodes(t *testing.T) {
 }
 
 // A table of nodes of this library, on either ring.
-func TestNodesChord(t *testing.T) {
+func TestChordNode_TableIsSharedOnEitherRing(t *testing.T) {
 	for _, v := range wire.Versions {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
@@ -143,7 +143,7 @@ func (p halfClosed) CloseWrite() error { return p.Close() }
 
 // A reader that falls behind gets no more than it has said that it has read, and what it says
 // to the handshake counts for that alone.
-func TestReaderThatIsBehind(t *testing.T) {
+func TestWriter_SendsNoMoreThanIsAnswered(t *testing.T) {
 	for _, version := range []string{"0.5", "0.6", "0.7"} {
 		synctest.Test(t, func(t *testing.T) {
 			n := open(t, Options{Kind: Mesh, Version: version})
@@ -166,7 +166,7 @@ func TestReaderThatIsBehind(t *testing.T) {
 					}
 				}
 			}()
-			r := &rogue{t, n.network.Version, far}
+			r := &hostilePeer{t: t, v: n.network.Version, c: far}
 			r.greet(n, "3slow")
 			synctest.Wait()
 			for i := range 200 {
@@ -189,7 +189,7 @@ func TestReaderThatIsBehind(t *testing.T) {
 }
 
 // Two nodes that have much to say to each other do not wait for each other's answers.
-func TestBothAtOnce(t *testing.T) {
+func TestWriter_TwoBusyNodesDoNotWaitForEachOther(t *testing.T) {
 	for _, version := range []string{"0.5", "0.6", "0.7"} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -235,7 +235,7 @@ func TestBothAtOnce(t *testing.T) {
 
 // Who connects to a node that has dialled it keeps that connected: there is no second
 // connection, or, if it does not show that it is the same node, one of the two stays.
-func TestConnectedAlready(t *testing.T) {
+func TestDialer_KeepsOneConnectionWithANode(t *testing.T) {
 	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond}
 	for i := range 4 { // with IDs in either order
 		elsewhere := opts
@@ -274,7 +274,7 @@ func TestConnectedAlready(t *testing.T) {
 
 // A connection that is lost is dialled again, until it is given up; two nodes that dial
 // each other at once end with one connection.
-func TestConnections(t *testing.T) {
+func TestDialer_DialsLostNodesAgain(t *testing.T) {
 	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond}
 	a, b := open(t, opts), open(t, opts)
 	if err := a.Connect(t.Context(), a.Addr()); !errors.Is(err, ErrSelf) {
@@ -305,7 +305,7 @@ func TestConnections(t *testing.T) {
 	eventually(t, "disconnected", func() bool { return len(c.Peers()) == 0 })
 }
 
-func TestRefused(t *testing.T) {
+func TestMeshNode_OtherNetworksAreRefused(t *testing.T) {
 	n := open(t, Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"})
 	events := n.Events(t.Context())
 	other := open(t, Options{Kind: Sync, Version: "0.7", NoLeasing: true, HelloDelay: 50 * time.Millisecond}) // it speaks first, as old ones do
@@ -353,7 +353,7 @@ func TestRefused(t *testing.T) {
 }
 
 // P12: Close leaves nothing behind.
-func TestCloseLeavesNothing(t *testing.T) {
+func TestClose_EndsAllGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 3 {
 		nodes := []*MeshNode{}
@@ -376,7 +376,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 // With Autodial a node connects to those of whom it hears; without, it does not.
-func TestAutodial(t *testing.T) {
+func TestAutodial_DialsNodesOfWhomOthersTell(t *testing.T) {
 	opts := Options{Kind: Mesh, Version: "0.7", HelloDelay: 50 * time.Millisecond}
 	nodes := line(t, 2, opts)
 	opts.Autodial = true
@@ -388,7 +388,7 @@ func TestAutodial(t *testing.T) {
 }
 
 // Nodes that have nothing to do take nothing of the processor.
-func TestAtRest(t *testing.T) {
+func TestEngine_RestsWhenNothingIsDue(t *testing.T) {
 	a := open(t, Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0"})
 	b := open(t, Options{Kind: Mesh, Version: "0.7"})
 	if err := b.Connect(t.Context(), a.Addr()); err != nil {

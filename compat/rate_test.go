@@ -11,7 +11,7 @@ import (
 
 // How many broadcasts a second a py node hears of this one, beside what it hears of another
 // py node: a figure, and nothing is lost.
-func TestOldRate(t *testing.T) {
+func TestOldRate_BroadcastsASecond(t *testing.T) {
 	count, most := 500, 50
 	if os.Getenv("GO2P_LONG") == "1" {
 		count, most = 10_000, 500

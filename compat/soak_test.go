@@ -12,7 +12,7 @@ import (
 
 // Links with py and js of 0.7 stay up under traffic while others come and go: for half a
 // minute, or with GO2P_LONG=1 for ten.
-func TestOldSoak(t *testing.T) {
+func TestOldSoak_LinksStayUpUnderTraffic(t *testing.T) {
 	length := 30 * time.Second
 	if os.Getenv("GO2P_LONG") == "1" {
 		length = 10 * time.Minute

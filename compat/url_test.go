@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestParseURL(t *testing.T) {
+func TestParseURL_ReadsNetworks(t *testing.T) {
 	for text, want := range map[string]struct {
 		name    string
 		opts    Options

@@ -75,7 +75,7 @@ func TestBridge_HostileOldNetworkTakesNothing(t *testing.T) {
 		}
 	}
 	dropped := b.Links()[1].Dropped
-	if dropped[DropOldOnes] == 0 || dropped[DropContest] == 0 {
+	if dropped[DropOldOnes] == 0 || dropped[DropConflict] == 0 {
 		t.Errorf("dropped %v", dropped)
 	}
 	if now := heap(); now > before+64<<20 {

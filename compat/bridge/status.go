@@ -19,7 +19,7 @@ const (
 	DropValue    = legacy.DropValue
 	DropOldOnes  = legacy.DropOldOnes
 	DropAuthors  = legacy.DropAuthors
-	DropContest  = legacy.DropContest
+	DropConflict = legacy.DropConflict
 	DropNative   = legacy.DropNative
 	DropLater    = legacy.DropLater
 	DropReceiver = legacy.DropReceiver

@@ -173,7 +173,7 @@ func (p *syncPortal) resolve(ctx context.Context, key string, w legacy.WriteConf
 		verdict.Time = policy.Fresh(time.Now(), verdict.Time)
 		return p.old.Overwrite(key, entry(verdict, args[0]))
 	case policy.CopyOut:
-		p.counters.drop(DropContest)
+		p.counters.drop(DropConflict)
 		return p.old.Repeat(key, entry(verdict, v.value))
 	}
 	return nil
@@ -209,7 +209,7 @@ func (p *syncPortal) apply(ctx context.Context, key string, verdict policy.Verdi
 		p.counters.crossedIn(life, err)
 		return err
 	}
-	p.counters.drop(DropContest)
+	p.counters.drop(DropConflict)
 	v = p.view(key)
 	return p.apply(life, key, policy.NativeRefused(time.Now(), verdict.Do, v.Sides), v)
 }

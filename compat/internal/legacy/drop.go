@@ -16,12 +16,12 @@ const (
 	DropNoWay
 	DropDial
 	DropOften
-	DropContest
+	DropConflict
 )
 
 // The reasons of a bridge, beside those of a node.
 const (
-	DropValue Drop = DropContest + 1 + iota
+	DropValue Drop = DropConflict + 1 + iota
 	DropOldOnes
 	DropAuthors
 	DropNative
@@ -42,7 +42,7 @@ var drops = [...]string{
 	DropNoWay:    "nobody knew where its receiver is",
 	DropDial:     "too many to dial",
 	DropOften:    "the same under one name, more often than its receivers can tell apart",
-	DropContest:  "a key that somebody else has leased",
+	DropConflict: "a key that somebody else has leased",
 	DropValue:    "a value that this version has not, or that would delete",
 	DropOldOnes:  "an author that is too long, or a message that a native peer cannot have",
 	DropAuthors:  "replies to more than 16 authors at once",

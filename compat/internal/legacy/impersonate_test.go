@@ -203,7 +203,7 @@ func TestRefuses_PyGetsNoWriteOfTheSameSecond(t *testing.T) {
 						m.SenderBin, m.Time = bin, frozen.Add(later).Unix()
 						want := Drop(0)
 						if v.Typed() && language == wire.Python && !bin && later == 0 {
-							want = DropContest
+							want = DropConflict
 						}
 						s := c.meet(t, "4other", language)
 						if got := d.refuses(s, m); got != want {

@@ -91,7 +91,7 @@ func (d *SyncMap) refuses(s *Session, m *wire.Message) Drop {
 	case sub == wire.Delta && held && !isMap:
 		return DropDelta
 	case short && held && d.node.net.Version.Typed() && s.peer.Language == wire.Python && e.Time == m.Time && e.OwnerText == m.SenderBin:
-		return DropContest
+		return DropConflict
 	case sub != wire.Store || !Deletes(d.node.net.Version, args[1]):
 	case d.node.net.Version == wire.V7 && s.peer.Language == wire.JavaScript:
 		return DropDelete
