@@ -25,6 +25,23 @@ type DHT struct {
 	answers []pending // to py, the first due first
 }
 
+// A pending answer to another node is not sent yet.
+type pending struct {
+	due  time.Time
+	to   *Session
+	sub  wire.Flag
+	args []any
+}
+
+// A question waits for a copy. It is that of a lookup of this node, or of another node.
+type question struct {
+	l     *Lookup
+	index int
+	from  *Session
+	args  []any // method and key as the other has written them
+	since time.Time
+}
+
 // NewDHT makes a node of a chord network.
 func NewDHT(cfg Config) (*Node, *DHT) {
 	n := NewNode(cfg)

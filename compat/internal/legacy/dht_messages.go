@@ -93,11 +93,3 @@ func (t *DHT) joined(now time.Time, s *Session) {
 func (t *DHT) introduce(now time.Time, s *Session, key string) {
 	t.node.send(now, s, wire.Whisper, wire.Notify, []byte(key))
 }
-
-// leeching returns "1" if this node stores nothing, and "0" if it stores.
-func (t *DHT) leeching() string {
-	if t.stores {
-		return "0"
-	}
-	return "1"
-}

@@ -12,23 +12,6 @@ const (
 	answerPause = 20 * time.Millisecond // of answers to py
 )
 
-// A pending answer to another node is not sent yet.
-type pending struct {
-	due  time.Time
-	to   *Session
-	sub  wire.Flag
-	args []any
-}
-
-// A question waits for a copy. It is that of a lookup of this node, or of another node.
-type question struct {
-	l     *Lookup
-	index int
-	from  *Session
-	args  []any // method and key as the other has written them
-	since time.Time
-}
-
 // Lookup begins a lookup of a key. It ends when three copies agree, or with all it has five answers, or at until.
 // Error: ErrNoPeers.
 func (t *DHT) Lookup(now, until time.Time, key string, all bool) (*Lookup, Effects, error) {

@@ -49,6 +49,14 @@ func (t *DHT) Unjoin(now time.Time) (Effects, error) {
 	return t.node.take(), nil
 }
 
+// leeching returns "1" if this node stores nothing, and "0" if it stores.
+func (t *DHT) leeching() string {
+	if t.stores {
+		return "0"
+	}
+	return "1"
+}
+
 // noteStores notes whether another node stores, and answers if that is news.
 func (t *DHT) noteStores(now time.Time, s *Session, leeching any) {
 	text, _ := wire.Text(leeching)
