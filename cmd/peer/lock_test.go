@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/p2p-today/go2p/cmd/peer/control"
 )
 
 func TestLock_OneHolderAtATime(t *testing.T) {
@@ -50,4 +56,28 @@ func TestLock_OneHolderAtATime(t *testing.T) {
 	if r := <-held; r.code != exitLease {
 		t.Errorf("a command whose peer is gone: %+v", r)
 	}
+}
+
+// A client that sends its request in chunks is missed when it goes, too.
+func TestLock_EndsWithItsClient(t *testing.T) {
+	p := up(t, t.TempDir())
+	ctx, gone := context.WithCancel(t.Context())
+	defer gone()
+	chunks := struct{ io.Reader }{strings.NewReader(`{"key":"job"}`)} // of a length that is not known
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://peer"+control.PathSyncLock, chunks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := p.http().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var st control.Locked
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil || st.Event != "held" {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	p.ok("sync", "get", "job")
+	gone()
+	p.lacks("job")
 }

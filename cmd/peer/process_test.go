@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,6 +138,15 @@ func command(in string, args ...string) result {
 	defer cancel()
 	code := run(ctx, args, strings.NewReader(in), &out, &errs)
 	return result{out.String(), errs.String(), code}
+}
+
+// http returns a client of the peer's control API.
+func (p *peerProcess) http() *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.dir, "control.sock"))
+		},
+	}}
 }
 
 // ok runs a command that must succeed and returns what it printed.

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -126,14 +123,9 @@ func scriptPeer(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 	p := storyOf(ts).peers[args[0]]
-	client := http.Client{Timeout: patience, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(p.dir, "control.sock"))
-		},
-	}}
 	req, err := http.NewRequest(args[1], "http://peer"+args[2], strings.NewReader(strings.Join(args[3:], "")))
 	ts.Check(err)
-	resp, err := client.Do(req)
+	resp, err := p.http().Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	fmt.Fprintln(ts.Stdout(), resp.StatusCode)
