@@ -36,27 +36,50 @@ func syncSpec() kvSpec {
 		importChunk: 1000,
 		importRest:  "the next %d are not",
 		help: map[string]kvHelp{
-			"get": {"Prints the value of a key", `get prints text and bytes as they are, everything else as JSON, and a newline. With --meta it
-tells whose the key is, too.`},
-			"set": {"Gives a key a value, and makes it this peer's for the lease", `set returns when the value is on this peer's disk; then it goes to the others.
-` + valueHelp},
-			"delta": {"Puts the entries of a JSON object into the one that a key has as its value",
-				`delta merges one level deep; a key that is not there has an empty object.`},
-			"del":  {"Removes a key, which is nobody's then", ""},
-			"pop":  {"Removes a key and prints the value that it had", ""},
-			"keys": {"Lists the keys, in order, one a line", ""},
-			"items": {"Lists keys with their values, in order", `items lists the keys that begin with PREFIX, or all. Values are printed as JSON; with --json
-each line tells whose the key is, too.`},
-			"watch": {"Prints what there is of the keys that begin with PREFIX, then what changes", `watch prints a line a change: update KEY VALUE, or delete KEY. It goes on until it has -n of
+			"get": {
+				short: "Prints the value of a key",
+				long: `get prints text and bytes as they are, everything else as JSON, and a newline. With --meta it
+tells whose the key is, too.`,
+			},
+			"set": {
+				short: "Gives a key a value, and makes it this peer's for the lease",
+				long: `set returns when the value is on this peer's disk; then it goes to the others.
+` + valueHelp,
+			},
+			"delta": {
+				short: "Puts the entries of a JSON object into the one that a key has as its value",
+				long:  `delta merges one level deep; a key that is not there has an empty object.`,
+			},
+			"del":  {short: "Removes a key, which is nobody's then"},
+			"pop":  {short: "Removes a key and prints the value that it had"},
+			"keys": {short: "Lists the keys, in order, one a line"},
+			"items": {
+				short: "Lists keys with their values, in order",
+				long: `items lists the keys that begin with PREFIX, or all. Values are printed as JSON; with --json
+each line tells whose the key is, too.`,
+			},
+			"watch": {
+				short: "Prints what there is of the keys that begin with PREFIX, then what changes",
+				long: `watch prints a line a change: update KEY VALUE, or delete KEY. It goes on until it has -n of
 them, is interrupted, or --timeout is over if one is given. With --json each line has a
 "revision"; --from goes on after one of those. If too much has changed since, or this command
-did not keep up, a line says reset, and what is there follows anew.`},
-			"update": {"Sets several keys, all or none of them",
-				`update sets the keys of a file of {"key":…,"value":…} lines (- for standard input) at once, or none if one of them is another's.`},
-			"import": {"Sets all keys of an export, as this peer", `import sets the keys of a file (- for standard input) a thousand at a time. If one of them is
-another's, it ends there: those of the thousands before are set, none of that one or later.`},
-			"export": {"Prints all keys and values as JSON Lines, for import", `export prints {"key":…,"value":…} a line, in the order of the keys; bytes are {"b64":"…"}.
-Equal dictionaries give equal exports: owners and terms are not in it.`},
+did not keep up, a line says reset, and what is there follows anew.`,
+			},
+			"update": {
+				short: "Sets several keys, all or none of them",
+				long: `update sets the keys of a file of {"key":…,"value":…} lines (- for standard input) at once, or none ` +
+					"if one of them is another's.",
+			},
+			"import": {
+				short: "Sets all keys of an export, as this peer",
+				long: `import sets the keys of a file (- for standard input) a thousand at a time. If one of them is
+another's, it ends there: those of the thousands before are set, none of that one or later.`,
+			},
+			"export": {
+				short: "Prints all keys and values as JSON Lines, for import",
+				long: `export prints {"key":…,"value":…} a line, in the order of the keys; bytes are {"b64":"…"}.
+Equal dictionaries give equal exports: owners and terms are not in it.`,
+			},
 		},
 	}
 }

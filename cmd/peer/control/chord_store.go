@@ -112,7 +112,10 @@ func toChordChange(c chord.Change) Change {
 
 func (s *chordStore) status() ChordStatus {
 	t := s.table.Status()
-	st := ChordStatus{K: t.K, Stores: t.Stores, Slot: t.Slot, Keys: t.Keys, Bytes: t.Bytes, MaxBytes: t.MaxBytes, Known: t.Known, Filling: t.Backfilling}
+	st := ChordStatus{
+		K: t.K, Stores: t.Stores, Slot: t.Slot, Keys: t.Keys, Bytes: t.Bytes, MaxBytes: t.MaxBytes,
+		Known: t.Known, Filling: t.Backfilling,
+	}
 	if t.Refused != nil {
 		st.Refused = t.Refused.Error()
 	}

@@ -47,14 +47,14 @@ func (s *eventRoutes) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // forward sends events to out. When they end, it ends the whole stream.
-func forward[E any](ctx context.Context, end func(), events iter.Seq2[E, error], convert func(E) Event, out chan<- Event) {
+func forward[E any](ctx context.Context, end func(), events iter.Seq2[E, error], to func(E) Event, out chan<- Event) {
 	defer end()
 	for ev, err := range events {
 		if err != nil {
 			return
 		}
 		select {
-		case out <- convert(ev):
+		case out <- to(ev):
 		case <-ctx.Done():
 			return
 		}
