@@ -87,7 +87,7 @@ func printTrace(c *cli, item json.RawMessage) error {
 		fmt.Fprintf(c.err, "%2d  %s at slot %d, as %s: %s (%.2f ms)\n", i+1, s.Peer, s.Slot, s.Role, s.Answer, s.Took)
 	}
 	fmt.Fprintf(c.err, "version %d, written by %s, read in %.2f ms; its homes:\n", it.Version, it.Writer, it.Took)
-	for _, h := range it.Homes {
+	for _, h := range it.Replicas {
 		fmt.Fprintf(c.err, "    %s\n", h)
 	}
 	return nil

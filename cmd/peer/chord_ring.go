@@ -71,7 +71,7 @@ func ringText(r control.Ring) string {
 		if n.Self {
 			notes += "  (this peer)"
 		}
-		if n.Filling {
+		if n.Backfilling {
 			notes += "  (getting what is missing)"
 		}
 		fmt.Fprintf(&b, "%s  %6d  %5.1f%%  %8d  %s%s\n", name, n.Slot, 100*n.Share, n.Keys, n.ID, notes)

@@ -18,7 +18,7 @@ func chordText(s control.ChordStatus) string {
 	}
 	text := fmt.Sprintf("k=%d, slot %d; %d keys stored here, %.1f %% of %d MiB; %d peers that store are known", s.K, s.Slot, s.Keys,
 		100*float64(s.Bytes)/float64(s.MaxBytes), s.MaxBytes>>20, s.Known)
-	if s.Filling {
+	if s.Backfilling {
 		text += "; getting what is missing"
 	}
 	return text

@@ -16,14 +16,14 @@ import (
 // ring waits until a peer sees so many that store, none of which lacks anything.
 func (p *peerProcess) ring(want int) {
 	p.t.Helper()
-	p.ringOf(want, func(n control.RingNode) bool { return !n.Filling })
+	p.ringOf(want, func(n control.RingNode) bool { return !n.Backfilling })
 }
 
 // full waits until a peer sees so many that store, each of which has so many keys. One that
 // has not noticed yet who died does not know what it lacks.
 func (p *peerProcess) full(want, keys int) {
 	p.t.Helper()
-	p.ringOf(want, func(n control.RingNode) bool { return !n.Filling && n.Keys == keys })
+	p.ringOf(want, func(n control.RingNode) bool { return !n.Backfilling && n.Keys == keys })
 }
 
 func (p *peerProcess) ringOf(want int, good func(control.RingNode) bool) {

@@ -59,7 +59,7 @@ func (s *chordStore) get(ctx context.Context, key string) (any, error) {
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 func toChordItem(it chord.Item) ChordItem {
-	return ChordItem{Key: Key(it.Key), Value: value.JSON(it.Value), Writer: it.Writer, Version: it.Version, Homes: it.Replicas}
+	return ChordItem{Key: Key(it.Key), Value: value.JSON(it.Value), Writer: it.Writer, Version: it.Version, Replicas: it.Replicas}
 }
 
 func (s *chordStore) set(ctx context.Context, key string, v any, _ int) (any, error) {
@@ -114,7 +114,7 @@ func (s *chordStore) status() ChordStatus {
 	t := s.table.Status()
 	st := ChordStatus{
 		K: t.K, Stores: t.Stores, Slot: t.Slot, Keys: t.Keys, Bytes: t.Bytes, MaxBytes: t.MaxBytes,
-		Known: t.Known, Filling: t.Backfilling,
+		Known: t.Known, Backfilling: t.Backfilling,
 	}
 	if t.Refused != nil {
 		st.Refused = t.Refused.Error()
