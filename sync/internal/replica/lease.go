@@ -8,11 +8,11 @@ import (
 
 const (
 	maxTerm   = 1 << 53 // the highest term
-	countTerm = 1 << 48 // the highest that counting could lead to; one above is of a member that cheats
+	countTerm = 1 << 48 // the highest that counting could lead to; only a member that cheats uses a higher one
 )
 
-// raise is the highest term seen, after one more. One that nobody counted to holds for
-// its key alone: it does not use up the terms for the others.
+// raise returns the highest term seen, after one more. A term that no counting led to holds
+// for its key alone: it does not use up the terms of other keys.
 func raise(top, term uint64) uint64 {
 	if term > countTerm {
 		return top
@@ -20,11 +20,10 @@ func raise(top, term uint64) uint64 {
 	return max(top, term)
 }
 
-// errTerms says that a member has used up the terms of a key, which only one that cheats
-// can.
+// errTerms says that the terms of a key are used up, which only a member that cheats can do.
 var errTerms = errors.New("no term is left for this key, since a member has used the highest")
 
-// A LeaseError says that a key cannot be written or deleted since another peer has its
+// A LeaseError says that a key cannot be written or deleted, because another owner has its
 // lease.
 type LeaseError struct {
 	Key   string
@@ -37,29 +36,29 @@ func (e *LeaseError) Error() string {
 	return fmt.Sprintf("%q is held by %s for another %s", e.Key, e.Owner, e.For.Round(time.Second))
 }
 
-// An Instant is a moment as one replica sees it. The two clocks serve different ends:
-// the count is never wrong by more than what was not saved before a crash, and the
-// wall clock also runs while this peer does not.
+// An Instant is a moment by the two clocks of one replica. The count is never wrong by more
+// than what was not saved before a crash. The wall clock also runs while the peer does not.
 type Instant struct {
-	Count time.Duration // this replica has run, over all its runs
+	Count time.Duration // for which this replica has run, over all its runs
 	Wall  time.Time
 }
 
-// Rules decide about leases. All replicas of a dictionary have the same, but for self.
+// Rules decide about leases. All replicas of a dictionary have the same rules, except for
+// Self.
 type Rules struct {
 	Self    string // the owner that writes here
 	Leasing bool
 	Lease   time.Duration
 }
 
-// grace is added to the leases of others, since a message takes time and no two clocks
-// run alike.
+// grace returns what is added to the leases of other owners: a message takes time, and no
+// two clocks run alike.
 func (r Rules) grace() time.Duration { return max(2*time.Second, r.Lease/20) }
 
-// Remaining says for how long the owner of an entry keeps others from writing it.
+// Remaining returns for how long the owner of an entry keeps others from writing its key.
 //
-// One's own lease has run out as soon as either clock says so, counted from before the
-// write was sent; that of another one grace later, by the count alone.
+// A lease of this peer has run out as soon as either clock says so, counted from before the
+// write was sent. A lease of another owner runs out one grace later, by the count alone.
 func (r Rules) Remaining(now Instant, e *Entry) time.Duration {
 	left := e.renewed + r.Lease - now.Count
 	switch {
@@ -73,13 +72,13 @@ func (r Rules) Remaining(now Instant, e *Entry) time.Duration {
 	return max(0, left)
 }
 
-// A Lease says whose a key is.
+// A Lease says who owns a key.
 type Lease struct {
 	Owner  string        // peer ID, or legacy:<subnet>/<id>
 	Term   uint64        // raised each time the key gets another owner: a fencing token
 	For    time.Duration // how long others are kept from writing it, as this peer counts; 0 if they are not
 	Until  time.Time     // the same as a time, by this peer's clock
-	Signed bool          // the owner has signed it; what came over an old link is not
+	Signed bool          // the owner has signed the record; a relayed write is not signed
 }
 
 // LeaseOf returns the lease of an entry.
@@ -88,9 +87,9 @@ func (r Rules) LeaseOf(now Instant, e *Entry) Lease {
 	return Lease{Owner: e.Owner, Term: e.Term, For: left, Until: now.Wall.Add(left), Signed: !isLegacy(e.Owner)}
 }
 
-// write says with which term and number the key of an entry may be written now, or
-// deleted. The entry is nil if nobody has the key, and top is what raise has made of the
-// terms seen on any.
+// write returns the term and seq with which the key of an entry may be written or deleted
+// now. The entry is nil if the key has no value. Top is the highest term seen on any key, as
+// raise returns it. Errors: *LeaseError, errTerms.
 func (r Rules) write(now Instant, e *Entry, top uint64) (term, seq uint64, err error) {
 	if e != nil && e.Owner == r.Self {
 		return e.Term, e.Seq + 1, nil

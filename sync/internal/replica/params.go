@@ -10,8 +10,8 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 )
 
-// ErrRefused says that a neighbour has a dictionary with other leases, so that the two
-// have nothing to do with each other. Both ends are told.
+// ErrRefused says that a neighbour has a dictionary with other leases, so that the two do
+// not exchange anything. Both sides report it.
 var ErrRefused = errors.New("other leases")
 
 // A RefusedError is an ErrRefused with both sides' leases.
@@ -33,7 +33,8 @@ func leaseText(d time.Duration) string {
 	return "leases of " + d.String()
 }
 
-// Params are the lease in milliseconds, or that there is none.
+// Params are what all replicas of a dictionary must have in common: the lease in
+// milliseconds, or that there is none.
 type Params struct {
 	leasing bool
 	lease   uint64
@@ -56,7 +57,7 @@ func (p Params) append(dst []byte) []byte {
 
 func scanParams(s *dcbor.Scanner) *Params { return &Params{s.Bool(), s.Uint()} }
 
-// Topic names the topic of dictionaries with these parameters.
+// Topic returns the name of the topic of dictionaries with these parameters.
 func (p Params) Topic() string {
 	sum := sha256.Sum256(p.append([]byte("go2p-sync-1")))
 	return "sync/" + hex.EncodeToString(sum[:8])

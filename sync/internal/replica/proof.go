@@ -26,10 +26,11 @@ var (
 	errValue  = errors.New("a value outside of the data model")
 )
 
-// A Batch is records of one writer that were signed together. Its leaves are the hashes
-// of the records with a nonce, its root is what was signed. A replica has the records
-// that live, and one hash for each greatest part of the tree without any: so it can
-// prove each record to others, as long as it lives, for a few bytes.
+// A Batch is records of one writer under one signature, which covers the root of a Merkle
+// tree. The leaves are the hashes of the records with a nonce.
+//
+// A replica holds the records that live, and one hash for each greatest part of the tree
+// without any. So it can prove each living record to others for a few bytes.
 type Batch struct {
 	Writer string
 	nonce  Digest
@@ -40,11 +41,11 @@ type Batch struct {
 	number uint64 // in the store; 0 if it is not there
 }
 
-// A part of a batch is its leaves from lo on and below hi.
+// A part of a batch is the leaves from lo on and below hi.
 type part struct{ lo, hi int }
 
-// halves splits a part of more than one leaf: the first half has the greatest power of
-// two that leaves something to the second.
+// halves splits a part of more than one leaf. The first half has the greatest power of two
+// that leaves something to the second.
 func (p part) halves() (part, part) {
 	n := 1
 	for 2*n < p.hi-p.lo {
@@ -53,8 +54,7 @@ func (p part) halves() (part, part) {
 	return part{p.lo, p.lo + n}, part{p.lo + n, p.hi}
 }
 
-// NewBatch makes a batch of all of its records. It becomes a proof with a signature of
-// toSign.
+// NewBatch returns a batch with all of its records. The caller signs ToSign and sets Sig.
 func NewBatch(writer string, nonce Digest, entries []*Entry) *Batch {
 	b := &Batch{Writer: writer, nonce: nonce, leaves: entries, alive: len(entries)}
 	for i, e := range entries {
@@ -81,10 +81,10 @@ func hashNode(nonce, left, right Digest) Digest {
 	return Digest(sum[:])
 }
 
-// NewEntry makes an entry of a record.
+// NewEntry returns an entry of a record, which is in no batch.
 func NewEntry(r Record) *Entry { return &Entry{Record: r, hash: r.hash()} }
 
-// hash is the hash of a part.
+// hash returns the hash of a part.
 func (b *Batch) hash(p part) Digest {
 	if h, ok := b.absent[p]; ok {
 		return h
@@ -96,7 +96,7 @@ func (b *Batch) hash(p part) Digest {
 	return hashNode(b.nonce, b.hash(left), b.hash(right))
 }
 
-// ToSign is what the signature covers, behind the purpose and the network.
+// ToSign returns what the signature covers.
 func (b *Batch) ToSign() []byte {
 	root := b.hash(part{0, len(b.leaves)})
 	buf := append([]byte(b.Writer), b.nonce[:]...)
@@ -104,8 +104,8 @@ func (b *Batch) ToSign() []byte {
 	return append(buf, root[:]...)
 }
 
-// Seal puts records that were written here under as few signatures as can be, and returns
-// the messages that carry them.
+// Seal puts records that Write returned under as few signatures as possible. It returns the
+// messages for other members. The nonces are read from entropy.
 func (r *Replica) Seal(now Instant, written []*Entry, entropy io.Reader, sign func([]byte) ([]byte, error)) (messages [][]byte, err error) {
 	for len(written) > 0 {
 		n, bytes := 0, 0
@@ -136,7 +136,8 @@ func (r *Replica) Seal(now Instant, written []*Entry, entropy io.Reader, sign fu
 	return messages, nil
 }
 
-// ParseBatch reads a message of seal. The signature is not checked yet.
+// ParseBatch decodes a message of Seal, at a count of this replica. It does not check the
+// signature; Verify does.
 func ParseBatch(data []byte, count time.Duration) (*Batch, error) {
 	s := dcbor.Scan(data)
 	b, err := scanBatch(&s, count)
@@ -149,7 +150,7 @@ func ParseBatch(data []byte, count time.Duration) (*Batch, error) {
 	return b, err
 }
 
-// Verify checks who has signed a batch, and that what is in it is what a peer may write.
+// Verify checks that the writer has signed a batch, and that a peer may write its records.
 func (b *Batch) Verify(signed func(by string, body, sig []byte) bool) error {
 	owner, _, _ := strings.Cut(b.Writer, "/")
 	if !signed(owner, b.ToSign(), b.Sig) {
@@ -169,10 +170,10 @@ func (b *Batch) Verify(signed func(by string, body, sig []byte) bool) error {
 	return nil
 }
 
-// Records are those that are here, by their places; nil for the others.
+// Records returns the records by their places, and nil for those that are not here.
 func (b *Batch) Records() []*Entry { return b.leaves }
 
-// drop takes a record out that has died.
+// drop removes a record that is dead.
 func (b *Batch) drop(e *Entry) {
 	b.alive--
 	hash := b.hashLeaf(e)
@@ -180,13 +181,13 @@ func (b *Batch) drop(e *Entry) {
 	b.miss(e.leaf, hash)
 }
 
-// miss notes that a record is not here, of which the hash is known.
+// miss notes the hash of a record that is not here.
 func (b *Batch) miss(leaf int, hash Digest) {
 	b.lack(part{leaf, leaf + 1}, hash)
 	b.merge(part{0, len(b.leaves)}, leaf)
 }
 
-// lack notes that nothing of a part is here.
+// lack notes the hash of a part of which nothing is here.
 func (b *Batch) lack(p part, hash Digest) {
 	if b.absent == nil {
 		b.absent = map[part]Digest{}
@@ -194,8 +195,7 @@ func (b *Batch) lack(p part, hash Digest) {
 	b.absent[p] = hash
 }
 
-// merge joins the absent parts on the way to a leaf, and tells whether all of a part is
-// absent.
+// merge joins the absent parts on the way to a leaf. It reports whether all of p is absent.
 func (b *Batch) merge(p part, leaf int) bool {
 	if _, ok := b.absent[p]; ok {
 		return true
@@ -219,7 +219,7 @@ func (b *Batch) merge(p part, leaf int) bool {
 	return okL && okR
 }
 
-// size is how many bytes append takes, roughly: rather too many.
+// size returns roughly how many bytes Append appends, rather too many.
 func (b *Batch) size(places []int) int {
 	n := 256 + 17*16
 	for _, i := range places {
@@ -228,8 +228,8 @@ func (b *Batch) size(places []int) int {
 	return n
 }
 
-// Append appends some of the records that are here, by their places in order, with
-// their proof and the ages of their leases:
+// Append appends the encoding of some of the records that are here, by their places in
+// order, with their proof and the ages of their leases:
 //
 //	[writer, nonce, signature, count, [[place, age in ms, record] …], [hash …]]
 //
@@ -256,7 +256,7 @@ func (b *Batch) Append(dst []byte, places []int, count time.Duration) []byte {
 	return dst
 }
 
-// walk visits the greatest parts without any of the places, from left to right.
+// walk calls visit with the greatest parts without any of the places, from left to right.
 func walk(p part, places []int, visit func(part)) {
 	for len(places) > 0 && places[0] < p.lo {
 		places = places[1:]
@@ -272,7 +272,7 @@ func walk(p part, places []int, visit func(part)) {
 	}
 }
 
-// scanBatch reads what append writes. The signature is not checked yet.
+// scanBatch decodes what Append encodes. It does not check the signature.
 func scanBatch(s *dcbor.Scanner, count time.Duration) (*Batch, error) {
 	b := &Batch{}
 	s.Tuple(6)
@@ -324,5 +324,5 @@ func scanBatch(s *dcbor.Scanner, count time.Duration) (*Batch, error) {
 	return b, nil
 }
 
-// maxAge is the highest age that makes a difference: no lease is longer.
+// MaxAge is the highest age that makes a difference: no lease is longer.
 const MaxAge = 366 * 24 * time.Hour

@@ -19,44 +19,46 @@ const (
 	SaltLength  = 8
 )
 
-// errReconcile says that the other replica does not keep to the protocol.
+// ErrReconcile says that the other replica does not keep to the protocol.
 var ErrReconcile = errors.New("the other replica does not keep to the rules of reconciliation")
 
-// errClash says that another copy of this peer has written.
+// errIdentityClash says that another copy of this peer has written.
 var errIdentityClash = errors.New("the other replica knows more of what this peer has written than it does itself")
 
-// A Reconciliation compares this replica with another one. The messages go to and fro:
+// A Reconciliation compares this replica with another one. It is range-based set
+// reconciliation (Meyer, "Range-Based Set Reconciliation", 2023) with seen sets, which tell
+// a record that is missing from one that is dead. A asks B; the messages are:
 //
 //	A → B  root: a fingerprint of everything. If B has the same, it says so: the end.
 //	B → A  what B has seen, and fingerprints of ranges
 //	A → B  what A has seen, and, of the ranges that differ, finer ones, or the list of
 //	       its records if they are few, with those that B has not seen
 //	B → A  likewise; to a list it answers with the records that A has not seen, and which
-//	       of those listed are dead
-//	…      until nobody asks any more
+//	       of the listed records are dead
+//	…      until neither asks
 //
-// Then each counts as seen what the other had seen when it said so. Both may change
-// meanwhile: what one lacks of what it has seen is dead at any later time, too.
+// Then each side adds the seen set that the other one sent. Both replicas may change
+// meanwhile: a record that one has seen and does not hold is dead at any later time, too.
 type Reconciliation struct {
 	r      *Replica
 	salt   []byte
-	theirs SeenSet // nil until they told
-	shared bool    // they were told what this replica has seen
+	theirs SeenSet // seen set of the other replica; nil until it came
+	shared bool    // the seen set of this replica was sent
 	rounds int
 	lists  [][]*Entry // that wait for their answers, in order
 	queue  []*Entry   // to be sent before the next message
 	done   bool
 }
 
-// What is said of a range.
+// The kinds of ranges.
 const (
 	RangeSkip = 0 // nothing
 	RangeSum  = 1 // its fingerprint: a question
 	RangeList = 2 // all of its records, as short hashes: a question
-	RangeDead = 3 // which of those that the other has listed are dead, by their places
+	RangeDead = 3 // the places of the dead in the list of the other replica: an answer
 )
 
-// A Range says something of a range, which begins where the last one ended.
+// A Range is what a message says of a range of keys, which begins where the last one ended.
 type Range struct {
 	Hi   string // its end; "" for that of everything
 	Kind uint64
@@ -66,8 +68,8 @@ type Range struct {
 
 func (a *Range) asks() bool { return a.Kind == RangeSum || a.Kind == RangeList }
 
-// A Message of a session is a root, equal, records with their proofs, or ranges; the
-// others are not for the session.
+// A Message of a reconciliation is a root, equal, records with their proofs, or ranges. The
+// other messages are for the shell.
 type Message struct {
 	Root   *Root
 	Equal  bool
@@ -75,11 +77,11 @@ type Message struct {
 	Seen   SeenSet // with the first ranges
 	Ranges []Range
 
-	Params  *Params // the first: those of the one who asks
-	Refused *Params // the answer to others: one's own
-	Busy    bool    // the answer of one who catches up with somebody else
-	Ask     *Dot    // the first and only: tell me when you have this, and all before it
-	Have    bool    // the answer
+	Params  *Params // the first message: the parameters of the replica that asks
+	Refused *Params // the answer to other parameters: the own ones
+	Busy    bool    // the answer of a replica that catches up with a third one
+	Ask     *Dot    // the only message: asks for an answer when this event, and all before it, was seen
+	Have    bool    // the answer to Ask
 }
 
 type Root struct {
@@ -87,7 +89,7 @@ type Root struct {
 	Sum, Seen Digest
 }
 
-// RecordBytes is roughly how many bytes of records are in a message.
+// RecordBytes returns roughly how many bytes of records are in a message.
 func (m *Message) RecordBytes() (n int) {
 	for _, b := range m.Proofs {
 		for _, e := range b.leaves {
@@ -99,10 +101,10 @@ func (m *Message) RecordBytes() (n int) {
 	return n
 }
 
-// NewReconciliation returns one that has not begun.
+// NewReconciliation returns a reconciliation that has not begun.
 func NewReconciliation(r *Replica) *Reconciliation { return &Reconciliation{r: r} }
 
-// Start begins a session, as the one who asks.
+// Start begins the reconciliation at the side that asks, and returns the first message.
 func (s *Reconciliation) Start(salt []byte) Message {
 	s.salt = salt
 	return Message{Root: s.root(salt)}
@@ -112,7 +114,7 @@ func (s *Reconciliation) root(salt []byte) *Root {
 	return &Root{salt, s.r.tree.summarise(span{}).fingerprint(salt), s.r.seen.hash()}
 }
 
-// Equals tells whether a root is the one of this replica.
+// Equals reports whether a root is that of this replica.
 func (s *Reconciliation) Equals(m Message) bool {
 	mine := s.root(m.Root.Salt)
 	return mine.Sum == m.Root.Sum && mine.Seen == m.Root.Seen
@@ -121,16 +123,17 @@ func (s *Reconciliation) Equals(m Message) bool {
 // A Step is what follows from a message of a reconciliation.
 type Step struct {
 	Effects
-	Records []Group  // to be sent before the reply, with appendChunk
+	Records []Group  // to be sent before the reply, with AppendChunk
 	Reply   *Message // nil if none is due
-	Done    bool     // the two are level
-	News    bool     // something has changed that is not on its way to others by itself
+	Done    bool     // the two replicas are in sync
+	News    bool     // a change is not on its way to others by itself
 }
 
-// inFlight is how old a record is, at most, that is on its way to others by itself.
+// inFlight is the age up to which a record is on its way to others by itself.
 const inFlight = 2 * time.Second
 
-// Receive takes a message whose proofs have been checked.
+// Receive applies a message whose proofs were verified. Errors: ErrReconcile, ErrFull, or
+// another copy of this peer has written.
 func (s *Reconciliation) Receive(now Instant, m Message) (next Step, err error) {
 	next.Reply, err = s.answer(now, m, &next.Effects)
 	next.Records, next.Done = s.regroup(), s.done
@@ -204,7 +207,7 @@ func (s *Reconciliation) answer(now Instant, m Message, out *Effects) (reply *Me
 	return reply, nil
 }
 
-// shareSeen adds what this replica has seen to its first ranges.
+// shareSeen adds the seen set of this replica to its first ranges.
 func (s *Reconciliation) shareSeen(reply *Message) {
 	if !s.shared {
 		s.shared, reply.Seen = true, s.r.seen.clone()
@@ -274,8 +277,7 @@ func (s *Reconciliation) sum(in span) []byte {
 	return sum[:sumLength]
 }
 
-// split says the fingerprints of parts of a range, which have about as many records
-// each.
+// split adds the fingerprints of parts of a range, which have about as many records each.
 func (s *Reconciliation) split(reply *Message, in span, parts int) {
 	t := &s.r.tree
 	n := t.summarise(in).count
@@ -296,7 +298,7 @@ func (s *Reconciliation) split(reply *Message, in span, parts int) {
 	}
 }
 
-// between is the shortest text above a and not above b, which is greater.
+// between returns the shortest string above a and not above b, which is greater than a.
 func between(a, b string) string {
 	i := 0
 	for i < len(a) && a[i] == b[i] {
@@ -305,15 +307,15 @@ func between(a, b string) string {
 	return b[:i+1]
 }
 
-// short is a record's hash in lists of this session.
+// short returns the short hash of a record in the lists of this reconciliation.
 func (s *Reconciliation) short(e *Entry) (h [shortLength]byte) {
 	sum := sha256.Sum256(append(append(make([]byte, 0, 32), s.salt...), e.hash[:]...))
 	copy(h[:], sum[:])
 	return h
 }
 
-// list lists the records of a range, and sends those that the other has not seen. A
-// range without any goes together with one before it.
+// list adds the list of the records in a range, and queues those that the other replica has
+// not seen. Ranges without records that follow one another become one.
 func (s *Reconciliation) list(reply *Message, in span) (bytes int) {
 	var listed []*Entry
 	a := Range{Hi: in.hi, Kind: RangeList}
@@ -334,9 +336,9 @@ func (s *Reconciliation) list(reply *Message, in span) (bytes int) {
 	return len(a.Data) + len(in.hi)
 }
 
-// answerList sends what is not in a list and was not seen by the other, prunes what it
-// has seen, and says which of the listed are dead: those that are not here, for all that
-// this replica has not seen came with the list.
+// answerList queues the records that are not in a list and that the other replica has not
+// seen, and prunes those that it has seen. It answers which of the listed are dead: all that
+// are not here, because the listed records that this replica has not seen came with the list.
 func (s *Reconciliation) answerList(now Instant, reply *Message, in span, a Range, out *Effects) {
 	places := map[[shortLength]byte]int{}
 	for i := 0; i+shortLength <= len(a.Data); i += shortLength {
@@ -375,7 +377,7 @@ type Group struct {
 	Places []int
 }
 
-// regroup returns what is queued in groups: records of one batch share most of their
+// regroup returns the queued records in groups: records of one batch share most of their
 // proof.
 func (s *Reconciliation) regroup() (groups []Group) {
 	if len(s.queue) == 0 {

@@ -15,25 +15,27 @@ var (
 )
 
 const (
-	maxWaiting      = 1 << 15  // events that wait for earlier ones
-	maxWaitingBytes = 16 << 20 //
+	maxWaiting      = 1 << 15  // events that wait for earlier ones, at most
+	maxWaitingBytes = 16 << 20 // of them
 	entryRoom       = 357      // bytes that an entry takes beside its key and value, at most
 )
 
-// A Replica has the living record of each key, and knows which events it has seen.
+// A Replica holds the living record of each key, and the set of all events that it has seen.
 //
-// There are no tombstones. A record that one replica has and another lacks, although
-// the other has seen its dot, was replaced or deleted: it is dead. Among the living
-// order decides. Events of a writer are applied in the order of their numbers, and after
-// the event that they replace: so at no moment a replica shows what it has seen the end
-// of.
+// There are no tombstones. If a replica has seen the dot of a record and does not hold the
+// record, it was replaced or deleted: it is dead. Of two living records the higher one stays.
+//
+// The events of a writer are applied in the order of their numbers, and each after the event
+// that it replaces. So a replica never shows a record of whose end it knows.
+//
+// A Replica is not safe for concurrent use.
 type Replica struct {
 	Rules
 	Writer   string // of what is written here; may be changed between two writes
 	tree     tree
 	seen     SeenSet
 	top      uint64 // highest term seen
-	bytes    int64  // taken, roughly
+	bytes    int64  // of memory, roughly
 	maxBytes int64
 	waiting  map[Dot]*Entry
 	behind   map[Dot][]*Entry // of those, the ones that also wait for a dot of another writer
@@ -46,25 +48,25 @@ func New(r Rules, writer string, maxBytes int64) *Replica {
 	return &Replica{Rules: r, Writer: writer, seen: SeenSet{}, maxBytes: maxBytes, waiting: map[Dot]*Entry{}, behind: map[Dot][]*Entry{}, names: map[string]string{}}
 }
 
-// An Op is what somebody wants to do with a key: set it, or delete it.
+// An Op is one thing to do with a key: to set it, or to delete it.
 type Op struct {
 	Key    string
 	Value  string
 	Delete bool
-	By     *Relayed // nil is this peer
+	By     *Relayed // the writer in another network; nil for this peer
 }
 
 // Relayed says who wrote something in another network, from which a member relays it.
 // None of it is proven.
 type Relayed struct {
-	Owner string        // LegacyPrefix and who it is
+	Owner string        // LegacyPrefix, subnet and ID
 	Time  time.Time     // when it was written there, by its author's clock
 	Age   time.Duration // of its lease
 }
 
 // An Update is operations on different keys of which all take effect, or none.
 type Update struct {
-	Build func(*Replica) ([]Op, error) // returns them, as things are when they are decided
+	Build func(*Replica) ([]Op, error) // returns them, at the moment when they are decided
 	Last  Dot                          // of the last record; zero if nothing was written
 	Err   error                        // why nothing was written
 }
@@ -72,11 +74,11 @@ type Update struct {
 // A Change is what became of a key.
 type Change struct {
 	Key      string
-	Old, New *Entry // nil for none
+	Old, New *Entry // nil if there was or is none
 	Revision uint64
 }
 
-// Bytes is roughly how many bytes the records of a change take.
+// Bytes returns roughly how many bytes the records of a change take.
 func (c *Change) Bytes() int {
 	n := 0
 	for _, e := range []*Entry{c.Old, c.New} {
@@ -87,21 +89,21 @@ func (c *Change) Bytes() int {
 	return n
 }
 
-// Effects are what follows from an event.
+// Effects are what follows from a call. Only the shell acts on them.
 type Effects struct {
-	Written       []*Entry // records of this peer, which are to be sealed and sent
+	Written       []*Entry // records of this peer, to be sealed and published
 	Changes       []Change
-	Writers       []string // of whom more has been seen
-	Missing       bool     // earlier events are: reconcile
-	Full          bool     // there was no room for a record: this replica is not level
-	Lost          []Change // of this peer's records, replaced by another owner's
-	Taken         []Change // of others' whose lease still runs here
-	Pruned        []*Entry // of this peer's records, dead to another replica while their lease runs
-	IdentityClash bool     // a number of this writer was used for something else
+	Writers       []string // that have more events in the seen set
+	Missing       bool     // earlier events are missing: reconcile
+	Full          bool     // there was no room for a record: this replica is not in sync
+	Lost          []Change // records of this peer that another owner has replaced
+	Taken         []Change // records of others that were replaced while their lease runs here
+	Pruned        []*Entry // records of this peer that another replica took for dead while their lease runs
+	IdentityClash bool     // a number of this writer was used for another event
 }
 
-// plan makes the records for some operations on different keys, if all of them are
-// allowed. They take effect when they are applied.
+// plan returns the records of operations on different keys, if all of them are allowed. The
+// records take effect with commit.
 func (r *Replica) plan(now Instant, ops []Op) ([]*Entry, error) {
 	entries := make([]*Entry, 0, len(ops))
 	top, bytes, next, by := r.top, r.bytes, r.seen.next(r.Writer), namesOf(r.Writer)
@@ -140,10 +142,11 @@ func (r *Replica) plan(now Instant, ops []Op) ([]*Entry, error) {
 	return entries, nil
 }
 
-// room is roughly how much memory an entry takes.
+// room returns roughly how many bytes of memory an entry takes.
 func (e *Entry) room() int64 { return int64(entryRoom + len(e.Key) + len(e.Value)) }
 
-// Write decides updates, one after the other. The effects are those of all that are allowed.
+// Write decides updates in their order, and sets Last and Err of each. The effects are those
+// of all updates that are allowed.
 func (r *Replica) Write(now Instant, updates ...*Update) (out Effects) {
 	for _, u := range updates {
 		ops, err := u.Build(r)
@@ -176,8 +179,8 @@ func (r *Replica) commit(now Instant, planned []*Entry, out *Effects) {
 	}
 }
 
-// Receive takes events of others, in the order of their numbers if they are of one
-// writer. Those for which it is too early wait, as long as there is room.
+// Receive applies events of other members, which are in the order of their numbers if they
+// are of one writer. Events that come too early wait, as long as there is room.
 func (r *Replica) Receive(now Instant, events []*Entry) (out Effects) {
 	out.Changes = make([]Change, 0, len(events))
 	for _, e := range events {
@@ -186,7 +189,7 @@ func (r *Replica) Receive(now Instant, events []*Entry) (out Effects) {
 			e.discard()
 			continue
 		}
-		if e.Dot.Writer == r.Writer { // which this peer has not used yet
+		if e.Dot.Writer == r.Writer { // a number that this peer has not used yet
 			out.IdentityClash = true
 			e.discard()
 			continue
@@ -206,7 +209,7 @@ func (r *Replica) Receive(now Instant, events []*Entry) (out Effects) {
 	return out
 }
 
-// wait keeps an event for which it is too early.
+// wait keeps an event that came too early.
 func (r *Replica) wait(e *Entry) {
 	r.waiting[e.Dot] = e
 	r.waited += int(e.room())
@@ -215,7 +218,7 @@ func (r *Replica) wait(e *Entry) {
 	}
 }
 
-// unwait forgets an event that waited.
+// unwait forgets an event that was kept.
 func (r *Replica) unwait(e *Entry) {
 	delete(r.waiting, e.Dot)
 	r.waited -= int(e.room())
@@ -225,7 +228,7 @@ func (r *Replica) unwait(e *Entry) {
 	}
 }
 
-// applyWaiting applies what has waited for a dot that was seen just now.
+// applyWaiting applies the kept events that waited for a dot.
 func (r *Replica) applyWaiting(now Instant, d Dot, out *Effects) {
 	for seen := []Dot{d}; len(seen) > 0; {
 		d, seen = seen[0], seen[1:]
@@ -243,8 +246,8 @@ func (r *Replica) applyWaiting(now Instant, d Dot, out *Effects) {
 	}
 }
 
-// fits tells whether there is room for an event, and for its writer. Held is what is
-// there of its key.
+// fits reports whether there is room for an event, and for its writer. Held is the living
+// record of its key.
 func (r *Replica) fits(e, held *Entry, out *Effects) bool {
 	fits := r.bytes+e.room() <= r.maxBytes || e.Deleted || held != nil
 	if r.seen[e.Dot.Writer] == nil && len(r.seen) >= maxWriters {
@@ -254,18 +257,18 @@ func (r *Replica) fits(e, held *Entry, out *Effects) bool {
 	return fits
 }
 
-// differs tells whether a living record has the dot of an event and is not that event.
+// differs reports whether another living record has the dot of an event.
 func (r *Replica) differs(e *Entry) bool {
 	held := r.tree.get(e.Key)
 	return held != nil && held.Dot == e.Dot && held.hash != e.hash
 }
 
-// ready tells whether all that an event builds on was seen.
+// ready reports whether all events that an event builds on were seen.
 func (r *Replica) ready(e *Entry) bool {
 	return r.seen.next(e.Dot.Writer) == e.Dot.N && (e.Over.N == 0 || r.seen.has(e.Over))
 }
 
-// applyReady applies what waits no longer after much has been seen at once.
+// applyReady applies the kept events that are ready after many were seen at once.
 func (r *Replica) applyReady(now Instant, out *Effects) {
 	for again := true; again; {
 		again = false
@@ -302,8 +305,8 @@ func (r *Replica) apply(now Instant, e *Entry, out *Effects) {
 	r.place(now, e, out, func(*Entry) bool { return true })
 }
 
-// place puts an entry in the place of what is there of its key, if that is lower and
-// somebody agrees. Otherwise it is dead.
+// place puts an entry in the place of the living record of its key, if that is lower and
+// agree accepts. Otherwise the entry is dead.
 func (r *Replica) place(now Instant, e *Entry, out *Effects, agree func(held *Entry) bool) {
 	old, in := r.tree.put(e, func(held *Entry) bool {
 		return (held == nil || held.Record.compare(&e.Record) < 0) && agree(held)
@@ -316,15 +319,14 @@ func (r *Replica) place(now Instant, e *Entry, out *Effects, agree func(held *En
 	}
 }
 
-// discard tells the proof of an entry that it is dead.
+// discard notes in the batch of an entry that the entry is dead.
 func (e *Entry) discard() {
 	if e.batch != nil && e.batch.leaves[e.leaf] == e {
 		e.batch.drop(e)
 	}
 }
 
-// replaced does what follows when an entry is there instead of another; either may be
-// nil.
+// replaced notes that an entry is there instead of another one; either may be nil.
 func (r *Replica) replaced(now Instant, old, new *Entry, by string, out *Effects) {
 	r.revision++
 	c := Change{Old: old, New: new, Revision: r.revision}
@@ -356,14 +358,14 @@ func (r *Replica) load(e *Entry) {
 	r.count(e)
 }
 
-// count takes account of an entry that is new.
+// count counts an entry that is new.
 func (r *Replica) count(e *Entry) {
 	e.Owner, e.Dot.Writer, e.Over.Writer = r.name(e.Owner), r.name(e.Dot.Writer), r.name(e.Over.Writer)
 	r.bytes += e.room()
 	r.top = raise(r.top, e.Term)
 }
 
-// name returns a text in memory that is shared with all that are equal.
+// name returns a string that shares its memory with all that are equal.
 func (r *Replica) name(s string) string {
 	if known, ok := r.names[s]; ok {
 		return known
@@ -375,8 +377,7 @@ func (r *Replica) name(s string) string {
 	return s
 }
 
-// accept takes a living record of another replica. What is dead or lower here is left
-// out.
+// accept applies a living record of another replica, unless it is dead or lower here.
 func (r *Replica) accept(now Instant, e *Entry, out *Effects) {
 	if r.seen.has(e.Dot) {
 		e.discard()
@@ -385,8 +386,9 @@ func (r *Replica) accept(now Instant, e *Entry, out *Effects) {
 	r.place(now, e, out, func(held *Entry) bool { return r.fits(e, held, out) })
 }
 
-// prune takes a record out that another replica has seen the end of. If that is one of
-// this peer's, and it knows of all that it has written itself, nobody can have.
+// prune removes a record that is dead to another replica. If the record is one of this peer,
+// and the other replica knows no more of its writer than this one, nobody can have ended it.
+// Then it is among the pruned effects.
 func (r *Replica) prune(now Instant, key string, d Dot, theirs SeenSet, out *Effects) {
 	held := r.tree.get(key)
 	if held == nil || held.Dot != d {
@@ -399,15 +401,14 @@ func (r *Replica) prune(now Instant, key string, d Dot, theirs SeenSet, out *Eff
 	}
 }
 
-// outdated tells whether another replica knows more of this one's writer than it has
-// written itself.
+// outdated reports whether another replica has seen more of this writer than it has written.
 func (r *Replica) outdated(theirs SeenSet) bool {
 	list := theirs[r.Writer]
 	return len(list) > 0 && list[len(list)-1].Last >= r.seen.next(r.Writer)
 }
 
-// Knows tells whether nothing in a batch is new. What bears the name of this writer is
-// looked at anyway: it may be another's.
+// Knows reports whether nothing in a batch is new. A batch with the name of this writer is
+// never known: another copy of this peer may have written it.
 func (r *Replica) Knows(b *Batch) bool {
 	if b.Writer == r.Writer {
 		return false
@@ -420,17 +421,17 @@ func (r *Replica) Knows(b *Batch) bool {
 	return true
 }
 
-// Next is the lowest number of a writer that was not seen.
+// Next returns the lowest number of a writer that was not seen.
 func (r *Replica) Next(writer string) uint64 { return r.seen.next(writer) }
 
-// Get returns the entry of a key, nil if there is none.
+// Get returns the entry of a key, and nil if there is none.
 func (r *Replica) Get(key string) *Entry { return r.tree.get(key) }
 
-// All yields the entries from a key on, in the order of their keys. The replica must not
-// change meanwhile.
+// All yields the entries in the order of their keys, beginning with a key. The replica must
+// not change meanwhile.
 func (r *Replica) All(from string) iter.Seq[*Entry] { return r.tree.all(span{lo: from}) }
 
-// Usage is what a replica takes.
+// Usage says how much a replica holds.
 type Usage struct {
 	Keys     int
 	Bytes    int64 // of memory, roughly
@@ -443,14 +444,14 @@ func (r *Replica) Usage() Usage {
 	return Usage{Keys: r.tree.len(), Bytes: r.bytes, MaxBytes: r.maxBytes, Waiting: len(r.waiting), Term: r.top}
 }
 
-// State is the same for equal replicas only.
+// State returns a string that only equal replicas have in common.
 func (r *Replica) State() string {
 	return fmt.Sprintf("%v %x", r.tree.summarise(span{}), r.seen.hash())
 }
 
-// Rename gives the writer another name, after another copy of this peer has used some of
-// its numbers. Those from one on are not what this replica has seen, and the records that
-// it has written under them are written again.
+// Rename gives the writer another name, after another copy of this peer has used some of its
+// numbers. The numbers from one on are taken out of the seen set, and the living records
+// with them are written again.
 func (r *Replica) Rename(now Instant, name string, from uint64) (out Effects, err error) {
 	out.Writers = append(out.Writers, r.Writer)
 	list := r.seen[r.Writer]
@@ -475,8 +476,8 @@ func (r *Replica) Rename(now Instant, name string, from uint64) (out Effects, er
 	return out, err
 }
 
-// unite adds what another replica has seen, when all of its living records have been
-// accepted and the dead ones pruned.
+// unite adds the seen set of another replica, after all of its living records were accepted
+// and the dead ones pruned.
 func (r *Replica) unite(now Instant, other SeenSet, out *Effects) {
 	united := r.seen.clone()
 	united.unite(other)

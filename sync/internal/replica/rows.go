@@ -17,21 +17,22 @@ const (
 	rowRecord = 'r' // key: [renewed in ms of the count, batch, place, record]
 )
 
-// rowKinds are the kinds in the order in which they are loaded.
+// RowKinds are the kinds in the order in which they must be loaded.
 var RowKinds = [...]byte{rowClock, rowSeen, rowBatch, rowRecord}
 
-// Rows turn a replica into rows, and back.
+// Rows encode a replica as rows of a store, and decode it.
 type Rows struct {
-	Count   time.Duration // the replica has run
+	Count   time.Duration // for which the replica had run when the last rows were made
 	replica *Replica
 	last    uint64             // number of the last batch
 	batches map[uint64]*stored // by number; nil when all is loaded
 }
 
-// NewRows returns the rows of a replica, which is empty and gets what is loaded.
+// NewRows returns the rows of an empty replica, which Load fills.
 func NewRows(r *Replica) *Rows { return &Rows{replica: r, batches: map[uint64]*stored{}} }
 
-// Load reads a row, whose key is given without its kind.
+// Load decodes a row, whose key is given without the kind. Errors: the row is not as Change
+// encodes it.
 func (s *Rows) Load(kind byte, key string, row *dcbor.Scanner) error {
 	switch kind {
 	case rowClock:
@@ -90,14 +91,14 @@ func (s *Rows) Loaded() {
 	s.batches = nil
 }
 
-// A stored batch still has the hashes of all leaves that were there when it was stored.
+// A stored batch has the hashes of all leaves that were there when it was stored.
 type stored struct {
 	batch  *Batch
 	by     names
 	leaves map[int]Digest
 }
 
-// prune makes absent what has died since the batch was stored.
+// prune makes the leaves absent that have died since the batch was stored.
 func (b *stored) prune() {
 	for place, hash := range b.leaves {
 		if b.batch.leaves[place] == nil {
@@ -157,8 +158,8 @@ func scanStored(sc *dcbor.Scanner) (*stored, error) {
 	return st, nil
 }
 
-// Change returns the rows of what has changed, at a count. The order of calls is that of
-// the changes.
+// Change calls set and remove for the rows that effects change, at a count of the replica. It
+// must be called for all effects, in their order.
 func (s *Rows) Change(out Effects, count time.Duration, set func(key, row []byte), remove func(key []byte)) {
 	r := s.replica
 	touched := map[*Batch]bool{}

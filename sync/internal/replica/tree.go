@@ -12,7 +12,7 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-const branching = 64 // of a node; half of it after a split
+const branching = 64 // children or entries of a node, at most; half of it after a split
 
 // An Entry is a record as a replica holds it.
 type Entry struct {
@@ -33,7 +33,8 @@ func (e *Entry) Decode() (any, error) {
 	return v, nil
 }
 
-// A summary tells what is in a range: how many records, and the sum of their hashes.
+// A summary is a commutative fingerprint of a range: how many records there are, and the sum
+// of their hashes.
 type summary struct {
 	count  int
 	hi, lo uint64
@@ -57,8 +58,8 @@ func (e *Entry) summary() summary {
 	return summary{1, binary.BigEndian.Uint64(e.hash[:8]), binary.BigEndian.Uint64(e.hash[8:])}
 }
 
-// fingerprint is a hash of the summary, so that whoever picks records cannot pick
-// their sum.
+// fingerprint returns a salted hash of the summary. A peer that chooses its records can
+// choose their sum, but not this hash.
 func (s summary) fingerprint(salt []byte) Digest {
 	b := append(make([]byte, 0, 64), salt...)
 	b = binary.BigEndian.AppendUint64(b, uint64(s.count))
@@ -68,7 +69,7 @@ func (s summary) fingerprint(salt []byte) Digest {
 	return Digest(sum[:])
 }
 
-// A tree is a B+ tree of entries by key, each node of which knows its summary.
+// A tree is a B+ tree of entries by key. Each node has the summary of what is below it.
 type tree struct{ root *node }
 
 type node struct {
@@ -78,7 +79,7 @@ type node struct {
 	children []*node  // of an inner node, none empty
 }
 
-// child is the place of the child that a key belongs to.
+// child returns the place of the child that a key belongs to.
 func (n *node) child(key string) int {
 	lo, hi := 0, len(n.children)-1
 	for lo < hi {
@@ -91,6 +92,7 @@ func (n *node) child(key string) int {
 	return lo
 }
 
+// find returns the place of a key in a leaf, and reports whether the key is there.
 func (n *node) find(key string) (int, bool) {
 	lo, hi := 0, len(n.entries)
 	for lo < hi {
@@ -103,7 +105,7 @@ func (n *node) find(key string) (int, bool) {
 	return lo, lo < len(n.entries) && n.entries[lo].Key == key
 }
 
-// get returns the entry of a key, nil if there is none.
+// get returns the entry of a key, and nil if there is none.
 func (t *tree) get(key string) *Entry {
 	if t.root == nil {
 		return nil
@@ -118,8 +120,8 @@ func (t *tree) get(key string) *Entry {
 	return nil
 }
 
-// put puts an entry in, if whoever is asked agrees to what it replaces, nil for nothing.
-// It returns that, and whether the entry is in.
+// put puts an entry in, if agree accepts what it replaces, which is nil for nothing. It
+// returns what was there, and reports whether the entry is in.
 func (t *tree) put(e *Entry, agree func(old *Entry) bool) (old *Entry, in bool) {
 	if t.root == nil {
 		if !agree(nil) {
@@ -196,7 +198,7 @@ func (n *node) split() *node {
 	return s
 }
 
-// remove takes the entry of a key out and returns it; nil if there is none.
+// remove removes the entry of a key and returns it, and nil if there is none.
 func (t *tree) remove(key string) *Entry {
 	if t.root == nil {
 		return nil
@@ -228,7 +230,7 @@ func (n *node) remove(key string) (e *Entry) {
 	return e
 }
 
-// shrink joins a child that has become small with the one after it, or before it.
+// shrink joins a child that has become small with a child beside it.
 func (n *node) shrink(i int) {
 	c := n.children[i]
 	if c.count == 0 {
@@ -249,8 +251,7 @@ func (n *node) shrink(i int) {
 	n.children = slices.Delete(n.children, i+1, i+2)
 }
 
-// A span is a range of keys: from lo on, and below hi unless that is "", which is no
-// bound.
+// A span is a range of keys: from lo on, and below hi. A hi of "" is no bound.
 type span struct{ lo, hi string }
 
 func (s span) has(key string) bool { return key >= s.lo && (s.hi == "" || key < s.hi) }
@@ -269,7 +270,7 @@ func (t *tree) summarise(in span) (sum summary) {
 	return sum
 }
 
-// below returns the summary of the keys below one.
+// below returns the summary of the keys below a key.
 func (n *node) below(key string) (sum summary) {
 	for n.children != nil {
 		i := n.child(key)
@@ -300,7 +301,7 @@ func (t *tree) at(i int) *Entry {
 	return n.entries[i]
 }
 
-// len is the number of entries.
+// len returns the number of entries.
 func (t *tree) len() int {
 	if t.root == nil {
 		return 0
@@ -308,7 +309,7 @@ func (t *tree) len() int {
 	return t.root.count
 }
 
-// all returns the entries of a range in order. The tree must not change meanwhile.
+// all yields the entries of a range in order. The tree must not change meanwhile.
 func (t *tree) all(in span) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		if t.root != nil {

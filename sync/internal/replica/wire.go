@@ -25,8 +25,8 @@ const (
 	wireHave    = 8 // [8]
 )
 
-// Append appends a message without records. The end of a range is told by how many bytes
-// it shares with the one before.
+// Append appends the encoding of a message without records. The end of a range is encoded as
+// the number of bytes that it shares with the end before, and the rest.
 func (m *Message) Append(dst []byte) []byte {
 	switch {
 	case m.Root != nil:
@@ -75,8 +75,8 @@ func (m *Message) Append(dst []byte) []byte {
 	return dst
 }
 
-// appendRecords appends a message of records, with the ages that their leases have at a
-// moment.
+// appendRecords appends the encoding of a message of records, with the ages that their leases
+// have at a count of this replica.
 func appendRecords(dst []byte, groups []Group, count time.Duration) []byte {
 	size := 0
 	for _, g := range groups {
@@ -91,7 +91,8 @@ func appendRecords(dst []byte, groups []Group, count time.Duration) []byte {
 	return dst
 }
 
-// ParseMessage reads a message; the proofs are not checked yet.
+// ParseMessage decodes a message, at a count of this replica. It does not check the proofs;
+// Batch.Verify does.
 func ParseMessage(data []byte, count time.Duration) (m Message, err error) {
 	s := dcbor.Scan(data)
 	fields := s.Array(4)
