@@ -59,7 +59,8 @@ func (a *acknowledger) await(ctx context.Context, last replica.Dot, n int) error
 		case <-a.life.Context().Done():
 			return ErrClosed
 		case <-ctx.Done():
-			return fmt.Errorf("%w: it is written here, and %d of %d others have said that they have it: %w", ErrUnacknowledged, got, n, ctx.Err())
+			return fmt.Errorf("%w: it is written here, and %d of %d others have said that they have it: %w",
+				ErrUnacknowledged, got, n, ctx.Err())
 		}
 	}
 	return nil

@@ -11,11 +11,11 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// A Revision is a point in the changes of one replica in one run: what Watch goes on
-// from. "" is before all of them.
+// A Revision is a point in the changes of one replica in one run, from which Watch goes on.
+// "" is before all changes.
 type Revision string
 
-// Limits of the changes that are remembered for those who go on from a revision.
+// Limits of the changes that are remembered.
 const (
 	maxLogged      = 8192
 	maxLoggedBytes = 16 << 20
@@ -60,7 +60,7 @@ func (l *changeLog) add(now time.Time, changes []replica.Change) {
 	l.more.Notify()
 }
 
-// since returns the changes after a revision; false if some are remembered no more.
+// since returns the changes after a revision. It reports false if some are forgotten.
 func (l *changeLog) since(n uint64) ([]loggedChange, bool) {
 	if n < l.lost || n > l.last {
 		return nil, false
@@ -72,7 +72,7 @@ func (l *changeLog) revision(n uint64) Revision {
 	return Revision(strconv.FormatUint(l.run, 36) + "-" + strconv.FormatUint(n, 10))
 }
 
-// parse reads a revision of this run; false for one of another.
+// parse decodes a revision of this run. It reports false for a revision of another run.
 func (l *changeLog) parse(r Revision) (n uint64, ok bool) {
 	run, number, _ := strings.Cut(string(r), "-")
 	n, err := strconv.ParseUint(number, 10, 64)

@@ -16,14 +16,17 @@ import (
 // A commitEnv is what a commit pipeline needs of its surroundings.
 type commitEnv struct {
 	now     func() replica.Instant
-	ready   func(context.Context) error // waits until this replica knows what is its own
+	ready   func(context.Context) error // waits until this replica knows which keys are its own
 	sign    func(body []byte) ([]byte, error)
-	store   func(out replica.Effects, count time.Duration, how durability) (wait func() error, err error) // nil in memory
-	publish func(messages [][]byte)                                                                       // the pipeline's lock is not held
-	changed func()                                                                                        // the replica has
+	publish func(messages [][]byte) // is called without the lock of the pipeline
+	changed func()                  // is called after changes of the replica
 	emit    func(Event)
 	log     *slog.Logger
-	life    *lifecycle.Group // what the pipeline starts
+	life    *lifecycle.Group // of what the pipeline starts
+
+	// store puts effects into the store, and wait returns when they are as durable as they
+	// should be. It is nil if the dictionary is in memory.
+	store func(out replica.Effects, count time.Duration, how durability) (wait func() error, err error)
 }
 
 // A commitPipeline owns the replica, its identity and its change log. All that changes
@@ -120,7 +123,9 @@ func (p *commitPipeline) receive(b *replica.Batch) (news, missing bool, err erro
 
 // reconcile takes a message of a reconciliation. If the other replica asks for one that
 // differs from this, busy says whether it is to come back later.
-func (p *commitPipeline) reconcile(rec *replica.Reconciliation, m replica.Message, busy func() bool) (next replica.Step, err error) {
+func (p *commitPipeline) reconcile(
+	rec *replica.Reconciliation, m replica.Message, busy func() bool,
+) (next replica.Step, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed != nil {
@@ -161,8 +166,8 @@ type unfinished struct {
 
 func stored() error { return nil }
 
-// apply is the one door through which changes of the replica go to the disk and to
-// whoever is told. The caller holds the lock.
+// apply seals, stores, logs and reports effects, in this order. It is the one way from the
+// replica to the disk. The caller holds the lock.
 func (p *commitPipeline) apply(now replica.Instant, out replica.Effects, how durability) (rest unfinished, err error) {
 	rest.wait = stored
 	rest.messages, err = p.replica.Seal(now, out.Written, rand.Reader, p.env.sign)
@@ -194,12 +199,13 @@ func (p *commitPipeline) applied(now replica.Instant, out replica.Effects) {
 		p.writeAgain(out.Pruned)
 	}
 	for _, c := range out.Taken {
-		p.env.log.Info("a lease that still runs here was taken", "key", c.Old.Key, "from", c.Old.Owner, "owner", ownerOf(c.New))
-		p.env.emit(Event{Kind: EventTaken, Key: c.Old.Key, Owner: ownerOf(c.New), From: c.Old.Owner, For: p.replica.Remaining(now, c.Old)})
+		old, owner := c.Old, ownerOf(c.New)
+		p.env.log.Info("a lease that still runs here was taken", "key", old.Key, "from", old.Owner, "owner", owner)
+		p.env.emit(Event{Kind: EventTaken, Key: old.Key, Owner: owner, From: old.Owner, For: p.replica.Remaining(now, old)})
 	}
 	if out.Full && !p.full {
 		p.full = true
-		p.env.log.Warn("not level", "err", ErrFull)
+		p.env.log.Warn("not in sync", "err", ErrFull)
 		p.env.emit(Event{Kind: EventFull, Err: ErrFull})
 	}
 	if out.IdentityClash {

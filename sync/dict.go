@@ -17,10 +17,10 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// A Dict is this peer's replica of its network's dictionary. Its methods may be called
-// concurrently. It is made by Open and lives until Close.
+// A Dict is this peer's replica of the dictionary of its network. Its methods may be called
+// concurrently. Open returns it, and it lives until Close.
 //
-// Its parts own all state, each with a lock of its own: the pipeline the replica and the
+// The parts own all state, each with a lock of its own: the pipeline the replica and its
 // store, the syncer the schedule, the server the streams of neighbours.
 type Dict struct {
 	opts        Options
@@ -38,12 +38,12 @@ type Dict struct {
 	server      *server
 }
 
-// Open makes this peer take part in the dictionary of a mesh's network; there is one.
-// It returns when what is stored is loaded; catching up with the neighbours goes on
-// behind it. The mesh stays the caller's, and must be closed after the dictionary.
+// Open makes this peer take part in the dictionary of a mesh's network; a mesh has one. It
+// returns when what is stored is loaded; catching up with the neighbours goes on. The mesh
+// remains the caller's, and must be closed after the dictionary.
 //
-// The context bounds the call alone. Errors: wrong options, or ErrStore for a store
-// that is damaged, of a newer version, or in use.
+// The context bounds the call alone. Errors: wrong options, or ErrStore for a store that is
+// damaged, of a newer version, or in use.
 func Open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Dict, error) {
 	d, err := open(ctx, m, opts)
 	if err != nil {
@@ -82,8 +82,8 @@ func open(ctx context.Context, m *mesh.Mesh, opts *Options) (*Dict, error) {
 	return d, nil
 }
 
-// connect makes the parts. None knows the dictionary: what they need of each other is
-// given to them here.
+// connect makes the parts. No part knows the dictionary: connect gives them what they need of
+// each other.
 func (d *Dict) connect(m *mesh.Mesh, r *replica.Replica, log *slog.Logger) {
 	v := verifier{service: d.service, stats: &d.stats, log: log}
 	env := commitEnv{
@@ -97,8 +97,8 @@ func (d *Dict) connect(m *mesh.Mesh, r *replica.Replica, log *slog.Logger) {
 	}
 	d.pipeline = newCommitPipeline(env, r)
 	d.syncer = &syncer{
-		mesh: m, verifier: v, pipeline: d.pipeline, clock: d.clock, stats: &d.stats, emit: d.events.emit, log: log, life: d.life,
-		wake: notify.NewFlag(), schedule: newSchedule(d.clock.started),
+		mesh: m, verifier: v, pipeline: d.pipeline, clock: d.clock, stats: &d.stats, emit: d.events.emit,
+		log: log, life: d.life, wake: notify.NewFlag(), schedule: newSchedule(d.clock.started),
 	}
 	d.broadcaster = broadcaster{verifier: v, pipeline: d.pipeline, missing: d.syncer.missing}
 	d.acks = &acknowledger{syncer: d.syncer, pipeline: d.pipeline, life: d.life}
@@ -118,8 +118,8 @@ func (d *Dict) start(params replica.Params) error {
 	return nil
 }
 
-// Close ends this peer's part in the dictionary, which other members keep. It waits for
-// writes that were begun, and may be called more than once.
+// Close ends the part of this peer in the dictionary. It waits for writes that have begun, and
+// may be called more than once. The error is of the store.
 func (d *Dict) Close() error {
 	first := d.life.Seal()
 	d.pipeline.queue.close()
@@ -130,7 +130,7 @@ func (d *Dict) Close() error {
 	return d.stop()
 }
 
-// stop ends what open began.
+// stop ends what open has begun.
 func (d *Dict) stop() error {
 	if d.broadcaster.topic != nil {
 		d.service.SetStreamHandler(Protocol, nil)
@@ -146,7 +146,7 @@ func (d *Dict) stop() error {
 	return err
 }
 
-// Events yields what happens from the call on, until the context ends, the dictionary is
-// closed (the last error is then ErrClosed) or the loop is left. A loop that is more
-// than 1024 events behind ends with ErrLagged. The sequence can be ranged over once.
+// Events yields what happens from the call on, until the context ends, the dictionary is closed
+// or the loop is left. The last error is the context's, ErrClosed, or ErrLagged if the loop is
+// more than 1024 events behind. The sequence can be ranged over once.
 func (d *Dict) Events(ctx context.Context) iter.Seq2[Event, error] { return d.events.follow(ctx) }

@@ -1,26 +1,27 @@
-// Package sync is a dictionary that every member of a network holds whole, in which a
-// key belongs to its writer for a lease.
+// Package sync is a dictionary that every member of a network holds as a whole. A key
+// belongs to its writer for a lease.
 //
-// [Open] adds it to a mesh. Reads are local: [Dict.Get], [Dict.All], [Dict.Watch]. A write
-// ([Dict.Set], [Dict.Update], [Dict.Delete] and others) is decided here, made durable if
-// the dictionary has a directory, and sent to the other members; [Acks] has it wait until
-// others have it. Values are those of the data model: nil, bool, int64, uint64, float64,
-// string, []byte, []any and map[string]any; [Typed] is a view of them as a Go type.
+// [Open] adds the dictionary to a mesh. Reads are local: [Dict.Get], [Dict.All], [Dict.Watch].
+// A write ([Dict.Set], [Dict.Update], [Dict.Delete] and others) is decided locally, made
+// durable if the dictionary has a directory, and sent to the other members. With [Acks], a
+// write waits until others have it. Values are those of the data model: nil, bool, int64,
+// uint64, float64, string, []byte, []any and map[string]any. [Typed] is a view of them as a
+// Go type.
 //
-// Whoever writes a key owns it for the lease, one hour unless the network has another,
-// and each write of the owner renews it. Meanwhile others get a [LeaseError], which says
-// who and for how long. A delete gives the lease up. Each change of owner raises the term,
-// a number that what a key guards can use to refuse former owners.
+// The writer of a key owns it for the lease, one hour by default, and each write of the owner
+// renews the lease. Until it ends, writes of other peers fail with a [LeaseError]. A delete
+// gives the lease up. Each change of the owner raises the term of the key, a number that a
+// resource can use to refuse former owners.
 //
-// All replicas that can reach each other become equal, whatever was lost on the way and
-// however long they were apart: what was written in knowledge of another value is higher
-// than that, and of values written without knowledge of each other the higher term stays,
-// then the lower owner, then the later one. No clock is in it. What was deleted stays
-// deleted; nothing is kept of it.
+// All replicas that can reach each other become equal, however long they were apart and
+// whatever was lost. A write that was made in knowledge of another value replaces it. Of
+// values that were written without knowledge of each other, the higher term stays, then the
+// lower owner, then the later write. No clock is involved. What was deleted stays deleted,
+// and nothing of it is kept.
 //
-// What is promised and what is not stands in docs/guarantees.md. In short: a lease is no
-// lock while the network is in two parts, since each of them lets it run out; and a member
-// that cheats can take keys away, with its signature under it.
+// docs/guarantees.md says what is promised and what is not. In short: while the network is in
+// two parts, each part lets leases run out, so a lease is no lock then; and a member that
+// cheats can take keys away, under its own signature.
 //
 // The package shadows the standard library's name: import it as
 //

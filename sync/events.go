@@ -14,27 +14,27 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventLost    EventKind = "lease-lost"     // a key that was this peer's is somebody else's, or gone
+	EventLost    EventKind = "lease-lost"     // this peer has lost a key to another owner, or it is gone
 	EventTaken   EventKind = "lease-taken"    // a key went to another owner while its lease still ran here
 	EventRefused EventKind = "sync-refused"   // a neighbour's dictionary has other leases
 	EventClash   EventKind = "identity-clash" // another copy of this peer has written
-	EventFull    EventKind = "full"           // there was no room for what others have written
+	EventFull    EventKind = "full"           // there was no room for records of others
 )
 
-// An Event is something that happened to a dictionary, beside the changes that Watch
-// tells of.
+// An Event is something that happened to a dictionary, apart from the changes that Watch
+// yields.
 type Event struct {
 	Kind  EventKind
 	Time  time.Time     // by this peer's clock
 	Key   string        // lease-lost, lease-taken
-	Owner string        // lease-lost, lease-taken: who has the key now; "" for nobody
-	From  string        // lease-taken: who had it
+	Owner string        // lease-lost, lease-taken: the owner now; "" for none
+	From  string        // lease-taken: the owner before
 	For   time.Duration // lease-lost, lease-taken: how long the lease would still have run here
 	Peer  string        // sync-refused: the neighbour
 	Err   error         // sync-refused, identity-clash, full
 }
 
-// An eventFeed passes events on to those who follow them.
+// An eventFeed passes events on to all that follow it. It has a lock of its own.
 type eventFeed struct{ fanout.Feed[Event] }
 
 func (f *eventFeed) emit(ev Event) {

@@ -14,15 +14,14 @@ import (
 // Options are the optional settings of Open. The zero value of each field means the
 // default stated with it.
 type Options struct {
-	// Dir is a directory for the dictionary alone, of which a process must have it for
-	// itself: what was set survives the process. Default: the dictionary is kept in
-	// memory, and comes back from other members.
+	// Dir is a directory for the dictionary alone, in which what was set survives the
+	// process. One process at a time can have it open.
+	// Default: the dictionary is in memory, and comes back from other members.
 	Dir string
 
-	// Lease is for how long a key belongs to its writer after a write. It must be the
-	// same at all members: those with another one have nothing to do with this
-	// dictionary, and both sides are told. From MinLease to MaxLease, which are a
-	// second and 366 days, in milliseconds.
+	// Lease is for how long a key belongs to its writer after a write: from MinLease to
+	// MaxLease, in whole milliseconds. It must be the same at all members. Members with
+	// another lease do not share the dictionary, and both sides report an EventRefused.
 	// Default: one hour.
 	Lease time.Duration
 
@@ -30,8 +29,8 @@ type Options struct {
 	// be the same at all members, too.
 	NoLease bool
 
-	// MaxBytes limits what keys and values take in memory, with what is kept of each.
-	// It should be the same at all members: one that is full is not level with others.
+	// MaxBytes limits the memory of keys and values, with about 360 bytes for each. It
+	// should be the same at all members: a replica that is full is not in sync.
 	// Default: 1 GiB.
 	MaxBytes int64
 
@@ -43,7 +42,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 
 	files     vfs.FS                      // of Dir; tests crash it
-	wallClock func(self string) time.Time // tests put it out
+	wallClock func(self string) time.Time // tests set it wrong
 }
 
 func (o *Options) setDefaults() {
@@ -85,8 +84,8 @@ const (
 // Limits of a write.
 const (
 	MaxKey   = replica.MaxKey   // bytes
-	MaxValue = replica.MaxValue // bytes of its CBOR
+	MaxValue = replica.MaxValue // bytes of the value in CBOR
 )
 
-// MaxUpdate is how many bytes of keys and values there may be in one Update.
+// MaxUpdate is the most bytes of keys and values in one Update.
 const MaxUpdate = 64 << 20

@@ -8,7 +8,7 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// maxQueued is the most bytes of writes that wait; more wait for room.
+// maxQueued is the most bytes of writes that wait; a further write waits for room.
 const maxQueued = 2 * MaxUpdate
 
 // A write waits to be decided.

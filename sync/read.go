@@ -8,8 +8,8 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// Get returns the value of a key, as this replica has it, which is the caller's. The
-// error is ErrNotFound if there is none.
+// Get returns the value of a key, as this replica has it. The value is the caller's. The error
+// is ErrNotFound if there is no such key.
 func (d *Dict) Get(key string) (any, error) {
 	e := d.pipeline.get(key)
 	if e == nil {
@@ -18,7 +18,7 @@ func (d *Dict) Get(key string) (any, error) {
 	return e.Decode()
 }
 
-// An Item is a key with its value and whose it is.
+// An Item is a key with its value and its lease.
 type Item struct {
 	Key   string
 	Value any
@@ -26,10 +26,10 @@ type Item struct {
 	Time  time.Time // when it was written, by its author's clock
 }
 
-// A Lease says whose a key is.
+// A Lease says who owns a key.
 type Lease = replica.Lease
 
-// Lease returns whose a key is. The error is ErrNotFound if there is no such key.
+// Lease returns the lease of a key. The error is ErrNotFound if there is no such key.
 func (d *Dict) Lease(key string) (Lease, error) {
 	e := d.pipeline.get(key)
 	if e == nil {
@@ -42,8 +42,8 @@ func (d *Dict) lease(e *replica.Entry) Lease {
 	return d.pipeline.lease(e)
 }
 
-// Item returns a key with its value and whose it is. The error is ErrNotFound if there
-// is no such key.
+// Item returns a key with its value and its lease. The error is ErrNotFound if there is no
+// such key.
 func (d *Dict) Item(key string) (Item, error) {
 	e := d.pipeline.get(key)
 	if e == nil {
@@ -60,8 +60,8 @@ func (d *Dict) item(e *replica.Entry) (Item, error) {
 // Len returns the number of keys.
 func (d *Dict) Len() int { return d.pipeline.usage().Keys }
 
-// Keys yields the keys in order. Like the other iterators it sees what changes while it
-// runs, or does not; for one moment's view see Copy.
+// Keys yields the keys in order. Like the other iterators it may or may not see what changes
+// while it runs. Copy returns the keys and values of one moment.
 func (d *Dict) Keys() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for e := range d.pipeline.entries("") {
@@ -95,7 +95,7 @@ func (d *Dict) Values() iter.Seq[any] {
 	}
 }
 
-// Items yields all there is to know of the keys that begin with a prefix, in order.
+// Items yields the keys that begin with a prefix, in order, with their values and leases.
 func (d *Dict) Items(prefix string) iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		for e := range d.pipeline.entries(prefix) {
@@ -107,7 +107,7 @@ func (d *Dict) Items(prefix string) iter.Seq[Item] {
 	}
 }
 
-// Copy returns all keys and values as they are at one moment.
+// Copy returns all keys and values of one moment.
 func (d *Dict) Copy() map[string]any {
 	entries := d.pipeline.snapshot()
 	m := make(map[string]any, len(entries))

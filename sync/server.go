@@ -41,7 +41,8 @@ func (s *server) serve(stream network.Stream) {
 	ctx, cancel := context.WithTimeout(s.life.Context(), sessionTime)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { stream.Reset() })()
-	if err := s.answer(ctx, newMessageStream(stream, s.syncer.verifier, s.syncer.clock)); err != nil && !errors.Is(err, errBusy) {
+	err := s.answer(ctx, newMessageStream(stream, s.syncer.verifier, s.syncer.clock))
+	if err != nil && !errors.Is(err, errBusy) {
 		stream.Reset()
 		s.log.Debug("session", "peer", p, "err", err)
 		return

@@ -9,30 +9,30 @@ import (
 
 // A Status is a snapshot of a dictionary.
 type Status struct {
-	Writer   string        // this peer and its incarnation, as others see who wrote
+	Writer   string        // the name under which this peer writes: its ID and incarnation
 	Lease    time.Duration // 0 without leasing
 	Keys     int
 	Bytes    int64 // of memory, roughly, that counts towards MaxBytes
 	MaxBytes int64
-	Full     bool   // more is known to others than there is room for here
+	Full     bool   // there is no room for records that others have
 	Waiting  int    // events that wait for earlier ones
 	Term     uint64 // the highest seen
 	Durable  bool   // it is kept on disk
-	Failed   error  // why nothing can be written any more
+	Failed   error  // why nothing can be written; nil if it can
 	Peers    []PeerStatus
 
-	Received uint64 // records in the batches that came
+	Received uint64 // records in batches of others
 	Rejected uint64 // batches and messages that no honest peer sends
-	Sessions uint64 // comparisons that this peer asked for
+	Sessions uint64 // that this peer has asked for
 }
 
 // A PeerStatus is how this replica stands with that of a neighbour.
 type PeerStatus struct {
 	Peer    peer.ID
-	InSync  time.Time // when the two were last found or made equal; zero for never
-	Busy    bool      // they are being compared
-	Refused error     // a *RefusedError if they have other leases
-	Skew    time.Duration
+	InSync  time.Time     // when the two were last found or made equal; zero for never
+	Busy    bool          // a session runs that this peer has asked for
+	Refused error         // a *RefusedError if they have other leases
+	Skew    time.Duration // of the neighbour's clock
 }
 
 // Status returns a snapshot, which is the caller's.
@@ -68,7 +68,7 @@ func (s *syncer) status() (list []PeerStatus) {
 	return list
 }
 
-// AwaitInSync returns when this replica has been in sync with a neighbour. Errors: those
-// of the mesh's AwaitNeighbour, a *RefusedError if all neighbours have refused,
-// ErrClosed, or the context's.
+// AwaitInSync returns when this replica has been in sync with a neighbour. Errors: those of
+// Mesh.AwaitNeighbour, a *RefusedError if all neighbours have refused, ErrClosed, or the
+// context's.
 func (d *Dict) AwaitInSync(ctx context.Context) error { return d.syncer.awaitInSync(ctx) }

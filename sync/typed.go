@@ -12,10 +12,10 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// Typed is a view of the keys of a dictionary that begin with a prefix, whose values are
-// all of one Go type. What the type's values are in CBOR must be of the data model: a
-// struct is a map by the names of its fields, or those in its cbor tags. Its methods may
-// be called concurrently.
+// Typed is a view of the keys of a dictionary that begin with a prefix, whose values are all of
+// one Go type. The values of the type must be of the data model in CBOR: a struct is a map by
+// the names of its fields, or the names in its cbor tags. Its methods may be called
+// concurrently.
 type Typed[K ~string, V any] struct {
 	dict   *Dict
 	prefix string
@@ -46,8 +46,7 @@ func (t *Typed[K, V]) setting(key K, v V) (replica.Op, error) {
 	return encoded(t.prefix+string(key), data)
 }
 
-// Get returns the value of a key. Errors: ErrNotFound, or one that says that the value is
-// of another type.
+// Get returns the value of a key. Errors: ErrNotFound, or the value is of another type.
 func (t *Typed[K, V]) Get(key K) (v V, err error) {
 	e := t.dict.pipeline.get(t.prefix + string(key))
 	if e == nil {
@@ -80,8 +79,7 @@ func (t *Typed[K, V]) Delete(ctx context.Context, key K, opts ...WriteOption) er
 	return t.dict.Delete(ctx, t.prefix+string(key), opts...)
 }
 
-// All yields keys and values in the order of the keys; those of another type are passed
-// over.
+// All yields keys and values in the order of the keys, without those of another type.
 func (t *Typed[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for e := range t.dict.pipeline.entries(t.prefix) {

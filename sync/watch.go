@@ -10,33 +10,34 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// A ChangeKind says what became of a key.
+// A ChangeKind says what happened to a key.
 type ChangeKind string
 
 // The kinds of changes.
 const (
-	Updated ChangeKind = "update" // it has another value, or owner, or was there when the watch began
+	Updated ChangeKind = "update" // the key has another value or owner, or was there when the watch began
 	Deleted ChangeKind = "delete"
-	Reset   ChangeKind = "reset" // changes were missed: what is there follows anew, and nothing else is
+	Reset   ChangeKind = "reset" // changes were missed; all keys that are there follow
 )
 
-// A Change is what became of a key.
+// A Change is what happened to a key.
 type Change struct {
 	Kind     ChangeKind
 	Key      string
 	Value    any       // update: the value now
-	Old      any       // the value before; nil if there was none, or the change is what the watch began with
-	Owner    string    // update: who has the key; delete: who had it. Peer ID, or legacy:<subnet>/<id>
+	Old      any       // the value before; nil if there was none, or if the watch began with this change
+	Owner    string    // update: the owner; delete: the last owner. Peer ID, or legacy:<subnet>/<id>
 	Term     uint64    // update: of the lease
-	Time     time.Time // update: when it was written, by its author's clock; delete: when this peer heard of it
-	Revision Revision  // to go on from here
+	Time     time.Time // update: when it was written, by the clock of its writer; delete: when this peer heard of it
+	Revision Revision  // from which Watch goes on after this change
 }
 
-// Watch yields what there is of the keys that begin with a prefix, and from then on what
-// changes. With a revision it yields what has changed since; if that is not remembered
-// any more (8192 changes or 16 MiB are, until the end of the run), and likewise if the
-// loop lags further behind than that, it yields a Reset and begins anew. It ends with
-// the context's error, or ErrClosed, or when the loop is left.
+// Watch yields the keys that begin with a prefix, and from then on what changes. With a
+// revision it yields what has changed since.
+//
+// A replica remembers 8192 changes or 16 MiB, until it is closed. If a revision or the loop is
+// further behind than that, Watch yields a Reset and begins anew. The last error is the
+// context's, or ErrClosed. Nothing follows after the loop was left.
 func (d *Dict) Watch(ctx context.Context, prefix string, from Revision) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		w := &watcher{pipeline: d.pipeline, clock: d.clock, prefix: prefix, yield: yield}
@@ -68,6 +69,7 @@ type watcher struct {
 	yield    func(Change, error) bool
 }
 
+// emit yields a change.
 func (w *watcher) emit(c Change) error {
 	if !w.yield(c, nil) {
 		return errLeft
@@ -83,8 +85,8 @@ func (w *watcher) anew() (at uint64, err error) {
 	return w.all()
 }
 
-// all yields what there is, and returns the revision that it is of. What changes
-// meanwhile is left to more.
+// all yields what is there, and returns the revision of that. What changes meanwhile is left to
+// more.
 func (w *watcher) all() (at uint64, err error) {
 	at = w.pipeline.revision()
 	for e := range w.pipeline.entries(w.prefix) {

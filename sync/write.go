@@ -10,10 +10,10 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// Set gives a key a value, which becomes this peer's for a lease. It returns when that
-// is on disk, if the dictionary has a directory; then it goes to the other members.
+// Set gives a key a value, which belongs to this peer for a lease. It returns when the write is
+// on disk, if the dictionary has a directory. The write is then sent to the other members.
 //
-// Errors: *LeaseError if the key is another's, *TypeError, ErrTooLarge, ErrFull,
+// Errors: *LeaseError if another owner has the key, *TypeError, ErrTooLarge, ErrFull,
 // ErrRefused if no neighbour has the same leases, ErrStore if the disk does not take it,
 // ErrClosed, or the context's. After the context's error the write may still happen.
 func (d *Dict) Set(ctx context.Context, key string, v any, opts ...WriteOption) error {
@@ -24,7 +24,7 @@ func (d *Dict) Set(ctx context.Context, key string, v any, opts ...WriteOption) 
 	return d.do(ctx, "set", len(o.Key)+len(o.Value), opts, func(*replica.Replica) ([]replica.Op, error) { return []replica.Op{o}, nil })
 }
 
-// setting checks a key and a value.
+// setting returns the operation that sets a key, after it has checked key and value.
 func setting(key string, v any) (replica.Op, error) {
 	data, err := value.Encode(v)
 	if err != nil {
@@ -33,7 +33,7 @@ func setting(key string, v any) (replica.Op, error) {
 	return encoded(key, data)
 }
 
-// encoded checks a key, and the size of a value.
+// encoded returns the operation that sets a key, after it has checked their sizes.
 func encoded(key string, data []byte) (replica.Op, error) {
 	switch {
 	case len(key) > MaxKey:
@@ -60,8 +60,8 @@ func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOptio
 	return err
 }
 
-// Update gives several keys their values, all or none of them: with an error nothing has
-// changed. Others may see one before another. Errors: those of Set.
+// Update gives several keys their values, all or none of them: after an error nothing has
+// changed. Other members may see one before another. Errors: those of Set.
 func (d *Dict) Update(ctx context.Context, items map[string]any, opts ...WriteOption) error {
 	ops := make([]replica.Op, 0, len(items))
 	for _, key := range slices.Sorted(maps.Keys(items)) {
@@ -103,9 +103,9 @@ func (d *Dict) Pop(ctx context.Context, key string, opts ...WriteOption) (any, e
 	return held.Decode()
 }
 
-// PopItem removes a key that this peer may write, the first if there are several, and
-// returns it with the value that it had. Errors: ErrNotFound if there is no key,
-// *LeaseError if all are others', and those of Set.
+// PopItem removes the first key that this peer may write. It returns the key and the value
+// that it had. Errors: ErrNotFound if there is no key, *LeaseError if others own all keys, and
+// those of Set.
 func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, error) {
 	var held *replica.Entry
 	err := d.do(ctx, "pop item", 0, opts, func(r *replica.Replica) ([]replica.Op, error) {
@@ -125,9 +125,9 @@ func (d *Dict) PopItem(ctx context.Context, opts ...WriteOption) (string, any, e
 	return held.Key, v, err
 }
 
-// ApplyDelta puts the entries of a map into the map that a key has as its value, one
-// level deep; a key that is not there has an empty one. Errors: ErrNoMap if the value
-// is something else, and those of Set.
+// ApplyDelta sets entries of the map that is the value of a key, one level deep. If the key is
+// not there it gets the entries as its value. Errors: ErrNoMap if the value is something else,
+// and those of Set.
 func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any, opts ...WriteOption) error {
 	checked, err := setting(key, delta)
 	if err != nil {
