@@ -85,7 +85,8 @@ func askRing(ctx context.Context, addr string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	n, _ := legacy.NewDHT(legacy.Config{Network: legacy.Network{Kind: Chord, Version: wire.V4, Subnet: string(Chord), Transport: Plaintext, K: 6}, Salt: "check"})
+	network := legacy.Network{Kind: Chord, Version: wire.V4, Subnet: string(Chord), Transport: Plaintext, K: 6}
+	n, _ := legacy.NewDHT(legacy.Config{Network: network, Salt: "check"})
 	body, err := say(p, legacy.NewPacer(wire.V4, n.ID()).Question(time.Now()))
 	if err != nil {
 		return Found{}, ErrSaysNothing
@@ -94,7 +95,10 @@ func askRing(ctx context.Context, addr string) (Found, error) {
 	if err != nil || m.Sub() != wire.Peers {
 		return Found{}, ErrSaysNothing
 	}
-	return Found{Transport: Plaintext, Version: wire.V4.String(), Language: wire.Python.String(), ID: m.Sender, Network: "chord, with any k"}, nil
+	return Found{
+		Transport: Plaintext, Version: wire.V4.String(), Language: wire.Python.String(), ID: m.Sender,
+		Network: "chord, with any k",
+	}, nil
 }
 
 // say writes one frame, and returns the first one that comes back.
@@ -142,6 +146,7 @@ func interpret(t Transport, body []byte, subnets []string) (Found, error) {
 	}
 	e := legacy.Identify(v, g, subnets...)
 	return Found{
-		Transport: t, Version: e.Version, Language: g.Language.String(), ID: g.ID, Addr: g.Addr.String(), SubnetID: g.SubnetID, Network: e.Matches,
+		Transport: t, Version: e.Version, Language: g.Language.String(), ID: g.ID, Addr: g.Addr.String(),
+		SubnetID: g.SubnetID, Network: e.Matches,
 	}, nil
 }

@@ -104,19 +104,41 @@ var (
 	ErrLeased     = legacy.ErrLeased
 )
 
-// What a node says, and what it is told; see the types of the same name.
-type (
-	LeaseError    = legacy.LeaseError
-	RefusedError  = legacy.RefusedError
-	Message       = legacy.Message
-	Change        = legacy.Change
-	Event         = legacy.Event
-	Peer          = legacy.Peer
-	WriteConflict = legacy.WriteConflict
-	KeyNotice     = legacy.KeyNotice
-	Presence      = legacy.Presence
-	Drop          = legacy.Drop
-)
+// A LeaseError is an ErrLeased. It names the Key, its Owner (an ID) and Until when the owner holds the lease.
+type LeaseError = legacy.LeaseError
+
+// A RefusedError says that a node is of another network. It has the ID of the node, the Version that it speaks ("0.6
+// or 0.7" if no name fits its network), the SubnetID as it travels, and in Matches the network, if a usual name fits.
+type RefusedError = legacy.RefusedError
+
+// A Message is what another node has sent: From is the ID that the node claims, ID that of the message, Time by the
+// sender's clock in seconds of UTC, Kind KindBroadcast or KindWhisper. Packets are nil, bool, int64, uint64, float64,
+// string, []byte, []any or map[string]any; in 0.4 and 0.5 they are []byte.
+type Message = legacy.Message
+
+// A Change is a write or delete (Deleted) of a Key of the dictionary, by this node or another: the new Value, the ID of
+// its Owner, and the Time of the write.
+type Change = legacy.Change
+
+// An Event is what happened to a connection (Kind, Peer, and Err if it is lost or refused) or to the table (Kind, Key).
+type Event = legacy.Event
+
+// A Peer is an old node that is connected: its ID, the Addr (host:port) at which it says that it listens, the Remote
+// address of the connection, its Language (py, js or nothing), whether this node has dialled (Outgoing), and Since when.
+type Peer = legacy.Peer
+
+// A WriteConflict is a write that a sync node has not accepted, since another node owns the Key: the ID of its Sender,
+// the Value (nil for a delta), and its Time. Its sender takes itself for the owner.
+type WriteConflict = legacy.WriteConflict
+
+// A KeyNotice says that a Key of a table was written, or Deleted.
+type KeyNotice = legacy.KeyNotice
+
+// A Presence says that there is another bridge: its ID, and the Tag of its native network.
+type Presence = legacy.Presence
+
+// A Drop is why something was not passed on, or not taken. Its String says so.
+type Drop = legacy.Drop
 
 // Kinds of a message.
 const (
@@ -175,7 +197,9 @@ func (o *Options) Complete() (legacy.Network, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	network := legacy.Network{Kind: o.Kind, Version: v, Subnet: o.Subnet, Transport: o.Transport, NoLeasing: o.NoLeasing, K: o.K}
+	network := legacy.Network{
+		Kind: o.Kind, Version: v, Subnet: o.Subnet, Transport: o.Transport, NoLeasing: o.NoLeasing, K: o.K,
+	}
 	switch {
 	case o.Kind != Mesh && o.Kind != Sync && o.Kind != Chord:
 		return network, fmt.Errorf("no kind %q: mesh, sync or chord", o.Kind)

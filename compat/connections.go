@@ -43,7 +43,8 @@ func (cs *connections) take(p pipe, addr string) (*conn, error) {
 		s, out := core.Open(now, addr != "", p.remote())
 		c.session = s
 		cs.add(c)
-		w := &writer{out: c.out, pipe: p, pacer: legacy.NewPacer(core.Network().Version, core.ID()), more: func() bool { return cs.introduce(c) }}
+		pacer := legacy.NewPacer(core.Network().Version, core.ID())
+		w := &writer{out: c.out, pipe: p, pacer: pacer, more: func() bool { return cs.introduce(c) }}
 		cs.life.Go(func() { cs.read(c) })
 		cs.life.Go(func() { w.run(c.end) })
 		return out, nil
@@ -58,7 +59,9 @@ func (cs *connections) take(p pipe, addr string) (*conn, error) {
 // read runs the reading side of a connection, and then forgets the connection.
 func (cs *connections) read(c *conn) {
 	why := c.read(func(body []byte) error {
-		return cs.engine.do(func(now time.Time) (legacy.Effects, error) { return cs.engine.core.Receive(now, c.session, body), nil })
+		return cs.engine.do(func(now time.Time) (legacy.Effects, error) {
+			return cs.engine.core.Receive(now, c.session, body), nil
+		})
 	})
 	cs.remove(c)
 	cs.engine.do(func(now time.Time) (legacy.Effects, error) {

@@ -41,7 +41,9 @@ func OpenGhost(ctx context.Context, opts Options, id string) (*MeshNode, error) 
 }
 
 // openNode makes a node with a core of some kind. Found, if it is not nil, is called with lookups that are over.
-func openNode(opts Options, kind Kind, ghost string, newCore func(legacy.Config) *legacy.Node, found func([]*legacy.Lookup)) (*MeshNode, error) {
+func openNode(
+	opts Options, kind Kind, ghost string, newCore func(legacy.Config) *legacy.Node, found func([]*legacy.Lookup),
+) (*MeshNode, error) {
 	if opts.Kind == "" {
 		opts.Kind = kind
 	}
@@ -58,7 +60,8 @@ func openNode(opts Options, kind Kind, ghost string, newCore func(legacy.Config)
 		return nil, fmt.Errorf("compat: %w", err)
 	}
 	core := newCore(legacy.Config{
-		Network: network, Addr: addr, Salt: rand.Text(), Ghost: ghost, Autodial: opts.Autodial, Compression: opts.Compression, HelloDelay: opts.HelloDelay,
+		Network: network, Addr: addr, Salt: rand.Text(), Ghost: ghost,
+		Autodial: opts.Autodial, Compression: opts.Compression, HelloDelay: opts.HelloDelay,
 	})
 	n.id = core.ID()
 	n.engine = newEngine(core)
@@ -90,7 +93,8 @@ func openNode(opts Options, kind Kind, ghost string, newCore func(legacy.Config)
 	return n, nil
 }
 
-// listen opens the listener, if there is to be one, and returns the address that others are told, and what accepts them.
+// listen opens the listener, if Options.Listen asks for one. It returns the address that others are told, and what
+// accepts them.
 func (n *MeshNode) listen(opts *Options) (addr wire.Addr, serve func() error, err error) {
 	if opts.Advertise != "" {
 		if addr, err = ParseAddr(opts.Advertise); err != nil {

@@ -152,11 +152,14 @@ func listenPipes(t Transport, addr string, accept func(pipe)) (net.Listener, fun
 	switch t {
 	case WebSocket:
 		up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }} // browser nodes come from anywhere
-		srv := &http.Server{ReadHeaderTimeout: legacy.GreetTime, IdleTimeout: legacy.GreetTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler := func(w http.ResponseWriter, r *http.Request) {
 			if ws, err := up.Upgrade(w, r, nil); err == nil {
 				accept(newSocket(ws))
 			}
-		})}
+		}
+		srv := &http.Server{
+			ReadHeaderTimeout: legacy.GreetTime, IdleTimeout: legacy.GreetTime, Handler: http.HandlerFunc(handler),
+		}
 		return l, func() error {
 			defer srv.Close() // connections that are not WebSockets yet
 			return srv.Serve(l)

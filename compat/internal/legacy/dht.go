@@ -13,10 +13,11 @@ const maxKeys = 1 << 20 // announced keys that are remembered
 // and is serialized with it.
 type DHT struct {
 	plain
-	node   *Node
-	ring   ring
-	self   *big.Int
-	stores bool
+	node    *Node
+	version wire.Version
+	ring    ring
+	self    *big.Int
+	stores  bool
 
 	copies  copies
 	keys    map[string]bool // that nodes have announced
@@ -45,7 +46,10 @@ type question struct {
 // NewDHT makes a node of a chord network.
 func NewDHT(cfg Config) (*Node, *DHT) {
 	n := NewNode(cfg)
-	t := &DHT{node: n, ring: ringBits, copies: copies{at: map[place]any{}}, keys: map[string]bool{}, asked: map[place][]question{}}
+	t := &DHT{
+		node: n, version: cfg.Version, ring: ringBits,
+		copies: copies{at: map[place]any{}}, keys: map[string]bool{}, asked: map[place][]question{},
+	}
 	id, _ := wire.ParseBase58(n.id) // which NodeID has made
 	if t.narrow() {
 		t.ring = ring(cfg.K)
@@ -86,7 +90,7 @@ func (t *DHT) find(p *big.Int) (s *Session, known bool) {
 }
 
 // narrow reports whether the ring is that of 0.4, on which only nodes that store say who they are.
-func (t *DHT) narrow() bool { return t.node.net.Version == wire.V4 }
+func (t *DHT) narrow() bool { return t.version == wire.V4 }
 
 func (t *DHT) asks() bool { return t.narrow() && !t.stores }
 
@@ -115,7 +119,7 @@ func placeOf(args []any) place {
 // encodePlace returns the method and key of a place as another node has them. py has bytes where js has text.
 func (t *DHT) encodePlace(s *Session, pl place) (method, key any) {
 	switch {
-	case t.node.net.Version < wire.V6, t.node.net.Version == wire.V6 && s.peer.Language == wire.Python:
+	case t.version < wire.V6, t.version == wire.V6 && s.peer.Language == wire.Python:
 		return []byte(pl.method), []byte(pl.key)
 	case s.peer.Language == wire.Python:
 		return []byte(pl.method), pl.key
@@ -139,7 +143,7 @@ func (t *DHT) put(now time.Time, from *Session, pl place, v any) {
 	if !t.stores {
 		return
 	}
-	if !t.copies.set(t.node.net.Version, pl, v) {
+	if !t.copies.set(t.version, pl, v) {
 		t.node.Drop(DropFull)
 	}
 }

@@ -45,7 +45,7 @@ func (t *DHT) validate(m *wire.Message, flooded bool) (ok, mine bool) {
 
 // refuses withholds the news of a deleted key from 0.5, where py closes the connection on it.
 func (t *DHT) refuses(s *Session, m *wire.Message) Drop {
-	if t.node.net.Version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
+	if t.version == wire.V5 && m.Sub() == wire.Notify && len(m.Args()) == 2 {
 		return DropDelete
 	}
 	return 0

@@ -14,7 +14,7 @@ func (t *DHT) Write(now time.Time, key string, v any) (Effects, error) {
 }
 
 func (t *DHT) write(now time.Time, key string, v any) error {
-	if t.node.net.Version == wire.V6 && !Absent(wire.V6, v) && !Storable(wire.V6, v) {
+	if t.version == wire.V6 && !Absent(wire.V6, v) && !Storable(wire.V6, v) {
 		return fmt.Errorf("%w: py of 0.6 cannot look up lists and maps", ErrValue)
 	}
 	places := t.ring.places(key)
@@ -44,7 +44,7 @@ func (t *DHT) added(now time.Time, key string) error {
 func (t *DHT) Delete(now time.Time, key string, l *Lookup) (Effects, error) {
 	for i, pl := range l.places {
 		if l.values[i] != nil {
-			t.put(now, nil, pl, DeleteValue(t.node.net.Version))
+			t.put(now, nil, pl, DeleteValue(t.version))
 		}
 	}
 	if t.narrow() {

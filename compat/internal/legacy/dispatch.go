@@ -185,7 +185,9 @@ func (n *Node) handle(now time.Time, s *Session, m *wire.Message) {
 		if m.Main() != wire.Broadcast && m.Main() != wire.Waterfall {
 			kind = KindWhisper
 		}
-		n.out.Messages = append(n.out.Messages, Message{From: m.Sender, ID: messageID(m), Time: time.Unix(m.Time, 0).UTC(), Kind: kind, Packets: listToGo(args)})
+		n.out.Messages = append(n.out.Messages, Message{
+			From: m.Sender, ID: messageID(m), Time: time.Unix(m.Time, 0).UTC(), Kind: kind, Packets: listToGo(args),
+		})
 	}
 }
 

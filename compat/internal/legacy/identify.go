@@ -43,7 +43,9 @@ func Candidates(v wire.Version, names ...string) (list []Network) {
 // variants returns the networks with a name.
 func variants(v wire.Version, name string) []Network {
 	list := []Network{
-		{Kind: Mesh, Version: v, Subnet: name}, {Kind: Sync, Version: v, Subnet: name}, {Kind: Sync, Version: v, Subnet: name, NoLeasing: true},
+		{Kind: Mesh, Version: v, Subnet: name},
+		{Kind: Sync, Version: v, Subnet: name},
+		{Kind: Sync, Version: v, Subnet: name, NoLeasing: true},
 	}
 	if v == wire.V4 {
 		for k := 1; k <= 32; k++ {

@@ -9,7 +9,9 @@ import (
 
 // BroadcastAs broadcasts packets on behalf of a sender, and reports whether they are news. The tag tells messages
 // apart that say the same within a second. Errors: those of encoding.
-func (n *Node) BroadcastAs(now time.Time, sender string, at int64, tag string, packets []any) (out Effects, news bool, err error) {
+func (n *Node) BroadcastAs(
+	now time.Time, sender string, at int64, tag string, packets []any,
+) (out Effects, news bool, err error) {
 	m := wire.New(n.net.Version, wire.Broadcast, wire.Broadcast, packets...)
 	m.Sender, m.Time, m.Tail = sender, at, []byte(tag)
 	news, err = n.sendAs(now, m, sender+tag)

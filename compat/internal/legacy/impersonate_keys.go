@@ -13,14 +13,14 @@ import (
 // nodes would drop it. If there is none left within a minute, the write is dropped.
 func (d *SyncMap) writeAs(now time.Time, key string, e Entry) (int64, error) {
 	step := int64(1)
-	if !IsGhost(e.Owner) && d.node.net.Version.Typed() {
+	if !IsGhost(e.Owner) && d.version.Typed() {
 		step = 2
 		e.Time = now.Unix() + step
 		if even := e.Time%2 == 0; even != e.OwnerText {
 			e.Time++
 		}
 	}
-	m := wire.New(d.node.net.Version, wire.Broadcast, wire.Store, []byte(key), e.Value)
+	m := wire.New(d.version, wire.Broadcast, wire.Store, []byte(key), e.Value)
 	m.Sender, m.SenderBin, m.Time = e.Owner, !e.OwnerText, e.Time
 	for {
 		sent, err := d.node.sendAs(now, m, e.Owner)
@@ -38,14 +38,14 @@ func (d *SyncMap) writeAs(now time.Time, key string, e Entry) (int64, error) {
 // sendToOwner sends an entry to its owner, if that is not connected: no node passes a broadcast on to its own sender.
 // A delete is not sent, since the owner tells what it holds to any node that connects.
 func (d *SyncMap) sendToOwner(now time.Time, key string, e Entry) {
-	if IsGhost(e.Owner) || d.node.members[e.Owner] != nil || Deletes(d.node.net.Version, e.Value) {
+	if IsGhost(e.Owner) || d.node.members[e.Owner] != nil || Deletes(d.version, e.Value) {
 		return
 	}
 	if d.node.postbox.full() {
 		d.node.Drop(DropNoWay)
 		return
 	}
-	m := wire.New(d.node.net.Version, wire.Whisper, wire.Store, []byte(key), e.Value)
+	m := wire.New(d.version, wire.Whisper, wire.Store, []byte(key), e.Value)
 	m.Sender, m.SenderBin = e.Owner, !e.OwnerText
 	d.node.postbox.add(parked{to: e.Owner, m: m, since: now})
 }

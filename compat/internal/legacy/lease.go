@@ -20,7 +20,7 @@ func (d *SyncMap) accepts(now time.Time, key string, b Entry, delta bool) bool {
 		return true
 	case a.Time == b.Time && a.Owner > b.Owner:
 		return true
-	case d.node.net.Version == wire.V4:
+	case d.version == wire.V4:
 		return !d.leasing || a.Time > b.Time // in 0.4 the older of two wins
 	default:
 		return !d.leasing && (delta || a.Time < b.Time)
@@ -47,7 +47,9 @@ func (d *SyncMap) writeTime(now time.Time, key string) time.Time {
 // checkOwner returns a *LeaseError if this node may not write a key.
 func (d *SyncMap) checkOwner(now time.Time, key string, delta bool) error {
 	e, held := d.entries[key]
-	if !held || d.accepts(now, key, Entry{Owner: d.node.id, OwnerText: true, Time: d.writeTime(now, key).Unix()}, delta) && (e.Owner == d.node.id || e.Time != now.Unix() || !d.leasing) {
+	mine := Entry{Owner: d.node.id, OwnerText: true, Time: d.writeTime(now, key).Unix()}
+	tie := d.leasing && e.Owner != d.node.id && e.Time == now.Unix() // which not all nodes survive
+	if !held || d.accepts(now, key, mine, delta) && !tie {
 		return nil
 	}
 	return &LeaseError{Key: key, Owner: e.Owner, Until: time.Unix(e.Time, 0).Add(Lease).UTC()}

@@ -33,9 +33,12 @@ type Node struct {
 // NewNode makes a node of a mesh network, or of a network of any kind if it is a ghost.
 func NewNode(cfg Config) *Node {
 	n := &Node{table: newTable(), ext: plain{}, autodial: cfg.Autodial, silence: cfg.HelloDelay}
-	n.sender = sender{identity: identity{net: cfg.Network, subnetID: cfg.Network.ID(), addr: cfg.Addr}, filter: plain{}, history: newHistory()}
+	n.identity = identity{net: cfg.Network, subnetID: cfg.Network.ID(), addr: cfg.Addr}
+	n.filter, n.history = plain{}, newHistory()
 	if cfg.Compression {
-		n.methods = slices.DeleteFunc(slices.Clone(wire.Methods), func(m wire.Method) bool { return m == wire.Snappy && n.net.Version == wire.V4 })
+		n.methods = slices.DeleteFunc(slices.Clone(wire.Methods), func(m wire.Method) bool {
+			return m == wire.Snappy && n.net.Version == wire.V4
+		})
 	}
 	n.id = wire.NodeID(cfg.Addr.Host, cfg.Addr.Port, n.subnetID, cfg.Salt)
 	if cfg.Ghost != "" {

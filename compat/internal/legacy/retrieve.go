@@ -37,7 +37,7 @@ func (t *DHT) retrieve(now time.Time, s *Session, args []any) {
 	pl := placeOf(args)
 	if target, known := t.at(pl); known && target != nil && target != s {
 		t.ask(now, pl, question{from: s, args: args, since: now})
-		if t.node.net.Version == wire.V7 {
+		if t.version == wire.V7 {
 			t.answer(now, s, args, nil)
 		}
 		return
@@ -53,10 +53,10 @@ func (t *DHT) answer(now time.Time, s *Session, args []any, v any) {
 	if t.narrow() {
 		sub = wire.Response
 	}
-	if v == nil && t.node.net.Version == wire.V6 {
+	if v == nil && t.version == wire.V6 {
 		return
 	}
-	if v == nil && t.node.net.Version < wire.V6 {
+	if v == nil && t.version < wire.V6 {
 		v = []byte{}
 	}
 	if s.peer.Language == wire.Python && len(t.answers) < maxWaiting {
@@ -83,7 +83,7 @@ func (t *DHT) ask(now time.Time, pl place, q question) {
 
 // retrieved hands a copy to all who wait for it. In 0.7 an answer of nothing is not final.
 func (t *DHT) retrieved(now time.Time, pl place, v any) {
-	if Absent(t.node.net.Version, v) {
+	if Absent(t.version, v) {
 		v = nil
 	}
 	for _, q := range t.asked[pl] {
@@ -91,11 +91,11 @@ func (t *DHT) retrieved(now time.Time, pl place, v any) {
 			q.l.answer(q.index, t.copies.at[pl]) // a node that has left the ring may have given it to this one
 		} else if q.l != nil {
 			q.l.answer(q.index, v)
-		} else if v != nil || t.node.net.Version != wire.V7 {
+		} else if v != nil || t.version != wire.V7 {
 			t.answer(now, q.from, q.args, v)
 		}
 	}
-	if v != nil || t.node.net.Version != wire.V7 {
+	if v != nil || t.version != wire.V7 {
 		delete(t.asked, pl)
 	}
 	t.advance(now)
@@ -136,14 +136,16 @@ func (t *DHT) advance(now time.Time) {
 		}
 	}
 	t.lookups = slices.DeleteFunc(t.lookups, func(l *Lookup) bool {
-		if !l.advance(now, t.node.net.Version) {
+		if !l.advance(now, t.version) {
 			return false
 		}
 		t.node.out.Found = append(t.node.out.Found, l)
 		return true
 	})
 	for pl, list := range t.asked {
-		list = slices.DeleteFunc(list, func(q question) bool { return now.Sub(q.since) >= LookupTime || q.l != nil && q.l.over })
+		list = slices.DeleteFunc(list, func(q question) bool {
+			return now.Sub(q.since) >= LookupTime || q.l != nil && q.l.over
+		})
 		if t.asked[pl] = list; len(list) == 0 {
 			delete(t.asked, pl)
 		}

@@ -105,7 +105,9 @@ func (n *sender) forward(now time.Time, s *Session, m *wire.Message) {
 		return
 	}
 	paced := n.net.Version > wire.V4 && s.peer.Language != wire.JavaScript
-	n.out.Frames = append(n.out.Frames, Frame{To: s, Body: body, Paced: paced, Answer: m.Sub() == wire.Peers, Asks: isGreeting(m)})
+	n.out.Frames = append(n.out.Frames, Frame{
+		To: s, Body: body, Paced: paced, Answer: m.Sub() == wire.Peers, Asks: isGreeting(m),
+	})
 }
 
 // sendHandshake tells the other who this node is.

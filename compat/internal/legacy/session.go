@@ -35,7 +35,10 @@ type Session struct {
 
 // Peer returns who the other is.
 func (s *Session) Peer() Peer {
-	return Peer{ID: s.peer.ID, Addr: s.peer.Addr.String(), Remote: s.remote, Language: s.peer.Language.String(), Outgoing: s.outgoing, Since: s.since}
+	return Peer{
+		ID: s.peer.ID, Addr: s.peer.Addr.String(), Remote: s.remote, Language: s.peer.Language.String(),
+		Outgoing: s.outgoing, Since: s.since,
+	}
 }
 
 // listed returns where the other is. py 3 knows nodes of py by bytes, and dials them again if they are listed by text.

@@ -19,7 +19,7 @@ func (t *DHT) Join(now time.Time) Effects {
 		return t.node.take()
 	}
 	for _, s := range t.node.sessions() {
-		t.node.send(now, s, wire.Whisper, wire.Peers, t.node.net.Version.PeersArg(t.node.listed(s)))
+		t.node.send(now, s, wire.Whisper, wire.Peers, t.version.PeersArg(t.node.listed(s)))
 		t.node.send(now, s, wire.Whisper, wire.Handshake, t.node.text(t.leeching()))
 	}
 	return t.node.take()

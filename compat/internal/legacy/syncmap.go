@@ -16,6 +16,7 @@ const (
 type SyncMap struct {
 	plain
 	node    *Node
+	version wire.Version
 	leasing bool
 	entries map[string]Entry
 	bytes   int
@@ -24,7 +25,7 @@ type SyncMap struct {
 // NewSyncMap makes a node of a sync network.
 func NewSyncMap(cfg Config) (*Node, *SyncMap) {
 	n := NewNode(cfg)
-	d := &SyncMap{node: n, leasing: !cfg.NoLeasing, entries: map[string]Entry{}}
+	d := &SyncMap{node: n, version: cfg.Version, leasing: !cfg.NoLeasing, entries: map[string]Entry{}}
 	n.extend(d)
 	return n, d
 }
@@ -71,7 +72,7 @@ func (d *SyncMap) apply(key string, e Entry) {
 	if !d.store(key, e) {
 		return
 	}
-	c := Change{Key: key, Owner: e.Owner, Time: time.Unix(e.Time, 0).UTC(), Deleted: Deletes(d.node.net.Version, e.Value)}
+	c := Change{Key: key, Owner: e.Owner, Time: time.Unix(e.Time, 0).UTC(), Deleted: Deletes(d.version, e.Value)}
 	if !c.Deleted {
 		c.Value = ToGo(e.Value)
 	}
@@ -81,7 +82,7 @@ func (d *SyncMap) apply(key string, e Entry) {
 // store stores or deletes an entry. It reports whether that is a change.
 func (d *SyncMap) store(key string, e Entry) bool {
 	old, held := d.entries[key]
-	if Deletes(d.node.net.Version, e.Value) {
+	if Deletes(d.version, e.Value) {
 		if held {
 			d.bytes -= len(key) + old.size()
 			delete(d.entries, key)

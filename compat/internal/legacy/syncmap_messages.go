@@ -17,12 +17,12 @@ func (d *SyncMap) introduce(now time.Time, s *Session, key string) {
 	}
 	var owner, when any = []byte(e.Owner), []byte(wire.TimeText(e.Time))
 	switch {
-	case d.node.net.Version == wire.V7:
+	case d.version == wire.V7:
 		when = e.Time
-	case d.node.net.Version == wire.V6 && s.peer.Language != wire.Python:
+	case d.version == wire.V6 && s.peer.Language != wire.Python:
 		when = wire.TimeText(e.Time)
 	}
-	if d.node.net.Version.Typed() && e.OwnerText {
+	if d.version.Typed() && e.OwnerText {
 		owner = e.Owner
 	}
 	d.node.send(now, s, wire.Whisper, wire.Store, []byte(key), e.Value, owner, when)
@@ -86,16 +86,17 @@ func (d *SyncMap) refuses(s *Session, m *wire.Message) Drop {
 	key, _ := wire.Text(args[0])
 	e, held := d.entries[key]
 	_, isMap := e.Value.(wire.Map)
-	short := len(args) == 2 && (m.Sub() == wire.Store || m.Sub() == wire.Delta)
+	py := s.peer.Language == wire.Python
+	write := len(args) == 2 && (m.Sub() == wire.Store || m.Sub() == wire.Delta)
 	switch sub := m.Sub(); {
 	case sub == wire.Delta && held && !isMap:
 		return DropDelta
-	case short && held && d.node.net.Version.Typed() && s.peer.Language == wire.Python && e.Time == m.Time && e.OwnerText == m.SenderBin:
+	case py && d.version.Typed() && write && held && e.Time == m.Time && e.OwnerText == m.SenderBin:
 		return DropConflict
-	case sub != wire.Store || !Deletes(d.node.net.Version, args[1]):
-	case d.node.net.Version == wire.V7 && s.peer.Language == wire.JavaScript:
+	case sub != wire.Store || !Deletes(d.version, args[1]):
+	case d.version == wire.V7 && s.peer.Language == wire.JavaScript:
 		return DropDelete
-	case s.peer.Language == wire.Python && !s.knows[key]:
+	case py && !s.knows[key]:
 		return DropDelete
 	}
 	return 0
@@ -108,7 +109,7 @@ func (d *SyncMap) noteSent(s *Session, m *wire.Message) {
 		return
 	}
 	key, _ := wire.Text(args[0])
-	if m.Sub() == wire.Store && Deletes(d.node.net.Version, args[1]) {
+	if m.Sub() == wire.Store && Deletes(d.version, args[1]) {
 		delete(s.knows, key)
 	} else if len(s.knows) < MaxKnown {
 		s.knows[key] = true
@@ -123,7 +124,7 @@ func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
 		d.noteSent(s, m)
 		key, e, _ := d.snapshot(args)
 		switch old, held := d.entries[key]; {
-		case (!held || falsy(old.Value)) && !Deletes(d.node.net.Version, e.Value) && d.accepts(now, key, e, false):
+		case (!held || falsy(old.Value)) && !Deletes(d.version, e.Value) && d.accepts(now, key, e, false):
 			d.apply(key, e)
 		case held && e.Owner != old.Owner && !SameValue(e.Value, old.Value):
 			d.conflict(key, e)
@@ -152,7 +153,9 @@ func (d *SyncMap) handle(now time.Time, s *Session, m *wire.Message) bool {
 // conflict adds a WriteConflict to the effects, unless a ghost has written.
 func (d *SyncMap) conflict(key string, e Entry) {
 	if !IsGhost(e.Owner) {
-		d.node.out.Conflicts = append(d.node.out.Conflicts, WriteConflict{Key: key, Sender: e.Owner, SenderText: e.OwnerText, Value: ToGo(e.Value), Time: e.Time})
+		d.node.out.Conflicts = append(d.node.out.Conflicts, WriteConflict{
+			Key: key, Sender: e.Owner, SenderText: e.OwnerText, Value: ToGo(e.Value), Time: e.Time,
+		})
 	}
 }
 

@@ -29,7 +29,7 @@ func (d *SyncMap) Delete(now time.Time, key string) (Effects, error) {
 	if _, held := d.entries[key]; !held {
 		return Effects{}, ErrNotFound
 	}
-	return d.Write(now, key, DeleteValue(d.node.net.Version))
+	return d.Write(now, key, DeleteValue(d.version))
 }
 
 // WriteDelta merges a map into that of a key. Errors: ErrNoMap, and those of Write.
