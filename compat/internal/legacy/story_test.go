@@ -24,12 +24,16 @@ import (
 //	broadcast, whisper to=W                    the node sends the packets of the input
 //	write key=K, delete key=K                  the node writes the value of the input, or deletes
 //	lookup key=K, join                         the node looks up, or stores
+//	relay by=W tag=T                           the node broadcasts on behalf of a native author
+//	mirror key=K owner=W                       the node writes on behalf of an owner: an old node, or native:W
+//	repeat key=K owner=W                       the same, but at other nodes only
+//	announce                                   the node tells other bridges of itself
 //	wait D                                     time passes, and what is due is done
 //	lost who=W, leave                          a connection is over, or the node ends all
 //	status                                     who is connected, what is held, and what was dropped
 func TestSession_Stories(t *testing.T) {
 	datadriven.Walk(t, "testdata/session", func(t *testing.T, path string) {
-		s := &story{now: frozen, sessions: map[string]*Session{}, short: map[string]string{}}
+		s := &story{now: frozen, sessions: map[string]*Session{}, ghosts: map[string]string{}, short: map[string]string{}}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(t, d) })
 	})
 }
@@ -40,6 +44,7 @@ type story struct {
 	now      time.Time
 	sessions map[string]*Session
 	names    []string
+	ghosts   map[string]string // native authors, by their IDs
 	short    map[string]string // long texts, by what stands for them: #1, #2, …
 }
 
@@ -86,6 +91,31 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		_, out, err = s.dht.Lookup(s.now, s.now.Add(LookupTime), key, false)
 	case "join":
 		out = s.dht.Join(s.now)
+	case "relay":
+		var by, tag string
+		d.ScanArgs(t, "by", &by)
+		d.ScanArgs(t, "tag", &tag)
+		var news bool
+		out, news, err = s.BroadcastAs(s.now, s.ghost(by), s.now.Unix(), Tag(tag), s.packets(t, d.Input))
+		if !news {
+			return s.render(out, err) + "no news\n"
+		}
+	case "mirror", "repeat":
+		var owner string
+		d.ScanArgs(t, "owner", &owner)
+		id, isNative := "3"+owner, false
+		if owner, isNative = strings.CutPrefix(owner, "native:"); isNative {
+			id = s.ghost(owner)
+		}
+		was, _ := s.dict.Entry(key)
+		e := Entry{Value: s.packets(t, d.Input)[0], Owner: id, Time: s.now.Unix()}
+		if d.Cmd == "repeat" {
+			out, err = s.dict.Repeat(s.now, key, e)
+		} else {
+			out, err = s.dict.Mirror(s.now, key, was, e)
+		}
+	case "announce":
+		out = s.Announce(s.now, Presence{Tag: "lab", Bridge: "bridge"})
 	case "wait":
 		by, err := time.ParseDuration(d.CmdArgs[0].Key)
 		if err != nil {
@@ -104,6 +134,13 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		t.Fatalf("no command %s", d.Cmd)
 	}
 	return s.render(out, err)
+}
+
+// ghost is the ID of a native author in this network.
+func (s *story) ghost(author string) string {
+	id := GhostID(author, s.subnetID)
+	s.ghosts[id] = author
+	return id
 }
 
 func (s *story) write(t *testing.T, key, value string) (Effects, error) {
@@ -281,6 +318,9 @@ func (s *story) render(out Effects, err error) string {
 	for _, c := range out.Conflicts {
 		fmt.Fprintf(&b, "conflict: %s = %s, of %s\n", c.Key, s.value(c.Value), s.abbreviate(c.Sender))
 	}
+	for _, p := range out.Presences {
+		fmt.Fprintf(&b, "bridge: %s of %s\n", p.Bridge, p.Tag)
+	}
 	for _, n := range out.Notices {
 		fmt.Fprintf(&b, "notice: %s, deleted %v\n", n.Key, n.Deleted)
 	}
@@ -350,6 +390,9 @@ func (s *story) abbreviate(text string) string {
 		text = strings.ReplaceAll(text, s.id, "self")
 	}
 	text = strings.ReplaceAll(text, s.subnetID, "this network")
+	for id, author := range s.ghosts {
+		text = strings.ReplaceAll(text, id, "native:"+author)
+	}
 	for _, who := range s.names {
 		text = strings.ReplaceAll(text, "3"+who, who)
 	}
