@@ -39,3 +39,23 @@ type Event struct {
 	Done, Total uint64    // chord-progress: keys so far, and those that are known of
 	Over        bool      // chord-progress: it is done
 }
+
+// A ChangeKind is what has become of a key.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	Added   ChangeKind = "add" // it has a value, for the first time or another one
+	Deleted ChangeKind = "delete"
+	Missed  ChangeKind = "missed" // so much has changed that some of it is not told
+)
+
+// A Change is what has become of a key, as Table.Watch yields it.
+type Change struct {
+	Kind    ChangeKind
+	Key     string
+	Value   any       // add
+	Writer  string    // peer ID, as the writer says itself
+	Version uint64    // raised with each write
+	Time    time.Time // when this peer heard of it
+}

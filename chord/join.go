@@ -47,7 +47,7 @@ func (j *joiner) awaitPeers(ctx context.Context) error {
 	for {
 		news := j.node.news.C()
 		greeted := j.node.neighbours.answered()
-		if err := j.node.neighbours.refusal(); err != nil || j.node.knowsAny() {
+		if err := j.node.neighbours.refusal(); err != nil || len(j.node.cached()) > 0 {
 			return err
 		}
 		if err := j.node.neighbours.await(ctx); err != nil {

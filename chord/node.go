@@ -1,8 +1,10 @@
 package chord
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,14 +140,7 @@ func (n *node) known() []ring.Node {
 	if n.ring.Stores() {
 		return []ring.Node{n.ring.Self()}
 	}
-	return append([]ring.Node(nil), n.ring.Known()...)
-}
-
-// knowsAny reports whether a peer is known that stores, which may be this one.
-func (n *node) knowsAny() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.ring.Known()) > 0
+	return slices.Clone(n.ring.Known())
 }
 
 func (n *node) knows(p peer.ID) bool {
@@ -235,4 +230,124 @@ func (n *node) fingers() (all []Finger) {
 		}
 	}
 	return all
+}
+
+func (n *node) neighboursOnRing() []ring.Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ring.Neighbours()
+}
+
+// cached returns the nodes of the location cache.
+func (n *node) cached() []ring.Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.ring.Known())
+}
+
+func (n *node) beginBackfill() schedule.Backfill {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.schedule.Begin()
+}
+
+// completed notes that all of a backfill is here. The error says that it could not be stored.
+func (n *node) completed(b schedule.Backfill) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.storage.failed == nil {
+		n.schedule.Done(b)
+	}
+	return n.storage.failed
+}
+
+func (n *node) backfilled(failed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.schedule.Backfilled(time.Now(), failed)
+	n.wake.Set()
+	n.news.Notify()
+}
+
+// lacks reports whether an entry is newer than what is here.
+func (n *node) lacks(e home.Entry) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return e.Write.Compare(n.storage.store.Version(e.Key)) > 0
+}
+
+// accept stores what was fetched, and waits until it is on disk.
+func (n *node) accept(ctx context.Context, q *wire.Question) *wire.Reply {
+	n.mu.Lock()
+	a, wait := n.put(time.Now(), q, false, false)
+	n.mu.Unlock()
+	if wait != nil {
+		a = wait(ctx)
+	}
+	return a
+}
+
+// stock returns the keys of all that is stored here, whether this node has a slot, and
+// whether it is then the only one.
+func (n *node) stock() (keys []string, stores, alone bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.storage.store.Keys(), n.ring.Stores(), len(n.ring.Succs()) == 0
+}
+
+// allKeys returns the keys of all that is stored here.
+func (n *node) allKeys() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.storage.store.Keys()
+}
+
+// foreignKeys returns some of the keys that this node is no replica of, and will not be soon.
+// There are none while it lacks others.
+func (n *node) foreignKeys() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.ring.Stores() || n.schedule.Lacking() {
+		return nil
+	}
+	return n.storage.store.Outside(n.ring.Self().Slot, n.ring.Neighbourhood(), home.MaxPage)
+}
+
+func (n *node) handedOff() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.schedule.HandedOff(time.Now())
+	n.wake.Set()
+}
+
+// A gift is a key that is to be given away.
+type gift struct {
+	version    *wire.Reply    // with its value
+	now, later []ring.Replica // its replicas, and those without this node
+}
+
+// gift returns what there is to give of a key; ok is false if that is nothing.
+func (n *node) gift(key string) (g gift, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.storage.store.Get(key); !ok {
+		return g, false
+	}
+	positions := n.k.Positions(key)
+	g.version = n.version(&wire.Question{Key: key}, false)
+	g.now, g.later = n.ring.Replicas(positions), n.ring.ReplicasWithout(positions, string(n.id))
+	return g, true
+}
+
+// forgetForeign forgets a key that its replicas have. It reports false, and forgets nothing,
+// if there is another version now, or if this node may be a replica: then those that have
+// taken the key might rely on this node, as it does on them.
+func (n *node) forgetForeign(key string, v home.Version) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.storage.store.Version(key) != v || n.ring.Near(n.k.Positions(key), n.ring.Window()) {
+		return false
+	}
+	n.storage.forget(key)
+	return true
 }

@@ -31,7 +31,7 @@ type round struct {
 	replicas []ring.Replica // as they are known now
 	ballots  []ballot       // of those that were asked, in that order
 	waiting  int
-	answers  chan answered
+	answers  chan arrival
 	pauses   backoff.Backoff
 }
 
@@ -42,7 +42,7 @@ type ballot struct {
 	reply   *wire.Reply
 }
 
-type answered struct {
+type arrival struct {
 	replica ring.Replica
 	kind    uint64 // of the question
 	reply   *wire.Reply
@@ -53,7 +53,7 @@ func newRound(ctx context.Context, c *client, key string, ask func(ring.Replica)
 	return &round{
 		node: c.node, client: c, ctx: ctx, positions: c.node.k.Positions(key), ask: ask,
 		ballots: make([]ballot, 0, ring.Copies),
-		answers: make(chan answered, 4*ring.Copies), pauses: backoff.Backoff{Policy: retry},
+		answers: make(chan arrival, 4*ring.Copies), pauses: backoff.Backoff{Policy: retry},
 	}
 }
 
@@ -132,7 +132,7 @@ func (r *round) send(ctx context.Context, most int) {
 				r.trace(step(replica, a, err, time.Since(start)))
 			}
 			select {
-			case r.answers <- answered{replica, q.Kind, a, err}:
+			case r.answers <- arrival{replica, q.Kind, a, err}:
 			case <-r.client.life.Context().Done():
 			}
 		})
@@ -161,7 +161,7 @@ func (r *round) next(until <-chan time.Time) (timely bool, err error) {
 }
 
 // count turns an answer into a vote.
-func (r *round) count(a answered) ballot {
+func (r *round) count(a arrival) ballot {
 	silent := ballot{replica: a.replica, vote: quorum.Vote{Answer: quorum.Silent}}
 	if a.err != nil {
 		return silent

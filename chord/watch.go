@@ -13,26 +13,6 @@ import (
 	"github.com/p2p-today/go2p/internal/value"
 )
 
-// A ChangeKind says what became of a key.
-type ChangeKind string
-
-// The kinds of changes.
-const (
-	Added   ChangeKind = "add" // it has a value, for the first time or another one
-	Deleted ChangeKind = "delete"
-	Missed  ChangeKind = "missed" // so much has changed that some of it is not told
-)
-
-// A Change is what became of a key.
-type Change struct {
-	Kind    ChangeKind
-	Key     string
-	Value   any       // add
-	Writer  string    // peer ID, as the writer says itself
-	Version uint64    // raised with each write
-	Time    time.Time // when this peer heard of it
-}
-
 const (
 	lookAgain = 5 * time.Second // between looks for peers that store and are not watched
 	maxTold   = 1 << 16         // keys whose last version is remembered
