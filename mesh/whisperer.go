@@ -13,6 +13,7 @@ import (
 	"github.com/p2p-today/go2p/internal/dcbor"
 	"github.com/p2p-today/go2p/internal/frame"
 	"github.com/p2p-today/go2p/internal/lifecycle"
+	"github.com/p2p-today/go2p/internal/streamrpc"
 	"github.com/p2p-today/go2p/mesh/internal/repair"
 )
 
@@ -21,9 +22,9 @@ const (
 	firstRetry  = 100 * time.Millisecond // pause after the first, then longer
 )
 
-// A whisperer sends whispers and takes those of members. It owns the streams to receivers,
-// the asks that wait for a reply, and which whispers were handled. Its mutex guards them,
-// and is held for no call.
+// A whisperer sends whispers and takes those of members. It owns the asks that wait for a
+// reply, and which whispers were handled. Its mutex guards them, and is held for no call;
+// the streams lock for themselves.
 type whisperer struct {
 	*local
 	members *membership
@@ -31,13 +32,21 @@ type whisperer struct {
 	inbox   *inbox
 	reach   func(context.Context, peer.ID) error // makes a peer a member
 
-	mu       sync.Mutex
-	seq      uint64 // of the last whisper
-	outgoing map[peer.ID]*whisperStream
-	asks     map[string]pendingAsk // by the ID of the whisper
-	incoming map[*member]int       // streams from each member
-	seen     *repair.Seen
+	outgoing *streamrpc.Clients[peer.ID, whisperAck]
+	incoming *streamrpc.Limiter[*member]
+
+	mu   sync.Mutex
+	seq  uint64                // of the last whisper
+	asks map[string]pendingAsk // by the ID of the whisper
+	seen *repair.Seen
 }
+
+// outgoingLimits are those of a stream to a receiver. What is written in part when the
+// context of a whisper ends leaves no way to go on.
+var outgoingLimits = streamrpc.Limits{MaxFrame: maxAck, MaxUnsent: maxWhisper, Idle: idleStream}
+
+// incomingLimits are those of a stream of a member.
+var incomingLimits = streamrpc.Limits{MaxFrame: maxWhisper, WriteTime: writeTimeout, Idle: 2 * idleStream}
 
 // An pendingAsk waits for the reply to a whisper.
 type pendingAsk struct {
@@ -46,11 +55,27 @@ type pendingAsk struct {
 }
 
 func newWhisperer(members *membership, bans *bans, inbox *inbox, reach func(context.Context, peer.ID) error) *whisperer {
-	return &whisperer{
+	w := &whisperer{
 		local: members.local, members: members, bans: bans, inbox: inbox, reach: reach,
-		outgoing: map[peer.ID]*whisperStream{}, asks: map[string]pendingAsk{}, incoming: map[*member]int{},
-		seen: repair.NewSeen(),
+		asks: map[string]pendingAsk{}, seen: repair.NewSeen(),
+		incoming: streamrpc.NewLimiter[*member](maxInbound),
 	}
+	w.outgoing = streamrpc.NewClients(streamrpc.Env[peer.ID, whisperAck]{
+		Group: w.group, Open: w.open, OpenTime: dialTimeout, Parse: w.parseAck,
+	}, outgoingLimits)
+	return w
+}
+
+// open opens the stream to a receiver.
+func (w *whisperer) open(ctx context.Context, to peer.ID) (streamrpc.Stream, error) {
+	return w.members.newStream(ctx, to, WhisperProtocol)
+}
+
+// parseAck reads an acknowledgement.
+func (w *whisperer) parseAck(from peer.ID, body []byte) (seq uint64, ack whisperAck, err error) {
+	w.members.hear(from)
+	err = whisperDecoder.Unmarshal(body, &ack)
+	return ack.Seq, ack, err
 }
 
 // whisper sends packets to a peer. They answer a message, whose ID is given, or none.
@@ -168,131 +193,53 @@ func (w *whisperer) deliver(ctx context.Context, to peer.ID, seq uint64, body []
 }
 
 func (w *whisperer) attempt(ctx context.Context, to peer.ID, seq uint64, body []byte) error {
-	ws, err := w.stream(ctx, to)
+	stream, err := w.outgoing.To(ctx, to)
 	if err != nil {
 		return err
 	}
-	acked, err := ws.send(ctx, seq, body)
-	if err != nil {
-		return err
+	ack, err := stream.Ask(ctx, seq, body)
+	if err == nil && ack.Refused {
+		err = errRefused
 	}
-	select {
-	case err := <-acked:
-		return err
-	case <-ctx.Done():
-		ws.forget(seq)
-		return ctx.Err()
-	}
-}
-
-// stream returns the open stream to a member, opening it if need be.
-func (w *whisperer) stream(ctx context.Context, to peer.ID) (*whisperStream, error) {
-	w.mu.Lock()
-	ws := w.outgoing[to]
-	if ws == nil {
-		ws = newWhisperStream()
-		w.outgoing[to] = ws
-	}
-	w.mu.Unlock()
-	opened, err := ws.open(func() (network.Stream, error) {
-		s, err := w.members.newStream(ctx, to, WhisperProtocol)
-		if err == nil && !w.group.Begin() {
-			s.Reset()
-			err = ErrClosed
-		}
-		return s, err
-	})
-	if err != nil {
-		w.drop(to, ws, err)
-		return nil, err
-	}
-	if opened {
-		go func() {
-			defer w.group.End()
-			w.drop(to, ws, ws.readAcks(func() { w.members.hear(to) }))
-		}()
-	}
-	return ws, nil
-}
-
-// drop ends a stream; the next whisper opens another.
-func (w *whisperer) drop(to peer.ID, ws *whisperStream, err error) {
-	w.mu.Lock()
-	if w.outgoing[to] == ws {
-		delete(w.outgoing, to)
-	}
-	w.mu.Unlock()
-	ws.fail(err)
+	return err
 }
 
 // handle takes the whispers of one member, which may have a few streams at
 // a time.
 func (w *whisperer) handle(s network.Stream) {
-	from := s.Conn().RemotePeer()
-	mb := w.members.get(from)
-	if mb == nil || !w.begin(mb) {
+	mb := w.members.get(s.Conn().RemotePeer())
+	if mb == nil || !w.incoming.Enter(mb) {
 		w.bans.refuse(s)
 		return
 	}
-	defer w.end(mb)
-	err := w.read(s, mb)
-	w.log.Debug("whispers ended", "peer", from, "err", err)
-	s.Reset()
+	defer w.incoming.Leave(mb)
+	err := streamrpc.Serve(w.ctx(), s, incomingLimits, 1, func(body []byte) ([]byte, func(context.Context) []byte, error) {
+		ack, err := w.answer(mb, body)
+		return ack, nil, err
+	})
+	if errors.Is(err, frame.ErrTooLarge) {
+		w.bans.badFrame(mb.id, fmt.Errorf("whisper: %w", err))
+	}
+	w.log.Debug("whispers ended", "peer", mb.id, "err", err)
 }
 
-// begin counts one more stream from a member, unless it has too many.
-func (w *whisperer) begin(mb *member) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.incoming[mb] == maxInbound {
-		return false
+// answer takes one whisper and returns its acknowledgement.
+func (w *whisperer) answer(mb *member, body []byte) ([]byte, error) {
+	mb.hear()
+	var msg whisper
+	if err := whisperDecoder.Unmarshal(body, &msg); err != nil {
+		w.bans.badFrame(mb.id, fmt.Errorf("whisper: %w", err))
+		return nil, err
 	}
-	w.incoming[mb]++
-	return true
-}
-
-func (w *whisperer) end(mb *member) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.incoming[mb]--; w.incoming[mb] == 0 {
-		delete(w.incoming, mb)
+	ack := whisperAck{Seq: msg.Seq}
+	if err := w.receive(mb.id, &msg); err != nil {
+		if w.ctx().Err() != nil {
+			return nil, err
+		}
+		w.stats.note(mb.id, fmt.Errorf("whisper: %w", err))
+		ack.Refused = true
 	}
-}
-
-func (w *whisperer) read(s network.Stream, mb *member) error {
-	r := frame.NewReader(s, maxWhisper)
-	for {
-		s.SetReadDeadline(time.Now().Add(2 * idleStream))
-		body, err := r.Next()
-		if errors.Is(err, frame.ErrTooLarge) {
-			w.bans.badFrame(mb.id, fmt.Errorf("whisper: %w", err))
-		}
-		if err != nil {
-			return err
-		}
-		mb.hear()
-		var msg whisper
-		if err := whisperDecoder.Unmarshal(body, &msg); err != nil {
-			w.bans.badFrame(mb.id, fmt.Errorf("whisper: %w", err))
-			return err
-		}
-		ack := whisperAck{Seq: msg.Seq}
-		if err := w.receive(mb.id, &msg); err != nil {
-			if w.ctx().Err() != nil {
-				return err
-			}
-			w.stats.note(mb.id, fmt.Errorf("whisper: %w", err))
-			ack.Refused = true
-		}
-		body, err = dcbor.Marshal(ack)
-		if err != nil {
-			return err
-		}
-		s.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if err := frame.Write(s, body); err != nil {
-			return err
-		}
-	}
+	return dcbor.Marshal(ack)
 }
 
 // receive puts a whisper in the inbox, unless it was received before, or is the reply to an
