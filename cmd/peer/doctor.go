@@ -47,10 +47,11 @@ func toStep(f control.Step) step {
 	if f.OK {
 		return st
 	}
+	exit, hint := remedy(&control.Error{Code: f.Code})
 	if f.Step == control.StepHello {
-		st.Hint = hint(&control.Error{Code: f.Code})
+		st.Hint = hint
 	}
-	st.Exit = exitCode(f.Code)
+	st.Exit = exit
 	return st
 }
 

@@ -54,80 +54,64 @@ func explain(err error) *exitError {
 		return e
 	}
 	if e, ok := errors.AsType[*control.Error](err); ok {
-		return &exitError{Text: e.Text, Hint: hint(e), Exit: exitCode(e.Code)}
+		exit, hint := remedy(e)
+		return &exitError{Text: e.Text, Hint: hint, Exit: exit}
 	}
 	// cobra's own errors are about usage. Errors of the commands have an exit code or a code.
 	return &exitError{Text: err.Error(), Hint: "see `peer --help`, or --help after any command", Exit: exitUsage}
 }
 
-// exitCode returns the exit code for a code of the control API.
-func exitCode(c control.Code) int {
-	switch c {
-	case control.CodeBadRequest, control.CodeValueTooLarge:
-		return exitUsage
-	case control.CodeNotFound, control.CodeNotNeighbour, control.CodeUnknownMessage, control.CodeUnknownLink:
-		return exitMissing
-	case control.CodeTimeout, control.CodeNoNeighbours, control.CodeUnreachable, control.CodeUnacknowledged,
-		control.CodeNoPeers, control.CodeNoMajority, control.CodeNoBridge:
-		return exitTimeout
-	case control.CodeNoCommonNetwork, control.CodeLeaseMismatch, control.CodeKMismatch, control.CodeRingFull:
-		return exitRefused
-	case control.CodeLeaseHeld, control.CodeLockHeld:
-		return exitLease
-	case control.CodeNotRunning:
-		return exitNoPeer
-	}
-	return exitFailure
-}
-
-// hint returns what the user can do about an error of the control API. It is empty if nothing is known.
-func hint(e *control.Error) string {
+// remedy returns the exit code for an error of the control API, and what the user can do about it, if that is known.
+func remedy(e *control.Error) (exit int, hint string) {
 	switch e.Code {
 	case control.CodeNotRunning:
-		return "start one with `peer up`, or name another directory with --data"
+		return exitNoPeer, "start one with `peer up`, or name another directory with --data"
+	case control.CodeBadRequest, control.CodeValueTooLarge:
+		return exitUsage, ""
 	case control.CodeTimeout:
-		return "give it longer with --timeout"
+		return exitTimeout, "give it longer with --timeout"
 
 	case control.CodeNoNeighbours:
-		return "connect to a peer with `peer mesh connect ADDR`"
+		return exitTimeout, "connect to a peer with `peer mesh connect ADDR`"
 	case control.CodeNotNeighbour:
-		return "`peer mesh peers` lists the neighbours"
+		return exitMissing, "`peer mesh peers` lists the neighbours"
 	case control.CodeUnreachable:
-		return "see with `peer mesh peers` who is there; if that is nobody, `peer mesh connect ADDR`"
+		return exitTimeout, "see with `peer mesh peers` who is there; if that is nobody, `peer mesh connect ADDR`"
 	case control.CodeNoCommonNetwork:
-		return "compare --network and --network-key of both peers, which `peer status` shows; the other peer has logged the same"
+		return exitRefused, "compare --network and --network-key of both peers, which `peer status` shows; " +
+			"the other peer has logged the same"
 	case control.CodeUnknownMessage:
-		return "`peer mesh recv --json` shows the id of each message"
+		return exitMissing, "`peer mesh recv --json` shows the id of each message"
 
 	case control.CodeNotFound:
 		if e.Store == control.Chord {
-			return "`peer chord keys` lists what is there"
+			return exitMissing, "`peer chord keys` lists what is there"
 		}
-		return "`peer sync keys` lists what is there; `peer sync status` says with whom this peer is level"
+		return exitMissing, "`peer sync keys` lists what is there; `peer sync status` says with whom this peer is level"
 	case control.CodeLeaseHeld:
 		left := time.Duration(e.For * float64(time.Second)).Round(time.Second)
-		return fmt.Sprintf("wait %v, or have %s delete it; `peer sync lease` shows whose a key is", left, e.Owner)
+		return exitLease, fmt.Sprintf("wait %v, or have %s delete it; `peer sync lease` shows whose a key is", left, e.Owner)
 	case control.CodeLockHeld:
-		return "wait longer with --timeout"
+		return exitLease, "wait longer with --timeout"
 	case control.CodeLeaseMismatch:
-		return "start all peers of a network with the same --lease, or all with --no-lease"
+		return exitRefused, "start all peers of a network with the same --lease, or all with --no-lease"
 	case control.CodeUnacknowledged:
-		return "see with `peer sync status` who is there"
+		return exitTimeout, "see with `peer sync status` who is there"
 	case control.CodeKMismatch:
-		return "start all peers of a network with the same --k"
+		return exitRefused, "start all peers of a network with the same --k"
 	case control.CodeRingFull:
-		return "this peer reads and writes all the same; a larger --k at all peers makes room"
+		return exitRefused, "this peer reads and writes all the same; a larger --k at all peers makes room"
 	case control.CodeNoPeers:
-		return "have a peer store with `peer chord join`; `peer mesh peers` lists who is there"
+		return exitTimeout, "have a peer store with `peer chord join`; `peer mesh peers` lists who is there"
 	case control.CodeNoMajority:
-		return "see with `peer chord ring` who is there; give it longer with --timeout"
+		return exitTimeout, "see with `peer chord ring` who is there; give it longer with --timeout"
 
 	case control.CodeUnknownLink:
-		return "`peer bridge ls` lists them"
+		return exitMissing, "`peer bridge ls` lists them"
 	case control.CodeLinkExists:
-		return "give it another with name= in the URL"
+		return exitFailure, "give it another with name= in the URL"
 	case control.CodeNoBridge:
-		return "`peer bridge add URL` makes this peer one"
+		return exitTimeout, "`peer bridge add URL` makes this peer one"
 	}
-	return ""
+	return exitFailure, ""
 }

@@ -32,8 +32,8 @@ func TestCodes_AreDocumentedWithTheirExitCodes(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| .* \\| (\\d) \\|$").FindAllSubmatch(doc, -1) {
 		c := control.Code(m[1])
-		if exit := strconv.Itoa(exitCode(c)); exit != string(m[2]) {
-			t.Errorf("the command exits with %s for %s, which is documented as %s", exit, c, m[2])
+		if exit, _ := remedy(&control.Error{Code: c}); strconv.Itoa(exit) != string(m[2]) {
+			t.Errorf("the command exits with %d for %s, which is documented as %s", exit, c, m[2])
 		}
 		if !want[c] {
 			t.Errorf("%s is documented, and is no code", c)
