@@ -16,24 +16,24 @@ import (
 	"github.com/p2p-today/go2p/internal/testnet"
 )
 
-// A lab is a simulated network with a dictionary on each host.
-type lab struct {
+// A simNetwork is a simulated network with a dictionary on each host.
+type simNetwork struct {
 	*meshtest.Lab
 	t      *testing.T
 	dicts  []*Dict
 	events [][]Event
 }
 
-func newLab(t *testing.T, seed uint64, n int) *lab {
+func newSimNetwork(t *testing.T, seed uint64, n int) *simNetwork {
 	t.Helper()
-	return &lab{
+	return &simNetwork{
 		Lab: meshtest.New(t, seed, n), t: t,
 		dicts: make([]*Dict, n), events: make([][]Event, n),
 	}
 }
 
 // open starts the mesh and the dictionary of host i.
-func (l *lab) open(i int, opts *Options) *Dict {
+func (l *simNetwork) open(i int, opts *Options) *Dict {
 	l.t.Helper()
 	m := l.Join(i, "lab", nil)
 	d, err := Open(l.t.Context(), m, opts)
@@ -47,7 +47,7 @@ func (l *lab) open(i int, opts *Options) *Dict {
 }
 
 // openAll opens all, and connects each to the next.
-func (l *lab) openAll(opts *Options) {
+func (l *simNetwork) openAll(opts *Options) {
 	l.t.Helper()
 	for i := range l.Hosts {
 		l.open(i, opts)
@@ -56,7 +56,7 @@ func (l *lab) openAll(opts *Options) {
 	meshtest.Pass(3 * time.Second)
 }
 
-func (l *lab) set(i int, key string, v any, opts ...WriteOption) {
+func (l *simNetwork) set(i int, key string, v any, opts ...WriteOption) {
 	l.t.Helper()
 	if err := l.dicts[i].Set(l.Ctx(), key, v, opts...); err != nil {
 		l.t.Fatal(err)
@@ -64,7 +64,7 @@ func (l *lab) set(i int, key string, v any, opts ...WriteOption) {
 }
 
 // has checks the value of a key at some hosts.
-func (l *lab) has(key string, want any, at ...int) {
+func (l *simNetwork) has(key string, want any, at ...int) {
 	l.t.Helper()
 	for _, i := range at {
 		if got, err := l.dicts[i].Get(key); err != nil || !reflect.DeepEqual(got, want) {
@@ -73,7 +73,7 @@ func (l *lab) has(key string, want any, at ...int) {
 	}
 }
 
-func (l *lab) lacks(key string, at ...int) {
+func (l *simNetwork) lacks(key string, at ...int) {
 	l.t.Helper()
 	for _, i := range at {
 		if got, err := l.dicts[i].Get(key); !errors.Is(err, ErrNotFound) {
@@ -83,7 +83,7 @@ func (l *lab) lacks(key string, at ...int) {
 }
 
 // equal tells whether the replicas are, down to the fingerprint and what was seen.
-func (l *lab) equal() bool {
+func (l *simNetwork) equal() bool {
 	first := ""
 	for _, d := range l.dicts {
 		if d == nil {
@@ -106,13 +106,13 @@ func (d *Dict) state() string {
 	return d.pipeline.replica.State()
 }
 
-func (l *lab) happened(i int, kind EventKind) bool {
+func (l *simNetwork) emitted(i int, kind EventKind) bool {
 	return slices.ContainsFunc(l.events[i], func(ev Event) bool { return ev.Kind == kind })
 }
 
-func TestSharedDictionary(t *testing.T) {
+func TestDict_SharesWritesUnderLeases(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 4)
+		l := newSimNetwork(t, seed, 4)
 		for i := range 3 {
 			l.open(i, nil)
 		}
@@ -163,15 +163,15 @@ func TestSharedDictionary(t *testing.T) {
 		l.set(1, "color", "green")
 		meshtest.Pass(time.Second)
 		l.has("color", "green", 0, 1, 2, 3)
-		if !l.happened(2, EventLost) {
+		if !l.emitted(2, EventLost) {
 			t.Error("the owner was not told")
 		}
 	})
 }
 
-func TestOperations(t *testing.T) {
+func TestDict_OperationsAndTheirErrors(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 1)
+		l := newSimNetwork(t, seed, 1)
 		d := l.open(0, nil)
 		ctx := l.Ctx()
 		if err := d.Update(ctx, map[string]any{"b": 2, "a": 1, "c": map[string]any{"x": 1}}); err != nil {
@@ -225,9 +225,9 @@ func TestOperations(t *testing.T) {
 }
 
 // Many writers at once share signatures, and everything arrives.
-func TestManyWriters(t *testing.T) {
+func TestDict_ManyWritersAllArrive(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		l.openAll(nil)
 		done := make(chan error)
 		const n = 2000
@@ -252,9 +252,9 @@ func TestManyWriters(t *testing.T) {
 }
 
 // Other leases are refused, at both ends with the same reason, and the mesh goes on.
-func TestOtherLeasesAreRefused(t *testing.T) {
+func TestDict_OtherLeasesAreRefusedAtBothEnds(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 2)
+		l := newSimNetwork(t, seed, 2)
 		l.open(0, nil)
 		l.open(1, &Options{NoLease: true})
 		l.Connect(0, 1)
@@ -281,9 +281,9 @@ func TestOtherLeasesAreRefused(t *testing.T) {
 	})
 }
 
-func TestWithoutLeases(t *testing.T) {
+func TestDict_WithoutLeasesLastWriteStays(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 2)
+		l := newSimNetwork(t, seed, 2)
 		l.openAll(&Options{NoLease: true})
 		for i := range 6 {
 			l.set(i%2, "k", i)
@@ -298,9 +298,9 @@ func TestWithoutLeases(t *testing.T) {
 	})
 }
 
-func TestAcks(t *testing.T) {
+func TestAcks_WaitForMembers(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		l.openAll(nil)
 		l.Connect(0, 2)
 		meshtest.Pass(time.Second)
@@ -316,9 +316,9 @@ func TestAcks(t *testing.T) {
 	})
 }
 
-func TestWatch(t *testing.T) {
+func TestWatch_YieldsStateThenChanges(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 2)
+		l := newSimNetwork(t, seed, 2)
 		l.openAll(nil)
 		l.set(0, "a/1", 1)
 		l.set(0, "b/1", 1)
@@ -383,9 +383,9 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-func TestTyped(t *testing.T) {
+func TestTyped_SeesOnlyItsType(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 1)
+		l := newSimNetwork(t, seed, 1)
 		d := l.open(0, nil)
 		type room struct {
 			Celsius float64 `cbor:"c"`
@@ -425,9 +425,9 @@ func TestTyped(t *testing.T) {
 }
 
 // A question for a write whose stream breaks is asked again.
-func TestAcksAreAskedForAgain(t *testing.T) {
+func TestAcks_AskAgainAfterBrokenStreams(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 2)
+		l := newSimNetwork(t, seed, 2)
 		l.openAll(nil)
 		l.Connect(0, 1)
 		meshtest.Pass(20 * time.Second)

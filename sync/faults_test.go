@@ -21,7 +21,7 @@ import (
 
 // restart kills a host and starts it again after a while, with what its disk has after
 // a crash.
-func (l *lab) restart(i int, away time.Duration, disk *vfs.MemFS) *vfs.MemFS {
+func (l *simNetwork) restart(i int, away time.Duration, disk *vfs.MemFS) *vfs.MemFS {
 	l.t.Helper()
 	l.dicts[i].Close()
 	l.Meshes[i].Close()
@@ -36,9 +36,9 @@ func (l *lab) restart(i int, away time.Duration, disk *vfs.MemFS) *vfs.MemFS {
 
 // P5: what was deleted while a replica was away for days stays deleted when it comes
 // back, although it has it on its disk, and whoever deleted it is not there any more.
-func TestDeletedStaysDeleted(t *testing.T) {
+func TestFaults_DeletedStaysDeleted(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		disks := []*vfs.MemFS{vfs.NewCrashableMem(), vfs.NewCrashableMem(), vfs.NewCrashableMem()}
 		for i := range 3 {
 			l.open(i, &Options{Dir: "store", files: disks[i]})
@@ -93,9 +93,9 @@ func TestDeletedStaysDeleted(t *testing.T) {
 // P6: a takeover happens only when the lease has run out for the one who takes over; one
 // that both sides of a partition have at once ends with the higher term, everywhere, and
 // the owner that lost is told.
-func TestTakeover(t *testing.T) {
+func TestFaults_TakeoverOnlyAfterLease(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		l.openAll(nil)
 		l.Connect(0, 2)
 		l.set(0, "k", "first")
@@ -121,7 +121,7 @@ func TestTakeover(t *testing.T) {
 		}
 		meshtest.Pass(2 * time.Second)
 		l.has("k", "second", 0, 1, 2)
-		if !l.equal() || !l.happened(0, EventLost) {
+		if !l.equal() || !l.emitted(0, EventLost) {
 			t.Errorf("equal %v, events of the owner that lost %v", l.equal(), l.events[0])
 		}
 		if err := l.dicts[0].Set(l.Ctx(), "k", "third"); !errors.As(err, &lease) {
@@ -132,14 +132,14 @@ func TestTakeover(t *testing.T) {
 
 // With a directory that comes back from a backup, or was copied, nothing is lost of what
 // was written with it or before, whether it is written to before or after others are met.
-func TestBackup(t *testing.T) {
+func TestFaults_BackupLosesNothing(t *testing.T) {
 	for _, alone := range []bool{true, false} {
-		testnet.Run(t, func(t *testing.T, seed uint64) { restore(t, seed, alone) })
+		testnet.Run(t, func(t *testing.T, seed uint64) { testBackup(t, seed, alone) })
 	}
 }
 
-func restore(t *testing.T, seed uint64, alone bool) {
-	l := newLab(t, seed, 3)
+func testBackup(t *testing.T, seed uint64, alone bool) {
+	l := newSimNetwork(t, seed, 3)
 	disk := vfs.NewCrashableMem()
 	l.open(0, &Options{Dir: "store", files: disk})
 	l.open(1, nil)
@@ -177,7 +177,7 @@ func restore(t *testing.T, seed uint64, alone bool) {
 	l.has("after", int64(2), 0, 1, 2)
 	l.has("before", int64(2), 0, 1, 2)
 	l.lacks("gone", 0, 1, 2)
-	if !l.equal() || l.happened(0, EventClash) == alone {
+	if !l.equal() || l.emitted(0, EventClash) == alone {
 		t.Errorf("alone %v: equal %v, events %v", alone, l.equal(), l.events[0])
 	}
 	l.set(0, "later", 4)
@@ -187,9 +187,9 @@ func restore(t *testing.T, seed uint64, alone bool) {
 
 // A peer whose key is in use on two machines finds it out when it hears of a write that
 // it has not made: it takes another name, and writes again what it has written itself.
-func TestCopy(t *testing.T) {
+func TestFaults_CopiedIdentityWritesAgain(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		l.openAll(nil)
 		l.set(0, "mine", 1)
 		d := l.dicts[0]
@@ -206,7 +206,7 @@ func TestCopy(t *testing.T) {
 		meshtest.Pass(10 * time.Second)
 		l.has("mine", int64(1), 0, 1, 2)
 		l.has("more", int64(2), 0, 1, 2)
-		if !l.equal() || !l.happened(0, EventClash) {
+		if !l.equal() || !l.emitted(0, EventClash) {
 			t.Errorf("equal %v, events %v", l.equal(), l.events[0])
 		}
 	})
@@ -214,9 +214,9 @@ func TestCopy(t *testing.T) {
 
 // Two that reach each other by way of a relay only, which topics pass over, share all the
 // same.
-func TestByWayOfARelay(t *testing.T) {
+func TestFaults_RelayedPeersShareAllTheSame(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		l.Block(0, 2, true)
 		for _, i := range []int{0, 2} {
 			if err := l.Hosts[i].Connect(l.Ctx(), l.Info(1)); err != nil {

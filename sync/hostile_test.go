@@ -20,18 +20,18 @@ import (
 	"github.com/p2p-today/go2p/sync/internal/replica"
 )
 
-// A villain is a proper member that does something hostile to the first of the others.
-type villain struct {
-	*lab
+// A hostilePeer is a proper member that does something hostile to the first of the others.
+type hostilePeer struct {
+	*simNetwork
 	mesh   *mesh.Mesh
 	topic  *mesh.Topic
 	params replica.Params
 	n      uint64
 }
 
-// batch is records of the villain's, changed by somebody after they were made and
+// batch is records of the hostile peer's, changed by somebody after they were made and
 // before they are signed.
-func (v *villain) batch(change func(i int, r *replica.Record), keys ...string) *replica.Batch {
+func (v *hostilePeer) batch(change func(i int, r *replica.Record), keys ...string) *replica.Batch {
 	id := v.mesh.ID().String()
 	var entries []*replica.Entry
 	for i, key := range keys {
@@ -42,22 +42,22 @@ func (v *villain) batch(change func(i int, r *replica.Record), keys ...string) *
 	}
 	b := replica.NewBatch(id+"/1", replica.Digest{byte(v.n)}, entries)
 	var err error
-	if b.Sig, err = v.mesh.Service("villain").Sign(batchPurpose, b.ToSign()); err != nil {
+	if b.Sig, err = v.mesh.Service("hostile").Sign(batchPurpose, b.ToSign()); err != nil {
 		v.t.Fatal(err)
 	}
 	return b
 }
 
-func (v *villain) gossip(b *replica.Batch) {
+func (v *hostilePeer) gossip(b *replica.Batch) {
 	v.topic.Publish(v.Ctx(), b.Append(nil, upTo(len(b.Records())), 0))
 	meshtest.Pass(20 * time.Millisecond)
 }
 
 // say sends frames on a stream of its own to the victim, and leaves it open.
-func (v *villain) say(frames ...[]byte) network.Stream {
+func (v *hostilePeer) say(frames ...[]byte) network.Stream {
 	ctx, cancel := context.WithTimeout(v.Ctx(), time.Second)
 	defer cancel()
-	s, err := v.mesh.Service("villain").NewStream(ctx, v.Hosts[0].ID(), Protocol)
+	s, err := v.mesh.Service("hostile").NewStream(ctx, v.Hosts[0].ID(), Protocol)
 	if err != nil {
 		return nil // it has been put outside, or may open no more
 	}
@@ -71,7 +71,7 @@ func (v *villain) say(frames ...[]byte) network.Stream {
 }
 
 // ask begins a session with the victim.
-func (v *villain) ask(more ...replica.Message) network.Stream {
+func (v *hostilePeer) ask(more ...replica.Message) network.Stream {
 	root := replica.Message{Root: &replica.Root{Salt: make([]byte, replica.SaltLength), Sum: replica.Digest{1}, Seen: replica.Digest{1}}}
 	frames := [][]byte{(&replica.Message{Params: &v.params}).Append(nil), root.Append(nil)}
 	for _, m := range more {
@@ -89,56 +89,56 @@ func upTo(n int) (list []int) {
 
 func nothing(int, *replica.Record) {}
 
-var villainies = []struct {
+var attacks = []struct {
 	name string
-	do   func(v *villain)
+	do   func(v *hostilePeer)
 	hits EventKind // what the victim tells of it, if anything
 }{
-	{"a forged owner", func(v *villain) {
+	{"a forged owner", func(v *hostilePeer) {
 		for range 20 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Owner, r.Term = v.Hosts[0].ID().String(), 99 }, "mine"))
 		}
 	}, ""},
-	{"forged signatures", func(v *villain) {
+	{"forged signatures", func(v *hostilePeer) {
 		for range 20 {
 			b := v.batch(nothing, "a")
 			b.Sig[0] ^= 1
 			v.gossip(b)
 		}
 	}, ""},
-	{"forged proofs", func(v *villain) {
+	{"forged proofs", func(v *hostilePeer) {
 		for range 20 {
 			b := v.batch(nothing, "a", "b")
 			b.Records()[1].Value = "\x02"
 			v.gossip(b)
 		}
 	}, ""},
-	{"somebody else's writer", func(v *villain) {
+	{"somebody else's writer", func(v *hostilePeer) {
 		for range 20 {
 			b := v.batch(nothing, "a")
 			b.Writer = v.Hosts[1].ID().String() + "/1"
 			v.gossip(b)
 		}
 	}, ""},
-	{"absurd terms", func(v *villain) {
+	{"absurd terms", func(v *hostilePeer) {
 		for i := range 50 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Term = 1 << 53 }, fmt.Sprint("absurd", i)))
 		}
 	}, ""},
-	{"false ages", func(v *villain) {
+	{"false ages", func(v *hostilePeer) {
 		for i := range 20 {
 			b := v.batch(nothing, fmt.Sprint("old", i))
 			v.topic.Publish(v.Ctx(), b.Append(nil, upTo(1), 1<<62))
 			meshtest.Pass(20 * time.Millisecond)
 		}
 	}, ""},
-	{"numbers that are far away", func(v *villain) {
+	{"numbers that are far away", func(v *hostilePeer) {
 		for i := range 200 {
 			v.n += 1 << 40
 			v.gossip(v.batch(nothing, fmt.Sprint("far", i)))
 		}
 	}, ""},
-	{"large values that wait for what does not come", func(v *villain) {
+	{"large values that wait for what does not come", func(v *hostilePeer) {
 		v.n = 1 << 30
 		for i := range 60 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) {
@@ -146,39 +146,39 @@ var villainies = []struct {
 			}, fmt.Sprint("large", i)))
 		}
 	}, ""},
-	{"values outside of the data model", func(v *villain) {
+	{"values outside of the data model", func(v *hostilePeer) {
 		for range 20 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Value = "\xc1\x00" }, "a"))
 		}
 	}, ""},
-	{"keys too large", func(v *villain) {
+	{"keys too large", func(v *hostilePeer) {
 		for range 20 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Key = strings.Repeat("k", MaxKey+1) }, "a"))
 		}
 	}, ""},
-	{"noise", func(v *villain) {
+	{"noise", func(v *hostilePeer) {
 		for i := range 20 {
 			v.say(bytes.Repeat([]byte{byte(i)}, 1000))
 		}
 	}, ""},
-	{"frames that never end", func(v *villain) {
+	{"frames that never end", func(v *hostilePeer) {
 		for range 30 {
 			if s := v.say(); s != nil {
 				s.Write([]byte{0xff, 0xff, 0xff, 0x7f, 1, 2, 3})
 			}
 		}
 	}, ""},
-	{"a thousand streams", func(v *villain) {
+	{"a thousand streams", func(v *hostilePeer) {
 		for range 1000 {
 			v.say()
 		}
 	}, ""},
-	{"sessions that say nothing more", func(v *villain) {
+	{"sessions that say nothing more", func(v *hostilePeer) {
 		for range 100 {
 			v.ask()
 		}
 	}, ""},
-	{"a seen set that has everything", func(v *villain) {
+	{"a seen set that has everything", func(v *hostilePeer) {
 		for range 20 {
 			s := replica.SeenSet{}
 			for _, d := range v.dicts {
@@ -190,14 +190,14 @@ var villainies = []struct {
 			meshtest.Pass(50 * time.Millisecond)
 		}
 	}, EventClash},
-	{"a false seen set", func(v *villain) {
+	{"a false seen set", func(v *hostilePeer) {
 		for range 20 {
 			s := replica.SeenSet{v.dicts[0].pipeline.replica.Writer: {{First: 1, Last: v.dicts[0].pipeline.replica.Next(v.dicts[0].pipeline.replica.Writer) - 1}}}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 			meshtest.Pass(50 * time.Millisecond)
 		}
 	}, EventLost},
-	{"a seen set of very many writers", func(v *villain) {
+	{"a seen set of very many writers", func(v *hostilePeer) {
 		s := replica.SeenSet{}
 		for i := range 1 << 16 {
 			s[fmt.Sprintf("%030d", i)] = intervalset.Set{{First: 1, Last: 1}}
@@ -206,7 +206,7 @@ var villainies = []struct {
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 		}
 	}, ""},
-	{"comparing for ever", func(v *villain) {
+	{"comparing for ever", func(v *hostilePeer) {
 		for range 3 {
 			sums := replica.Message{Ranges: []replica.Range{{Kind: replica.RangeSum, Data: make([]byte, 8)}}}
 			first := sums
@@ -218,7 +218,7 @@ var villainies = []struct {
 			v.ask(list...)
 		}
 	}, ""},
-	{"the same records again and again", func(v *villain) {
+	{"the same records again and again", func(v *hostilePeer) {
 		var keys []string
 		for i := range 100 {
 			keys = append(keys, fmt.Sprint("again", i))
@@ -232,7 +232,7 @@ var villainies = []struct {
 		}
 		v.say(frames...)
 	}, ""},
-	{"questions for what never comes", func(v *villain) {
+	{"questions for what never comes", func(v *hostilePeer) {
 		for range 200 {
 			v.say((&replica.Message{Ask: &replica.Dot{Writer: "nobody/1", N: 1 << 50}}).Append(nil))
 		}
@@ -240,11 +240,11 @@ var villainies = []struct {
 }
 
 // P10: whatever a member sends, the others go on, in memory that stays bounded.
-func TestHostileMembers(t *testing.T) {
-	for _, c := range villainies {
+func TestHostile_OthersGoOnInBoundedMemory(t *testing.T) {
+	for _, c := range attacks {
 		t.Run(c.name, func(t *testing.T) {
 			testnet.Run(t, func(t *testing.T, seed uint64) {
-				l := newLab(t, seed, 3)
+				l := newSimNetwork(t, seed, 3)
 				l.open(0, nil)
 				l.open(1, nil)
 				l.Connect(0, 1)
@@ -253,8 +253,8 @@ func TestHostileMembers(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Close()
-				v := &villain{lab: l, mesh: m, params: l.dicts[0].pipeline.replica.Params()}
-				v.topic, err = m.Service("villain").JoinTopic(v.params.Topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
+				v := &hostilePeer{simNetwork: l, mesh: m, params: l.dicts[0].pipeline.replica.Params()}
+				v.topic, err = m.Service("hostile").JoinTopic(v.params.Topic(), func(_ peer.ID, _ []byte) mesh.Verdict { return mesh.Pass }, func(peer.ID) {})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -275,7 +275,7 @@ func TestHostileMembers(t *testing.T) {
 					l.has(key, int64(i), 0, 1)
 				}
 				l.has("mine", "kept", 0, 1)
-				if c.hits != "" && !l.happened(0, c.hits) {
+				if c.hits != "" && !l.emitted(0, c.hits) {
 					t.Errorf("it did not hit: %v", l.events[0])
 				}
 				if held, err := l.dicts[1].Lease("mine"); err != nil || held.Owner != l.Hosts[0].ID().String() {

@@ -12,9 +12,9 @@ import (
 
 // A peer that relays the same as another does nothing, and what is relayed is unsigned,
 // keeps its age and others from writing.
-func TestRelay(t *testing.T) {
+func TestRelay_TwoMembersRelayOnce(t *testing.T) {
 	testnet.Run(t, func(t *testing.T, seed uint64) {
-		l := newLab(t, seed, 3)
+		l := newSimNetwork(t, seed, 3)
 		l.openAll(nil)
 		l.Connect(0, 1)
 		l.Connect(1, 2)

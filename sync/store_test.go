@@ -91,7 +91,7 @@ func provesAll(t *testing.T, r *replica.Replica, now replica.Instant) {
 
 // P7: whatever is lost of what was not synced, at whatever moment, all that was
 // acknowledged is there, and what is there is what the replica was at some moment.
-func TestCrashesLoseNothingAcknowledged(t *testing.T) {
+func TestStore_CrashesLoseNothingAcknowledged(t *testing.T) {
 	crashes := 60
 	if os.Getenv("GO2P_LONG") == "1" {
 		crashes = 2000
@@ -170,7 +170,7 @@ func TestCrashesLoseNothingAcknowledged(t *testing.T) {
 
 // A store of a newer program is refused, and a damaged one is named, and neither is
 // changed.
-func TestStoresThatCannotBeRead(t *testing.T) {
+func TestStore_UnreadableIsNamedAndRefused(t *testing.T) {
 	newer := vfs.NewMem()
 	s, _ := mustOpen(t, newer)
 	damage(t, s, []byte{kvstore.FormatRow}, []byte{storeFormat + 1})

@@ -26,7 +26,7 @@ func wrongClock(self string) time.Time {
 // P4 and P5: whatever is written and deleted on both sides of partitions of minutes, with
 // a fifth of all packets lost, replicas killed and started again and clocks a day off,
 // all replicas are equal five seconds after the first connection between the halves.
-func TestAllBecomeEqual(t *testing.T) {
+func TestStorm_AllBecomeEqual(t *testing.T) {
 	n, rounds := 8, 1
 	if os.Getenv("GO2P_LONG") == "1" {
 		n, rounds = 30, 10
@@ -38,7 +38,7 @@ func TestAllBecomeEqual(t *testing.T) {
 
 func becomeEqual(t *testing.T, seed uint64, n int) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	l := newLab(t, seed, n)
+	l := newSimNetwork(t, seed, n)
 	disks := make([]*vfs.MemFS, n)
 	open := func(i int) {
 		opts := &Options{Lease: 2 * time.Minute, wallClock: wrongClock}
@@ -136,7 +136,7 @@ func becomeEqual(t *testing.T, seed uint64, n int) {
 }
 
 // reconnected tells whether anybody of one side has a neighbour of the other.
-func (l *lab) reconnected(side map[int]bool) bool {
+func (l *simNetwork) reconnected(side map[int]bool) bool {
 	for i, m := range l.Meshes {
 		for _, p := range m.Peers() {
 			for j := range l.Hosts {
@@ -150,7 +150,7 @@ func (l *lab) reconnected(side map[int]bool) bool {
 }
 
 // report shows what a replica has.
-func (l *lab) report(i int) {
+func (l *simNetwork) report(i int) {
 	d := l.dicts[i]
 	l.t.Logf("%d: %v, %d wait, %d neighbours, sessions %d", i, d.state(), d.Status().Waiting, len(l.Meshes[i].Peers()), d.stats.sessions.Load())
 }

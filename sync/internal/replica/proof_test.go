@@ -44,7 +44,7 @@ func received(data []byte, now time.Duration) (*Batch, error) {
 
 // Whatever has died, and whatever part of the rest travels, over any number of
 // replicas: the root is the one that was signed.
-func TestAnyPartOfABatchIsProven(t *testing.T) {
+func TestBatch_AnyPartIsProven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := batchOf(rapid.IntRange(1, maxBatch).Draw(t, "records"))
 		signed := b.ToSign()
@@ -92,7 +92,7 @@ func TestAnyPartOfABatchIsProven(t *testing.T) {
 }
 
 // Of what is changed on the way the root is another.
-func TestAForgedRecordIsFoundOut(t *testing.T) {
+func TestBatch_ForgedRecordChangesRoot(t *testing.T) {
 	b := batchOf(10)
 	signed := b.ToSign()
 	forged, err := received(sent(b, []int{3, 4}, 0), 0)
@@ -107,7 +107,7 @@ func TestAForgedRecordIsFoundOut(t *testing.T) {
 }
 
 // What a proof costs: nearly nothing while all of a batch live.
-func TestBytesOfProof(t *testing.T) {
+func TestBatch_ProofIsSmall(t *testing.T) {
 	for _, c := range []struct{ one, most float64 }{{1, 1}, {2, 16}, {10, 60}} { // one of so many lives
 		b := batchOf(maxBatch)
 		var here []int
@@ -131,7 +131,7 @@ func TestBytesOfProof(t *testing.T) {
 }
 
 // A batch keeps no more of its records than the replica does.
-func TestWhatIsNotTakenIsNotKept(t *testing.T) {
+func TestBatch_KeepsNoMoreThanReplica(t *testing.T) {
 	now := Instant{time.Minute, time.UnixMilli(0)}
 	a, b := testReplica("a"), testReplica("b")
 	set(t, now, []Op{{Key: "k", Value: "v"}, {Key: "l", Value: "v"}}, a, b)
@@ -153,7 +153,7 @@ func TestWhatIsNotTakenIsNotKept(t *testing.T) {
 }
 
 // Leases go on where the sender's count says that they are.
-func TestAgesTravel(t *testing.T) {
+func TestBatch_AgesTravel(t *testing.T) {
 	b := batchOf(1)
 	b.leaves[0].renewed = 10 * time.Minute
 	there, err := received(sent(b, []int{0}, 25*time.Minute), time.Hour)

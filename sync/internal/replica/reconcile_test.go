@@ -96,7 +96,7 @@ func testReplica(id string) *Replica {
 
 // Reconciliation ends with what comparing all keys ends with, also when both sides
 // change meanwhile.
-func TestReconciliationLevels(t *testing.T) {
+func TestReconciliation_EndsEqual(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		now := Instant{time.Minute, time.UnixMilli(0)}
 		rs := []*Replica{testReplica("a"), testReplica("b"), testReplica("c")}
@@ -153,7 +153,7 @@ func TestReconciliationLevels(t *testing.T) {
 }
 
 // What equal replicas, few differences and a late joiner cost.
-func TestReconciliationIsCheap(t *testing.T) {
+func TestReconciliation_IsCheap(t *testing.T) {
 	n := 100_000
 	if os.Getenv("GO2P_LONG") == "1" {
 		n = 1_000_000

@@ -10,9 +10,9 @@ import (
 
 // P9: what is relayed takes no lease of a peer that runs, and of what was written on
 // both sides without knowledge of each other that of the peer stands.
-func TestRelayedIsLower(t *testing.T) {
+func TestRules_RelayedIsLower(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t, 3, true)
+		w := newHistory(t, 3, true)
 		for step := range rapid.IntRange(5, 60).Draw(t, "steps") {
 			w.clock += time.Duration(w.rng.IntN(30)) * time.Minute
 			i := w.rng.IntN(3)
@@ -33,9 +33,9 @@ func TestRelayedIsLower(t *testing.T) {
 		}
 		// Two who know of nothing but what all know claim it.
 		for range 3 {
-			w.level(w.replicas[0], w.replicas[1])
-			w.level(w.replicas[1], w.replicas[2])
-			w.level(w.replicas[2], w.replicas[0])
+			w.reconcile(w.replicas[0], w.replicas[1])
+			w.reconcile(w.replicas[1], w.replicas[2])
+			w.reconcile(w.replicas[2], w.replicas[0])
 		}
 		w.flight = nil
 		w.clock += 2 * time.Hour
@@ -52,7 +52,7 @@ func TestRelayedIsLower(t *testing.T) {
 		before := w.replicas[1].tree.get("k")
 		w.write(0, Op{Key: "k", Value: "old", By: &Relayed{Owner: "legacy:s/9", Time: w.now().Wall}}, 1)
 		w.write(1, Op{Key: "k", Value: "native"}, 1)
-		w.level(w.replicas[0], w.replicas[1])
+		w.reconcile(w.replicas[0], w.replicas[1])
 		for _, r := range w.replicas[:2] {
 			if e := r.tree.get("k"); e.Value != "native" && (before == nil || before.Owner != "b") { // who has had it goes on in its term
 				t.Fatalf("%s has %q of %s, term %d; before was %v", r.Self, e.Value, e.Owner, e.Term, before)

@@ -11,9 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A world is replicas in a simulation without a network: events that get lost, come
+// A history is replicas in a simulation without a network: events that get lost, come
 // twice and in any order, and reconciliations between any two.
-type world struct {
+type history struct {
 	t        *rapid.T
 	rng      *rand.Rand
 	replicas []*Replica
@@ -28,8 +28,8 @@ type flight struct {
 	events []*Entry
 }
 
-func newWorld(t *rapid.T, n int, leasing bool) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), killers: map[Dot][]Dot{}}
+func newHistory(t *rapid.T, n int, leasing bool) *history {
+	w := &history{t: t, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), killers: map[Dot][]Dot{}}
 	for i := range n {
 		id := string(rune('a' + i))
 		w.replicas = append(w.replicas, New(Rules{id, leasing, time.Hour}, id+"/1", 1<<30))
@@ -37,7 +37,7 @@ func newWorld(t *rapid.T, n int, leasing bool) *world {
 	return w
 }
 
-func (w *world) now() Instant { return Instant{w.clock, time.UnixMilli(0).Add(w.clock)} }
+func (w *history) now() Instant { return Instant{w.clock, time.UnixMilli(0).Add(w.clock)} }
 
 // copied is an event as it comes over the wire, with the age of its lease.
 func copied(e *Entry, renewed time.Duration) *Entry {
@@ -45,7 +45,7 @@ func copied(e *Entry, renewed time.Duration) *Entry {
 }
 
 // write lets a replica do something and sends it to most of the others.
-func (w *world) write(i int, o Op, loss float64) {
+func (w *history) write(i int, o Op, loss float64) {
 	r := w.replicas[i]
 	planned, err := r.plan(w.now(), []Op{o})
 	if err != nil {
@@ -68,7 +68,7 @@ func (w *world) write(i int, o Op, loss float64) {
 }
 
 // land delivers one of the events under way, which may stay to come again.
-func (w *world) land() {
+func (w *history) land() {
 	k := w.rng.IntN(len(w.flight))
 	f := w.flight[k]
 	if w.rng.Float64() >= 0.1 {
@@ -82,7 +82,7 @@ func (w *world) land() {
 }
 
 // level reconciles two replicas, by comparing all of their keys.
-func (w *world) level(a, b *Replica) {
+func (w *history) reconcile(a, b *Replica) {
 	var out Effects
 	seenA, seenB := a.seen.clone(), b.seen.clone()
 	give := func(from, to *Replica, fromSeen, toSeen SeenSet) {
@@ -104,7 +104,7 @@ func (w *world) level(a, b *Replica) {
 }
 
 // noGhosts checks that no replica shows what it has seen the end of.
-func (w *world) noGhosts() {
+func (w *history) noGhosts() {
 	for _, r := range w.replicas {
 		for e := range r.tree.all(span{}) {
 			for _, killer := range w.killers[e.Dot] {
@@ -118,7 +118,7 @@ func (w *world) noGhosts() {
 
 // equal checks that all replicas are, down to the fingerprint, and hold nothing that
 // was replaced or deleted by anybody who knew it.
-func (w *world) equal() {
+func (w *history) equal() {
 	first := w.replicas[0]
 	for _, r := range w.replicas {
 		if r.tree.summarise(span{}) != first.tree.summarise(span{}) || r.seen.hash() != first.seen.hash() {
@@ -144,9 +144,9 @@ func show(r *Replica) (list []string) {
 
 // P4 and P5, as in the model that the rule was tried out with: random histories with
 // losses, repetitions, any order and reconciliations between any two.
-func TestReplicasConverge(t *testing.T) {
+func TestReplica_HistoriesConverge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t, rapid.IntRange(2, 5).Draw(t, "replicas"), rapid.Bool().Draw(t, "leasing"))
+		w := newHistory(t, rapid.IntRange(2, 5).Draw(t, "replicas"), rapid.Bool().Draw(t, "leasing"))
 		keys := rapid.IntRange(1, 3).Draw(t, "keys")
 		for step := range rapid.IntRange(10, 120).Draw(t, "steps") {
 			w.clock += time.Duration(w.rng.IntN(20)) * time.Minute
@@ -164,7 +164,7 @@ func TestReplicasConverge(t *testing.T) {
 				w.land()
 			case x >= 0.9:
 				pair := w.rng.Perm(len(w.replicas))
-				w.level(w.replicas[pair[0]], w.replicas[pair[1]])
+				w.reconcile(w.replicas[pair[0]], w.replicas[pair[1]])
 			}
 			w.noGhosts()
 		}
@@ -172,7 +172,7 @@ func TestReplicasConverge(t *testing.T) {
 			for _, i := range w.rng.Perm(len(w.replicas)) {
 				for _, j := range w.rng.Perm(len(w.replicas)) {
 					if i != j {
-						w.level(w.replicas[i], w.replicas[j])
+						w.reconcile(w.replicas[i], w.replicas[j])
 					}
 				}
 			}
@@ -184,7 +184,7 @@ func TestReplicasConverge(t *testing.T) {
 
 // The order of the living is total, and what was written in knowledge of another is
 // above it.
-func TestOrderIsTotal(t *testing.T) {
+func TestRecord_OrderIsTotal(t *testing.T) {
 	few := rapid.Uint64Range(1, 3)
 	rec := rapid.Custom(func(t *rapid.T) Record {
 		return Record{
@@ -215,7 +215,7 @@ func TestOrderIsTotal(t *testing.T) {
 }
 
 // The table of design and docs: who may write, and with which term and number.
-func TestWhoMayWrite(t *testing.T) {
+func TestRules_WhoMayWrite(t *testing.T) {
 	const minute = time.Minute
 	at := func(count, wall time.Duration) Instant { return Instant{count, time.UnixMilli(0).Add(wall)} }
 	held := func(owner string) *Entry {
@@ -264,7 +264,7 @@ func TestWhoMayWrite(t *testing.T) {
 }
 
 // Who loses a record is told, and who sees a lease taken that still runs.
-func TestLosersAreTold(t *testing.T) {
+func TestReplica_ReportsLostAndTakenLeases(t *testing.T) {
 	w := map[string]*Replica{}
 	for _, id := range []string{"a", "b", "c"} {
 		w[id] = New(Rules{id, true, time.Hour}, id+"/1", 1<<20)
@@ -291,7 +291,7 @@ func TestLosersAreTold(t *testing.T) {
 }
 
 // A number of one's own that comes from elsewhere is noticed.
-func TestClash(t *testing.T) {
+func TestReplica_NoticesIdentityClash(t *testing.T) {
 	now := Instant{0, time.UnixMilli(0)}
 	a, b := New(Rules{"a", true, time.Hour}, "a/1", 1<<20), New(Rules{"a", true, time.Hour}, "a/1", 1<<20)
 	for i, r := range []*Replica{a, b} {
@@ -314,7 +314,7 @@ func TestClash(t *testing.T) {
 }
 
 // A seen set that could not be written down, and read again, is not taken over.
-func TestScatteredSeenSet(t *testing.T) {
+func TestReplica_RefusesScatteredSeenSet(t *testing.T) {
 	r, scattered := testReplica("a"), SeenSet{}
 	for i := range uint64(maxIntervals) {
 		scattered.add(Dot{Writer: "b/1", N: 4*i + 1})
@@ -329,7 +329,7 @@ func TestScatteredSeenSet(t *testing.T) {
 }
 
 // What there is no room for is not counted as seen.
-func TestFullReplica(t *testing.T) {
+func TestReplica_FullCountsNothingAsSeen(t *testing.T) {
 	now := Instant{0, time.UnixMilli(0)}
 	big, small := New(Rules{"a", true, time.Hour}, "a/1", 1<<20), New(Rules{"b", true, time.Hour}, "b/1", 1000)
 	var events []*Entry

@@ -8,7 +8,7 @@ import (
 )
 
 // The tree does what a sorted slice does.
-func TestTreeIsASortedMap(t *testing.T) {
+func TestTree_IsSortedMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var tr tree
 		model := map[string]*Entry{}
