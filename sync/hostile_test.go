@@ -94,91 +94,91 @@ var attacks = []struct {
 	do   func(v *hostilePeer)
 	hits EventKind // what the victim tells of it, if anything
 }{
-	{"a forged owner", func(v *hostilePeer) {
+	{name: "a forged owner", do: func(v *hostilePeer) {
 		for range 20 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Owner, r.Term = v.Hosts[0].ID().String(), 99 }, "mine"))
 		}
-	}, ""},
-	{"forged signatures", func(v *hostilePeer) {
+	}},
+	{name: "forged signatures", do: func(v *hostilePeer) {
 		for range 20 {
 			b := v.batch(nothing, "a")
 			b.Sig[0] ^= 1
 			v.gossip(b)
 		}
-	}, ""},
-	{"forged proofs", func(v *hostilePeer) {
+	}},
+	{name: "forged proofs", do: func(v *hostilePeer) {
 		for range 20 {
 			b := v.batch(nothing, "a", "b")
 			b.Records()[1].Value = "\x02"
 			v.gossip(b)
 		}
-	}, ""},
-	{"somebody else's writer", func(v *hostilePeer) {
+	}},
+	{name: "somebody else's writer", do: func(v *hostilePeer) {
 		for range 20 {
 			b := v.batch(nothing, "a")
 			b.Writer = v.Hosts[1].ID().String() + "/1"
 			v.gossip(b)
 		}
-	}, ""},
-	{"absurd terms", func(v *hostilePeer) {
+	}},
+	{name: "absurd terms", do: func(v *hostilePeer) {
 		for i := range 50 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Term = 1 << 53 }, fmt.Sprint("absurd", i)))
 		}
-	}, ""},
-	{"false ages", func(v *hostilePeer) {
+	}},
+	{name: "false ages", do: func(v *hostilePeer) {
 		for i := range 20 {
 			b := v.batch(nothing, fmt.Sprint("old", i))
 			v.topic.Publish(v.Ctx(), b.Append(nil, upTo(1), 1<<62))
 			meshtest.Pass(20 * time.Millisecond)
 		}
-	}, ""},
-	{"numbers that are far away", func(v *hostilePeer) {
+	}},
+	{name: "numbers that are far away", do: func(v *hostilePeer) {
 		for i := range 200 {
 			v.n += 1 << 40
 			v.gossip(v.batch(nothing, fmt.Sprint("far", i)))
 		}
-	}, ""},
-	{"large values that wait for what does not come", func(v *hostilePeer) {
+	}},
+	{name: "large values that wait for what does not come", do: func(v *hostilePeer) {
 		v.n = 1 << 30
 		for i := range 60 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) {
 				r.Value = "\x5a\x00\x0f\x00\x00" + strings.Repeat("x", 0xf0000)
 			}, fmt.Sprint("large", i)))
 		}
-	}, ""},
-	{"values outside of the data model", func(v *hostilePeer) {
+	}},
+	{name: "values outside of the data model", do: func(v *hostilePeer) {
 		for range 20 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Value = "\xc1\x00" }, "a"))
 		}
-	}, ""},
-	{"keys too large", func(v *hostilePeer) {
+	}},
+	{name: "keys too large", do: func(v *hostilePeer) {
 		for range 20 {
 			v.gossip(v.batch(func(_ int, r *replica.Record) { r.Key = strings.Repeat("k", MaxKey+1) }, "a"))
 		}
-	}, ""},
-	{"noise", func(v *hostilePeer) {
+	}},
+	{name: "noise", do: func(v *hostilePeer) {
 		for i := range 20 {
 			v.say(bytes.Repeat([]byte{byte(i)}, 1000))
 		}
-	}, ""},
-	{"frames that never end", func(v *hostilePeer) {
+	}},
+	{name: "frames that never end", do: func(v *hostilePeer) {
 		for range 30 {
 			if s := v.say(); s != nil {
 				s.Write([]byte{0xff, 0xff, 0xff, 0x7f, 1, 2, 3})
 			}
 		}
-	}, ""},
-	{"a thousand streams", func(v *hostilePeer) {
+	}},
+	{name: "a thousand streams", do: func(v *hostilePeer) {
 		for range 1000 {
 			v.say()
 		}
-	}, ""},
-	{"sessions that say nothing more", func(v *hostilePeer) {
+	}},
+	{name: "sessions that say nothing more", do: func(v *hostilePeer) {
 		for range 100 {
 			v.ask()
 		}
-	}, ""},
-	{"a seen set that has everything", func(v *hostilePeer) {
+	}},
+	{name: "a seen set that has everything", do: func(v *hostilePeer) {
 		for range 20 {
 			s := replica.SeenSet{}
 			for _, d := range v.dicts {
@@ -189,15 +189,15 @@ var attacks = []struct {
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 			meshtest.Pass(50 * time.Millisecond)
 		}
-	}, EventClash},
-	{"a false seen set", func(v *hostilePeer) {
+	}, hits: EventClash},
+	{name: "a false seen set", do: func(v *hostilePeer) {
 		for range 20 {
 			s := replica.SeenSet{v.dicts[0].pipeline.replica.Writer: {{First: 1, Last: v.dicts[0].pipeline.replica.Next(v.dicts[0].pipeline.replica.Writer) - 1}}}
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 			meshtest.Pass(50 * time.Millisecond)
 		}
-	}, EventLost},
-	{"a seen set of very many writers", func(v *hostilePeer) {
+	}, hits: EventLost},
+	{name: "a seen set of very many writers", do: func(v *hostilePeer) {
 		s := replica.SeenSet{}
 		for i := range 1 << 16 {
 			s[fmt.Sprintf("%030d", i)] = intervalset.Set{{First: 1, Last: 1}}
@@ -205,8 +205,8 @@ var attacks = []struct {
 		for range 5 {
 			v.ask(replica.Message{Seen: s, Ranges: []replica.Range{{Kind: replica.RangeList}}})
 		}
-	}, ""},
-	{"comparing for ever", func(v *hostilePeer) {
+	}},
+	{name: "comparing for ever", do: func(v *hostilePeer) {
 		for range 3 {
 			sums := replica.Message{Ranges: []replica.Range{{Kind: replica.RangeSum, Data: make([]byte, 8)}}}
 			first := sums
@@ -217,8 +217,8 @@ var attacks = []struct {
 			}
 			v.ask(list...)
 		}
-	}, ""},
-	{"the same records again and again", func(v *hostilePeer) {
+	}},
+	{name: "the same records again and again", do: func(v *hostilePeer) {
 		var keys []string
 		for i := range 100 {
 			keys = append(keys, fmt.Sprint("again", i))
@@ -231,12 +231,12 @@ var attacks = []struct {
 			frames = append(frames, records)
 		}
 		v.say(frames...)
-	}, ""},
-	{"questions for what never comes", func(v *hostilePeer) {
+	}},
+	{name: "questions for what never comes", do: func(v *hostilePeer) {
 		for range 200 {
 			v.say((&replica.Message{Ask: &replica.Dot{Writer: "nobody/1", N: 1 << 50}}).Append(nil))
 		}
-	}, ""},
+	}},
 }
 
 // P10: whatever a member sends, the others go on, in memory that stays bounded.

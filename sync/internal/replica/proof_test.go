@@ -18,10 +18,10 @@ func batchOf(n int) *Batch {
 	var entries []*Entry
 	for i := range n {
 		e := &Entry{Record: Record{
-			Key: fmt.Sprint("key", i), Value: "value", Owner: "a", Term: 1, Dot: Dot{"a/1", uint64(i) + 1}, Time: 1 << 40,
+			Key: fmt.Sprint("key", i), Value: "value", Owner: "a", Term: 1, Dot: Dot{Writer: "a/1", N: uint64(i) + 1}, Time: 1 << 40,
 		}}
 		if i%5 == 4 {
-			e.Over = Dot{"b/1", 7}
+			e.Over = Dot{Writer: "b/1", N: 7}
 		}
 		e.hash = e.Record.hash()
 		entries = append(entries, e)
@@ -132,7 +132,7 @@ func TestBatch_ProofIsSmall(t *testing.T) {
 
 // A batch keeps no more of its records than the replica does.
 func TestBatch_KeepsNoMoreThanReplica(t *testing.T) {
-	now := Instant{time.Minute, time.UnixMilli(0)}
+	now := Instant{Count: time.Minute, Wall: time.UnixMilli(0)}
 	a, b := testReplica("a"), testReplica("b")
 	set(t, now, []Op{{Key: "k", Value: "v"}, {Key: "l", Value: "v"}}, a, b)
 	entries, err := a.plan(now, []Op{{Key: "m", Value: "v"}, {Key: "k", Delete: true}})

@@ -91,14 +91,14 @@ func set(t rapid.TB, now Instant, ops []Op, replicas ...*Replica) {
 }
 
 func testReplica(id string) *Replica {
-	return New(Rules{id, false, time.Hour}, id+"/1", 1<<40)
+	return New(Rules{Self: id, Leasing: false, Lease: time.Hour}, id+"/1", 1<<40)
 }
 
 // Reconciliation ends with what comparing all keys ends with, also when both sides
 // change meanwhile.
 func TestReconciliation_EndsEqual(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		now := Instant{time.Minute, time.UnixMilli(0)}
+		now := Instant{Count: time.Minute, Wall: time.UnixMilli(0)}
 		rs := []*Replica{testReplica("a"), testReplica("b"), testReplica("c")}
 		act := func(i int) {
 			var ops []Op
@@ -158,10 +158,10 @@ func TestReconciliation_IsCheap(t *testing.T) {
 	if os.Getenv("GO2P_LONG") == "1" {
 		n = 1_000_000
 	}
-	now := Instant{time.Minute, time.UnixMilli(0)}
+	now := Instant{Count: time.Minute, Wall: time.UnixMilli(0)}
 	a, b := testReplica("a"), testReplica("b")
 	populate(t, now, n, a, b)
-	mine := Rules{"a", true, time.Hour}.Params() // the longer ones
+	mine := Rules{Self: "a", Leasing: true, Lease: time.Hour}.Params() // the longer ones
 	first := (&Message{Params: &mine}).Append(nil)
 	tr := reconcile(t, now, a, b, func() {})
 	wire := tr.bytes + len(first) + tr.messages + 1 // with the lengths of the frames
@@ -190,7 +190,7 @@ func TestReconciliation_IsCheap(t *testing.T) {
 }
 
 func FuzzMessage(f *testing.F) {
-	m := Message{Root: &Root{make([]byte, SaltLength), Digest{1}, Digest{2}}}
+	m := Message{Root: &Root{Salt: make([]byte, SaltLength), Sum: Digest{1}, Seen: Digest{2}}}
 	f.Add(m.Append(nil))
 	m = Message{Seen: SeenSet{"a": {{First: 1, Last: 2}}}, Ranges: []Range{
 		{Hi: "abc", Kind: RangeSum, Data: make([]byte, sumLength)}, {Hi: "abd", Kind: RangeDead, Dead: []uint64{1, 5}},
@@ -198,7 +198,7 @@ func FuzzMessage(f *testing.F) {
 	}}
 	f.Add(m.Append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		now := Instant{MaxAge, time.UnixMilli(0)}
+		now := Instant{Count: MaxAge, Wall: time.UnixMilli(0)}
 		m, err := ParseMessage(data, now.Count)
 		if err != nil {
 			return

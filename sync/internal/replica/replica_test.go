@@ -32,12 +32,12 @@ func newHistory(t *rapid.T, n int, leasing bool) *history {
 	w := &history{t: t, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), killers: map[Dot][]Dot{}}
 	for i := range n {
 		id := string(rune('a' + i))
-		w.replicas = append(w.replicas, New(Rules{id, leasing, time.Hour}, id+"/1", 1<<30))
+		w.replicas = append(w.replicas, New(Rules{Self: id, Leasing: leasing, Lease: time.Hour}, id+"/1", 1<<30))
 	}
 	return w
 }
 
-func (w *history) now() Instant { return Instant{w.clock, time.UnixMilli(0).Add(w.clock)} }
+func (w *history) now() Instant { return Instant{Count: w.clock, Wall: time.UnixMilli(0).Add(w.clock)} }
 
 // copied is an event as it comes over the wire, with the age of its lease.
 func copied(e *Entry, renewed time.Duration) *Entry {
@@ -190,7 +190,7 @@ func TestRecord_OrderIsTotal(t *testing.T) {
 		return Record{
 			Key: "k", Value: rapid.SampledFrom([]string{"", "x"}).Draw(t, "value"),
 			Owner: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "owner"),
-			Term:  few.Draw(t, "term"), Seq: few.Draw(t, "seq"), Dot: Dot{"w", few.Draw(t, "n")},
+			Term:  few.Draw(t, "term"), Seq: few.Draw(t, "seq"), Dot: Dot{Writer: "w", N: few.Draw(t, "n")},
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
@@ -201,7 +201,7 @@ func TestRecord_OrderIsTotal(t *testing.T) {
 		if a.compare(&b) <= 0 && b.compare(&c) <= 0 && a.compare(&c) > 0 {
 			t.Fatalf("%v, %v, %v go round", a, b, c)
 		}
-		r := New(Rules{rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "self"), false, time.Hour}, "w", 1<<20)
+		r := New(Rules{Self: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "self"), Leasing: false, Lease: time.Hour}, "w", 1<<20)
 		r.tree.put(&Entry{Record: a}, func(*Entry) bool { return true })
 		r.top = max(a.Term, b.Term)
 		planned, err := r.plan(Instant{}, []Op{{Key: "k", Value: "new"}})
@@ -217,7 +217,9 @@ func TestRecord_OrderIsTotal(t *testing.T) {
 // The table of design and docs: who may write, and with which term and number.
 func TestRules_WhoMayWrite(t *testing.T) {
 	const minute = time.Minute
-	at := func(count, wall time.Duration) Instant { return Instant{count, time.UnixMilli(0).Add(wall)} }
+	at := func(count, wall time.Duration) Instant {
+		return Instant{Count: count, Wall: time.UnixMilli(0).Add(wall)}
+	}
 	held := func(owner string) *Entry {
 		return &Entry{Record: Record{Key: "k", Owner: owner, Term: 7, Seq: 3, Time: 0}}
 	}
@@ -228,17 +230,17 @@ func TestRules_WhoMayWrite(t *testing.T) {
 		term, seq uint64
 		left      time.Duration // if it may not
 	}{
-		"nobody has it":                        {true, nil, at(0, 0), 10, 0, 0},
-		"its own":                              {true, held("x"), at(minute, minute), 7, 4, 0},
-		"its own, run out":                     {true, held("x"), at(3*time.Hour, 3*time.Hour), 7, 4, 0},
-		"another's":                            {true, held("y"), at(minute, minute), 0, 0, 62 * minute},
-		"another's, in its grace":              {true, held("y"), at(62*minute, 0), 0, 0, minute},
-		"another's, run out":                   {true, held("y"), at(63*minute, 0), 10, 0, 0},
-		"another's, by a wall clock a day off": {true, held("y"), at(0, 24*time.Hour), 0, 0, 63 * minute},
-		"another's without leasing":            {false, held("y"), at(0, 0), 10, 0, 0},
-		"an old node's":                        {true, held("legacy:s/1"), at(0, 0), 0, 0, 63 * minute},
+		"nobody has it":                        {leasing: true, held: nil, now: at(0, 0), term: 10, seq: 0, left: 0},
+		"its own":                              {leasing: true, held: held("x"), now: at(minute, minute), term: 7, seq: 4, left: 0},
+		"its own, run out":                     {leasing: true, held: held("x"), now: at(3*time.Hour, 3*time.Hour), term: 7, seq: 4, left: 0},
+		"another's":                            {leasing: true, held: held("y"), now: at(minute, minute), term: 0, seq: 0, left: 62 * minute},
+		"another's, in its grace":              {leasing: true, held: held("y"), now: at(62*minute, 0), term: 0, seq: 0, left: minute},
+		"another's, run out":                   {leasing: true, held: held("y"), now: at(63*minute, 0), term: 10, seq: 0, left: 0},
+		"another's, by a wall clock a day off": {leasing: true, held: held("y"), now: at(0, 24*time.Hour), term: 0, seq: 0, left: 63 * minute},
+		"another's without leasing":            {leasing: false, held: held("y"), now: at(0, 0), term: 10, seq: 0, left: 0},
+		"an old node's":                        {leasing: true, held: held("legacy:s/1"), now: at(0, 0), term: 0, seq: 0, left: 63 * minute},
 	} {
-		term, seq, err := Rules{"x", c.leasing, time.Hour}.write(c.now, c.held, 9)
+		term, seq, err := Rules{Self: "x", Leasing: c.leasing, Lease: time.Hour}.write(c.now, c.held, 9)
 		var lease *LeaseError
 		if errors.As(err, &lease) != (c.left > 0) || lease != nil && (lease.For != c.left || lease.Owner != c.held.Owner || lease.Key != "k") {
 			t.Errorf("%s: %v", name, err)
@@ -248,13 +250,13 @@ func TestRules_WhoMayWrite(t *testing.T) {
 	}
 	absurd := held("y")
 	absurd.Term = maxTerm
-	if _, _, err := (Rules{"x", true, time.Hour}).write(at(3*time.Hour, 0), absurd, 9); !errors.Is(err, errTerms) {
+	if _, _, err := (Rules{Self: "x", Leasing: true, Lease: time.Hour}).write(at(3*time.Hour, 0), absurd, 9); !errors.Is(err, errTerms) {
 		t.Errorf("beyond the highest term: %v", err)
 	}
 	if raise(9, 12) != 12 || raise(9, 7) != 9 || raise(9, maxTerm) != 9 {
 		t.Error("terms that nobody counts to count")
 	}
-	own := Rules{"x", true, time.Hour}
+	own := Rules{Self: "x", Leasing: true, Lease: time.Hour}
 	if left := own.Remaining(at(0, 24*time.Hour), held("x")); left != 0 {
 		t.Errorf("a day later by the wall clock its own lease runs for %v", left)
 	}
@@ -267,9 +269,9 @@ func TestRules_WhoMayWrite(t *testing.T) {
 func TestReplica_ReportsLostAndTakenLeases(t *testing.T) {
 	w := map[string]*Replica{}
 	for _, id := range []string{"a", "b", "c"} {
-		w[id] = New(Rules{id, true, time.Hour}, id+"/1", 1<<20)
+		w[id] = New(Rules{Self: id, Leasing: true, Lease: time.Hour}, id+"/1", 1<<20)
 	}
-	now := Instant{0, time.UnixMilli(0)}
+	now := Instant{Count: 0, Wall: time.UnixMilli(0)}
 	write := func(id, value string) *Entry {
 		planned, err := w[id].plan(now, []Op{{Key: "k", Value: value}})
 		if err != nil {
@@ -292,8 +294,8 @@ func TestReplica_ReportsLostAndTakenLeases(t *testing.T) {
 
 // A number of one's own that comes from elsewhere is noticed.
 func TestReplica_NoticesIdentityClash(t *testing.T) {
-	now := Instant{0, time.UnixMilli(0)}
-	a, b := New(Rules{"a", true, time.Hour}, "a/1", 1<<20), New(Rules{"a", true, time.Hour}, "a/1", 1<<20)
+	now := Instant{Count: 0, Wall: time.UnixMilli(0)}
+	a, b := New(Rules{Self: "a", Leasing: true, Lease: time.Hour}, "a/1", 1<<20), New(Rules{Self: "a", Leasing: true, Lease: time.Hour}, "a/1", 1<<20)
 	for i, r := range []*Replica{a, b} {
 		planned, err := r.plan(now, []Op{{Key: "k", Value: fmt.Sprint(i)}})
 		if err != nil {
@@ -307,7 +309,7 @@ func TestReplica_NoticesIdentityClash(t *testing.T) {
 	if out := a.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); out.IdentityClash {
 		t.Error("its own event clashed")
 	}
-	fresh := New(Rules{"a", true, time.Hour}, "a/1", 1<<20) // from a backup
+	fresh := New(Rules{Self: "a", Leasing: true, Lease: time.Hour}, "a/1", 1<<20) // from a backup
 	if out := fresh.Receive(now, []*Entry{copied(a.tree.get("k"), 0)}); !out.IdentityClash {
 		t.Error("a number that it has forgotten went unnoticed")
 	}
@@ -330,8 +332,8 @@ func TestReplica_RefusesScatteredSeenSet(t *testing.T) {
 
 // What there is no room for is not counted as seen.
 func TestReplica_FullCountsNothingAsSeen(t *testing.T) {
-	now := Instant{0, time.UnixMilli(0)}
-	big, small := New(Rules{"a", true, time.Hour}, "a/1", 1<<20), New(Rules{"b", true, time.Hour}, "b/1", 1000)
+	now := Instant{Count: 0, Wall: time.UnixMilli(0)}
+	big, small := New(Rules{Self: "a", Leasing: true, Lease: time.Hour}, "a/1", 1<<20), New(Rules{Self: "b", Leasing: true, Lease: time.Hour}, "b/1", 1000)
 	var events []*Entry
 	for i := range 4 {
 		planned, err := big.plan(now, []Op{{Key: fmt.Sprint(i), Value: "v"}})
