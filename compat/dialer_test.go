@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Who connects to a node that has dialled it keeps that connected: there is no second
-// connection, or, if it does not show that it is the same node, one of the two stays.
+// A node that connects to a node which has dialled it keeps that connection. There is no second one; or, if the other
+// does not show that it is the same node, one of the two stays.
 func TestDialer_KeepsOneConnectionWithANode(t *testing.T) {
 	opts := Options{Kind: Mesh, Version: "0.7", Listen: "127.0.0.1:0", HelloDelay: 50 * time.Millisecond}
 	for i := range 4 { // with IDs in either order

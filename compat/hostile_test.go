@@ -211,7 +211,7 @@ func TestHostile_MemoryStaysBounded(t *testing.T) {
 	}
 }
 
-// One who does not read is disconnected.
+// A node that does not read is disconnected.
 func TestHostile_WhoDoesNotReadIsDisconnected(t *testing.T) {
 	t.Parallel()
 	target, friend := pairOfGo(t, Options{Version: "0.7", Kind: Mesh})

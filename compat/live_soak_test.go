@@ -48,7 +48,7 @@ func TestOldSoak_LinksStayUpUnderTraffic(t *testing.T) {
 				visitor = nil
 			}
 		}
-		// One speaks at a time: the threads of a py node share a set without a lock, so that one
+		// One node speaks at a time: the threads of a py node share a set without a lock, so that one
 		// that sends while others do may close all that it has.
 		text := fmt.Sprint("message ", sent)
 		if err := n.Send(t.Context(), "go "+text); err != nil {

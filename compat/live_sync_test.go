@@ -90,7 +90,7 @@ func testOldSync(t *testing.T, l way, leasing bool) {
 			return held(t, n, "a") == "4"
 		})
 	}
-	// What is deleted is gone where the old software can do so.
+	// A deleted key is gone where the old software can delete.
 	if err := n.Delete(ctx, "go7"); err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,7 @@ func listenPipes(t Transport, addr string, accept func(pipe)) (net.Listener, fun
 			return nil, nil, err
 		}
 		config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-		// The TLS handshake is part of the first read, so that who does not finish it is silent.
+		// The TLS handshake is part of the first read, so that a node that does not finish it counts as silent.
 		return l, func() error { return serve(l, func(c net.Conn) { accept(stream{tls.Server(c, config)}) }) }, nil
 	}
 	return l, func() error { return serve(l, func(c net.Conn) { accept(stream{c}) }) }, nil

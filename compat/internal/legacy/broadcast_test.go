@@ -8,7 +8,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// What the old nodes pass on this one does, but for what is said here.
+// This node passes on what old nodes pass on. The deviations are listed here.
 func TestRelay_PassesOnWhatOldNodesDo(t *testing.T) {
 	deviations := map[string]string{
 		"broadcast with the node's own id unknown, time 60 s old": "expired: at 60 s old nodes pass it on without end",

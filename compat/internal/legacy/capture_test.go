@@ -73,8 +73,8 @@ func readCapture(t *testing.T, path string) *capture {
 	return c
 }
 
-// Whatever old nodes have said to each other, this one understands in the place of either,
-// and stays connected; or it says why not, where they did not stay either.
+// This node understands all that old nodes have said to each other, in the place of either, and stays connected. Where
+// the old nodes did not stay, it says why not.
 func TestDecode_CapturedFramesAreUnderstood(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/captures/*.gz")
 	if err != nil || len(files) < 80 {

@@ -10,8 +10,8 @@ import (
 
 var errLeft = errors.New("left")
 
-// Who is left is told so, in its version, but not js and not who has not said who it is; and
-// who is told so ends without another word.
+// A node says goodbye in the version of the other, but not to js, and not to a node that has not said who it is. A
+// node that is told goodbye ends without another word.
 func TestGoodbye_OnlyPyIsToldOfTheEnd(t *testing.T) {
 	bye := func(v wire.Version) []byte { return Goodbye(v, wire.Python, "3someone", frozen) }
 	for _, v := range wire.Versions {
@@ -38,7 +38,7 @@ func TestGoodbye_OnlyPyIsToldOfTheEnd(t *testing.T) {
 		c.drain(t, s)
 		c.receive(s, bye(v))
 		if told := c.drain(t, s); len(told) > 0 || len(c.done.Endings) != 1 || !errors.Is(c.done.Endings[0].Why, io.EOF) {
-			t.Errorf("%s: says %v to who leaves, and ends %v", v, told, c.done.Endings)
+			t.Errorf("%s: says %v to a node that leaves, and ends %v", v, told, c.done.Endings)
 		}
 		for _, other := range wire.Versions {
 			if g, _, ok := Recognize(bye(other)); !ok || g.Typed() != other.Typed() || !other.Typed() && g != other {
@@ -60,7 +60,7 @@ func TestGoodbye_OnlyPyIsToldOfTheEnd(t *testing.T) {
 	}
 }
 
-// Who is connected is found at the address where it listens, until that ends.
+// A node that is connected is found at the address where it listens, until its session ends.
 func TestTable_FindsSessionsByAddress(t *testing.T) {
 	c := newRig(t, "0.7", Mesh)
 	s := c.meet(t, "3aaaaaaaaaaaaaaa", wire.Python)

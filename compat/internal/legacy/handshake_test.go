@@ -9,8 +9,8 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// What a node is told that connects as the old ones do, and what this node takes of what
-// they say: each first word of theirs is understood, and answered once.
+// This node understands the first words of each old node, and answers them once. It tells nodes of another network
+// nothing except goodbye.
 func TestHandshake_OldNodesAreAnsweredOnce(t *testing.T) {
 	var file struct {
 		Rows []struct {
@@ -56,7 +56,7 @@ func TestHandshake_OldNodesAreAnsweredOnce(t *testing.T) {
 			}
 			c.Closed(frozen, s, errLeft)
 		}
-		// One of another network is told nothing but, if it is py, goodbye.
+		// A node of another network is told goodbye if it is py, and otherwise nothing.
 		network.Subnet = "another"
 		c = rigIn(network)
 		s := c.open(true)
@@ -92,7 +92,7 @@ func TestHandshake_SilentNodesAreRefused(t *testing.T) {
 	s := c.open(false)
 	c.advanceSession(frozen.Add(2*time.Second), s)
 	if !s.spoken {
-		t.Error("it says nothing to who says nothing")
+		t.Error("it says nothing to a node that says nothing")
 	}
 	c.advanceSession(frozen.Add(GreetTime-time.Second), s)
 	if s.over {

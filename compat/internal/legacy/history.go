@@ -28,7 +28,7 @@ func newHistory() history {
 // add adds a broadcast, and reports whether it is new.
 func (h *history) add(now time.Time, id string) bool { return h.seen.Add(now, id) }
 
-// addSender notes who has sent a broadcast.
+// addSender notes the sender of a broadcast.
 func (h *history) addSender(m *wire.Message, sender string) {
 	if m.Version.Typed() {
 		return
@@ -39,5 +39,5 @@ func (h *history) addSender(m *wire.Message, sender string) {
 	h.senders[m.ID] = sender
 }
 
-// sender returns who has sent a broadcast of 0.4 or 0.5, or nothing.
+// sender returns the sender of a broadcast of 0.4 or 0.5, or nothing.
 func (h *history) sender(id string) string { return h.senders[id] }

@@ -9,7 +9,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// What is for a node that is not connected waits until it is, in order, and not for ever.
+// A message to a node that is not connected waits until the node is, in order, but not for ever.
 func TestPostbox_MessagesWaitInOrder(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Mesh)
@@ -79,8 +79,8 @@ func TestPostbox_MessagesWaitInOrder(t *testing.T) {
 	}
 }
 
-// What is said under the name of an old node reaches it also if it is behind others, and
-// nobody has to compare owners of py and js.
+// A write in the name of an old node reaches that node, also if it is behind others. No node has to compare owners of
+// py and js.
 func TestWriteAs_ReachesOwnersBehindOthers(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Sync)
@@ -149,7 +149,7 @@ func TestWriteAs_ReachesOwnersBehindOthers(t *testing.T) {
 	}
 }
 
-// A bridge hears of what this node has not taken, and of who has written that.
+// A bridge is told of the writes that this node has not accepted, and of their writers.
 func TestConflict_NamesTheWriterOfARefusedWrite(t *testing.T) {
 	for _, v := range wire.Versions {
 		c := newRig(t, v.String(), Sync)

@@ -9,7 +9,7 @@ import (
 	"github.com/p2p-today/go2p/compat/internal/wire"
 )
 
-// What becomes of a store, by the rule of each version as its py nodes have it.
+// Each version accepts and refuses stores as its py nodes do.
 func TestLease_RuleIsThatOfEachVersion(t *testing.T) {
 	var file struct {
 		Now  int64

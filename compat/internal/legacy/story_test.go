@@ -30,7 +30,7 @@ import (
 //	announce                                   the node tells other bridges of itself
 //	wait D                                     time passes, and what is due is done
 //	lost who=W, leave                          a connection is over, or the node ends all
-//	status                                     who is connected, what is held, and what was dropped
+//	status                                     the peers, the keys, and what was dropped
 func TestSession_Stories(t *testing.T) {
 	datadriven.Walk(t, "testdata/session", func(t *testing.T, path string) {
 		s := &story{now: frozen, sessions: map[string]*Session{}, ghosts: map[string]string{}, short: map[string]string{}}

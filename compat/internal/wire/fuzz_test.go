@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is read is written so that it reads the same, and nothing takes more memory than
+// A message that was read is written so that it reads the same, and nothing takes more memory than
 // its limits allow.
 func FuzzDecode(f *testing.F) {
 	for _, v := range Versions {

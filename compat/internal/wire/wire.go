@@ -1,8 +1,8 @@
 // Package wire reads and writes the messages of the py2p and js2p of 2016-17,
 // protocols 0.4 to 0.7: docs/legacy.md has their layout.
 //
-// What one old node accepts from another differs by version and language. Decoders here
-// take what either language sends, within limits; encoders write what both take.
+// Old nodes of different versions and languages accept different messages. The decoders accept what nodes of either
+// language send, within limits. The encoders write what both accept.
 package wire
 
 import (
@@ -97,7 +97,7 @@ const (
 	Waterfall   Flag = 18 // a broadcast that is passed on in 0.4, a main flag only
 )
 
-// What the bytes of 0.4 mean.
+// The flags of 0.4, by their bytes.
 var (
 	main4 = map[byte]Flag{0: Broadcast, 1: Waterfall, 2: Whisper, 3: Renegotiate, 4: Ping, 5: Pong}
 	sub4  = map[byte]Flag{

@@ -364,8 +364,8 @@ func TestEncode_IDsOfTextAreThoseOfJS(t *testing.T) {
 	}
 }
 
-// What is wrong by itself has a name. What only the receiver's state makes wrong is a
-// matter of the session.
+// Each frame that is wrong by itself is refused with an error of its own. The session refuses frames that are wrong in
+// its state.
 func TestDecode_NamesWhatIsWrong(t *testing.T) {
 	named := map[string]error{
 		"empty body":                                       ErrLayout,
