@@ -18,14 +18,14 @@ func TestOldCheck_FindsEveryVersion(t *testing.T) {
 		subnet string
 		want   string
 	}{
-		{way{"py", "0.4", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
-		{way{"py", "0.5", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
-		{way{"py", "0.6", Plaintext, false}, Sync, "lab", `sync "lab" over Plaintext`},
-		{way{"py", "0.7", Plaintext, false}, Chord, "chord", `chord "chord" over Plaintext`},
-		{way{"py", "0.4", Plaintext, false}, Chord, "chord", `chord, with any k`},
-		{way{"js", "0.7", Plaintext, false}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
-		{way{"js", "0.7", SSL, false}, Sync, "sync", `sync "sync" over SSL`},
-		{way{"js", "0.7", WebSocket, false}, Sync, "lab", `sync "lab" over ws`},
+		{way{language: "py", version: "0.4", transport: Plaintext}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
+		{way{language: "py", version: "0.5", transport: SSL}, Sync, "sync", `sync "sync" over SSL`},
+		{way{language: "py", version: "0.6", transport: Plaintext}, Sync, "lab", `sync "lab" over Plaintext`},
+		{way{language: "py", version: "0.7", transport: Plaintext}, Chord, "chord", `chord "chord" over Plaintext`},
+		{way{language: "py", version: "0.4", transport: Plaintext}, Chord, "chord", `chord, with any k`},
+		{way{language: "js", version: "0.7", transport: Plaintext}, Mesh, "mesh", `mesh "mesh" over Plaintext`},
+		{way{language: "js", version: "0.7", transport: SSL}, Sync, "sync", `sync "sync" over SSL`},
+		{way{language: "js", version: "0.7", transport: WebSocket}, Sync, "lab", `sync "lab" over ws`},
 	} {
 		t.Run(l.String()+" "+string(l.kind), func(t *testing.T) {
 			t.Parallel()

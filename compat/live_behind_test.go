@@ -13,7 +13,13 @@ import (
 // it is, and it is dialled. That is so for whispers, and for what a bridge says in its name.
 func TestOldBehind_NodesAreReached(t *testing.T) {
 	oldpeers.Installed(t)
-	for _, l := range []way{{"py", "0.4", Plaintext, false}, {"py", "0.5", Plaintext, false}, {"py", "0.6", Plaintext, false}, {"py", "0.7", Plaintext, false}, {"js", "0.7", Plaintext, false}} {
+	for _, l := range []way{
+		{language: "py", version: "0.4", transport: Plaintext},
+		{language: "py", version: "0.5", transport: Plaintext},
+		{language: "py", version: "0.6", transport: Plaintext},
+		{language: "py", version: "0.7", transport: Plaintext},
+		{language: "js", version: "0.7", transport: Plaintext},
+	} {
 		t.Run(l.language+" "+l.version, func(t *testing.T) {
 			t.Parallel()
 			oldpeers.Needs(t, l.language, l.version)

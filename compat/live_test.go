@@ -27,9 +27,13 @@ func (l way) String() string {
 func ways() (list []way) {
 	for _, version := range []string{"0.4", "0.5", "0.6", "0.7"} {
 		for _, dials := range []bool{false, true} {
-			list = append(list, way{"py", version, Plaintext, dials}, way{"py", version, SSL, dials})
+			for _, transport := range []Transport{Plaintext, SSL} {
+				list = append(list, way{language: "py", version: version, transport: transport, oldDials: dials})
+			}
 			if version == "0.7" {
-				list = append(list, way{"js", version, Plaintext, dials}, way{"js", version, WebSocket, dials}, way{"js", version, SSL, dials})
+				for _, transport := range []Transport{Plaintext, WebSocket, SSL} {
+					list = append(list, way{language: "js", version: version, transport: transport, oldDials: dials})
+				}
 			}
 		}
 	}
