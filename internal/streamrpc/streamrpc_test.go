@@ -403,8 +403,13 @@ func TestWriter_CallerDoesNotWriteForOthers(t *testing.T) {
 
 func TestLimiter_BoundsStreamsOfEachPeer(t *testing.T) {
 	l := NewLimiter[string](2)
-	if !l.Enter("a") || !l.Enter("a") || l.Enter("a") || !l.Enter("b") {
-		t.Error("each may have two")
+	for i, c := range []struct {
+		peer string
+		want bool
+	}{{"a", true}, {"a", true}, {"a", false}, {"b", true}} {
+		if got := l.Enter(c.peer); got != c.want {
+			t.Errorf("call %d, of %s: %v", i, c.peer, got)
+		}
 	}
 	l.Leave("a")
 	if !l.Enter("a") {
