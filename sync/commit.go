@@ -201,7 +201,8 @@ func (p *commitPipeline) applied(now replica.Instant, out replica.Effects) {
 	for _, c := range out.Taken {
 		old, owner := c.Old, ownerOf(c.New)
 		p.env.log.Info("a lease that still runs here was taken", "key", old.Key, "from", old.Owner, "owner", owner)
-		p.env.emit(Event{Kind: EventTaken, Key: old.Key, Owner: owner, From: old.Owner, For: p.replica.Remaining(now, old)})
+		left := p.replica.Remaining(now, old)
+		p.env.emit(Event{Kind: EventTaken, Key: old.Key, Owner: owner, From: old.Owner, For: left})
 	}
 	if out.Full && !p.full {
 		p.full = true

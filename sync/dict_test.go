@@ -82,7 +82,7 @@ func (l *simNetwork) lacks(key string, at ...int) {
 	}
 }
 
-// equal tells whether the replicas are, down to the fingerprint and what was seen.
+// equal reports whether the replicas are equal, down to the fingerprint and the seen sets.
 func (l *simNetwork) equal() bool {
 	first := ""
 	for _, d := range l.dicts {

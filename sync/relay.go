@@ -46,9 +46,7 @@ func (d *Dict) RelayDelete(ctx context.Context, by Relayed, key string) error {
 	if err := checkRelayed(by); err != nil {
 		return fmt.Errorf("sync: relay %q: %w", key, err)
 	}
-	return d.do(ctx, "relay", len(key), nil, func(*replica.Replica) ([]replica.Op, error) {
-		return []replica.Op{{Key: key, Delete: true, By: &by}}, nil
-	})
+	return d.do(ctx, "relay", len(key), nil, always(replica.Op{Key: key, Delete: true, By: &by}))
 }
 
 func checkRelayed(by Relayed) error {

@@ -49,8 +49,8 @@ func (p *commitPipeline) status() Status {
 	defer p.mu.RUnlock()
 	has := p.replica.Usage()
 	return Status{
-		Writer: p.replica.Writer, Lease: p.replica.Params().Duration(), Keys: has.Keys, Bytes: has.Bytes, MaxBytes: has.MaxBytes,
-		Full: p.full, Waiting: has.Waiting, Term: has.Term, Durable: p.env.store != nil, Failed: p.failed,
+		Writer: p.replica.Writer, Lease: p.replica.Params().Duration(),
+		Keys: has.Keys, Bytes: has.Bytes, MaxBytes: has.MaxBytes, Full: p.full, Waiting: has.Waiting, Term: has.Term, Durable: p.env.store != nil, Failed: p.failed,
 	}
 }
 
@@ -63,7 +63,9 @@ func (s *syncer) status() (list []PeerStatus) {
 	neighbours, _ := s.neighbours()
 	for _, n := range neighbours {
 		id := peer.ID(n.Peer)
-		list = append(list, PeerStatus{Peer: id, InSync: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id]})
+		list = append(list, PeerStatus{
+			Peer: id, InSync: n.InSync, Busy: n.Running, Refused: n.Refused, Skew: skews[id],
+		})
 	}
 	return list
 }

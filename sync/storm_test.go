@@ -135,7 +135,7 @@ func becomeEqual(t *testing.T, seed uint64, n int) {
 	t.Logf("%d writes, %d keys in the end", writes, l.dicts[0].Len())
 }
 
-// reconnected tells whether anybody of one side has a neighbour of the other.
+// reconnected reports whether a host of one side has a neighbour on the other.
 func (l *simNetwork) reconnected(side map[int]bool) bool {
 	for i, m := range l.Meshes {
 		for _, p := range m.Peers() {

@@ -288,10 +288,12 @@ func (s *syncer) awaitInSync(ctx context.Context) error {
 	}
 }
 
-// neighbours returns those that are there. The channel is closed when there is news.
+// neighbours returns all neighbours, sorted. The channel is closed when there is news.
 func (s *syncer) neighbours() (list []schedule.Neighbour, met <-chan struct{}) {
 	met = s.met.C()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.SortedFunc(s.schedule.Neighbours(), func(a, b schedule.Neighbour) int { return strings.Compare(a.Peer, b.Peer) }), met
+	return slices.SortedFunc(s.schedule.Neighbours(), func(a, b schedule.Neighbour) int {
+		return strings.Compare(a.Peer, b.Peer)
+	}), met
 }

@@ -41,7 +41,8 @@ func (t *Typed[K, V]) setting(key K, v V) (replica.Op, error) {
 		return replica.Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
 	}
 	if !value.Valid(data) {
-		return replica.Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), &TypeError{Reason: fmt.Sprintf("%T is not of the data model in CBOR", v)})
+		err := &TypeError{Reason: fmt.Sprintf("%T is not of the data model in CBOR", v)}
+		return replica.Op{}, fmt.Errorf("sync: %q: %w", t.prefix+string(key), err)
 	}
 	return encoded(t.prefix+string(key), data)
 }

@@ -103,7 +103,9 @@ func (p *commitPipeline) hasAll(last replica.Dot) (has bool, more <-chan struct{
 // changesAfter returns some of the changes after a revision. It reports false if some are
 // remembered no more. If there are none, the channel is closed when there are, or when the
 // error says why there never will be.
-func (p *commitPipeline) changesAfter(after uint64) (changes []loggedChange, more <-chan struct{}, known bool, err error) {
+func (p *commitPipeline) changesAfter(after uint64) (
+	changes []loggedChange, more <-chan struct{}, known bool, err error,
+) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	changes, known = p.changes.since(after)

@@ -21,7 +21,7 @@ func (d *Dict) Set(ctx context.Context, key string, v any, opts ...WriteOption) 
 	if err != nil {
 		return fmt.Errorf("sync: set %q: %w", key, err)
 	}
-	return d.do(ctx, "set", len(o.Key)+len(o.Value), opts, func(*replica.Replica) ([]replica.Op, error) { return []replica.Op{o}, nil })
+	return d.do(ctx, "set", len(o.Key)+len(o.Value), opts, always(o))
 }
 
 // setting returns the operation that sets a key, after it has checked key and value.
@@ -44,8 +44,16 @@ func encoded(key string, data []byte) (replica.Op, error) {
 	return replica.Op{Key: key, Value: string(data)}, nil
 }
 
+// A builder returns the operations of a write, at the moment when they are decided.
+type builder = func(*replica.Replica) ([]replica.Op, error)
+
+// always returns the builder of operations that depend on nothing.
+func always(ops ...replica.Op) builder {
+	return func(*replica.Replica) ([]replica.Op, error) { return ops, nil }
+}
+
 // do runs a write to its end.
-func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build func(*replica.Replica) ([]replica.Op, error)) error {
+func (d *Dict) do(ctx context.Context, what string, bytes int, opts []WriteOption, build builder) error {
 	w := &write{Update: replica.Update{Build: build}, bytes: bytes}
 	for _, o := range opts {
 		o(w)
@@ -82,12 +90,12 @@ func (d *Dict) update(ctx context.Context, ops []replica.Op, opts []WriteOption)
 	if bytes > MaxUpdate {
 		return fmt.Errorf("sync: update: %w: more than %d bytes", ErrTooLarge, MaxUpdate)
 	}
-	return d.do(ctx, "update", bytes, opts, func(*replica.Replica) ([]replica.Op, error) { return ops, nil })
+	return d.do(ctx, "update", bytes, opts, always(ops...))
 }
 
 // Delete removes a key, and with it the lease. Errors: ErrNotFound, and those of Set.
 func (d *Dict) Delete(ctx context.Context, key string, opts ...WriteOption) error {
-	return d.do(ctx, "delete", len(key), opts, func(*replica.Replica) ([]replica.Op, error) { return []replica.Op{{Key: key, Delete: true}}, nil })
+	return d.do(ctx, "delete", len(key), opts, always(replica.Op{Key: key, Delete: true}))
 }
 
 // Pop removes a key and returns the value that it had. Errors: those of Delete.
@@ -133,7 +141,8 @@ func (d *Dict) ApplyDelta(ctx context.Context, key string, delta map[string]any,
 	if err != nil {
 		return fmt.Errorf("sync: delta %q: %w", key, err)
 	}
-	return d.do(ctx, "delta", len(checked.Key)+len(checked.Value), opts, func(r *replica.Replica) ([]replica.Op, error) {
+	size := len(checked.Key) + len(checked.Value)
+	return d.do(ctx, "delta", size, opts, func(r *replica.Replica) ([]replica.Op, error) {
 		merged := map[string]any{}
 		if held := r.Get(key); held != nil {
 			v, err := held.Decode()

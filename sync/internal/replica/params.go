@@ -21,7 +21,8 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%v: this peer's dictionary has %s, that of %s %s", ErrRefused, leaseText(e.Mine), e.Peer, leaseText(e.Theirs))
+	mine, theirs := leaseText(e.Mine), leaseText(e.Theirs)
+	return fmt.Sprintf("%v: this peer's dictionary has %s, that of %s %s", ErrRefused, mine, e.Peer, theirs)
 }
 
 func (e *RefusedError) Unwrap() error { return ErrRefused }

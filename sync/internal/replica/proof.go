@@ -106,7 +106,9 @@ func (b *Batch) ToSign() []byte {
 
 // Seal puts records that Write returned under as few signatures as possible. It returns the
 // messages for other members. The nonces are read from entropy.
-func (r *Replica) Seal(now Instant, written []*Entry, entropy io.Reader, sign func([]byte) ([]byte, error)) (messages [][]byte, err error) {
+func (r *Replica) Seal(
+	now Instant, written []*Entry, entropy io.Reader, sign func(body []byte) (sig []byte, err error),
+) (messages [][]byte, err error) {
 	for len(written) > 0 {
 		n, bytes := 0, 0
 		for n < len(written) && n < maxBatch && (n == 0 || bytes+written[n].Size() <= batchBytes) {
@@ -280,7 +282,8 @@ func scanBatch(s *dcbor.Scanner, count time.Duration) (*Batch, error) {
 	nonce, sig := s.Bytes(), s.Bytes()
 	n := s.Uint()
 	k := s.Array(maxBatch)
-	if s.Bad() || len(b.Writer) > MaxName || len(nonce) != len(b.nonce) || len(sig) > maxSignature || n > maxBatch || k == 0 || uint64(k) > n {
+	if s.Bad() || len(b.Writer) > MaxName || len(nonce) != len(b.nonce) || len(sig) > maxSignature ||
+		n > maxBatch || k == 0 || uint64(k) > n {
 		return nil, dcbor.ErrForm
 	}
 	copy(b.nonce[:], nonce)

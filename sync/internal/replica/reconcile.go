@@ -327,9 +327,11 @@ func (s *Reconciliation) list(reply *Message, in span) (bytes int) {
 			s.queue = append(s.queue, e)
 		}
 	}
-	if n := len(reply.Ranges); n > 0 && len(listed) == 0 && reply.Ranges[n-1].Kind == RangeList && len(reply.Ranges[n-1].Data) == 0 {
-		reply.Ranges[n-1].Hi = in.hi
-		return 0
+	if n := len(reply.Ranges); n > 0 && len(listed) == 0 {
+		if last := &reply.Ranges[n-1]; last.Kind == RangeList && len(last.Data) == 0 {
+			last.Hi = in.hi
+			return 0
+		}
 	}
 	s.lists = append(s.lists, listed)
 	reply.Ranges = append(reply.Ranges, a)

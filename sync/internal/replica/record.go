@@ -125,7 +125,8 @@ func (r *Record) scan(s *dcbor.Scanner, by names) (hash Digest, err error) {
 	switch {
 	case s.Bad():
 		return hash, dcbor.ErrForm
-	case len(key) > MaxKey || len(value) > MaxValue || max(len(r.Owner), len(r.Dot.Writer), len(r.Over.Writer)) > MaxName:
+	case len(key) > MaxKey || len(value) > MaxValue ||
+		max(len(r.Owner), len(r.Dot.Writer), len(r.Over.Writer)) > MaxName:
 		return hash, fmt.Errorf("%w: too large", errRecord)
 	case redundant || r.Dot.N == 0 || r.Owner == "" || r.Dot.Writer == "" || r.Term == 0 || r.Term > maxTerm,
 		over > 0 && (r.Over.N == 0 || r.Over.Writer == ""), r.Deleted && (len(value) > 0 || over == 0):

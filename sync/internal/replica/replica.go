@@ -44,8 +44,12 @@ type Replica struct {
 	names    map[string]string // owners and writers, each once
 }
 
+// New returns an empty replica that writes under a name, within a limit of memory.
 func New(r Rules, writer string, maxBytes int64) *Replica {
-	return &Replica{Rules: r, Writer: writer, seen: SeenSet{}, maxBytes: maxBytes, waiting: map[Dot]*Entry{}, behind: map[Dot][]*Entry{}, names: map[string]string{}}
+	return &Replica{
+		Rules: r, Writer: writer, seen: SeenSet{}, maxBytes: maxBytes,
+		waiting: map[Dot]*Entry{}, behind: map[Dot][]*Entry{}, names: map[string]string{},
+	}
 }
 
 // An Op is one thing to do with a key: to set it, or to delete it.
